@@ -1,0 +1,4 @@
+//! isao: a self-hosted CRM event server.
+
+pub mod clock;
+pub mod ids;

@@ -1,0 +1,111 @@
+//! The database: the pool, the migrations, and what its errors mean.
+
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{ConnectOptions, PgConnection, PgPool};
+
+/// Connections for reading. A few are enough: statements are short, and writes
+/// share the writer's one connection.
+const CONNECTIONS: u32 = 10;
+/// How long a request waits for the database before it is told to come back.
+const ACQUIRE_AT_MOST: Duration = Duration::from_secs(3);
+/// The oldest major version whose features we use (`ON DELETE SET NULL (column)`).
+const OLDEST_MAJOR: i32 = 15;
+
+/// The migrations, compiled in.
+pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
+
+/// Why the database cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The URL does not parse.
+    #[error("DATABASE_URL is not a PostgreSQL URL ({0}); write postgres://user:password@host:5432/database")]
+    BadUrl(sqlx::Error),
+    /// No connection.
+    #[error("cannot connect to the database ({0}); check DATABASE_URL and that PostgreSQL is running")]
+    Unreachable(sqlx::Error),
+    /// Too old.
+    #[error("PostgreSQL {0} is too old: isao needs PostgreSQL {OLDEST_MAJOR} or newer")]
+    TooOld(String),
+    /// A migration failed.
+    #[error("the database could not be brought up to date: {0}")]
+    Migration(#[from] sqlx::migrate::MigrateError),
+}
+
+/// Opens the pool and brings the schema up to date (under sqlx's advisory lock, so
+/// that several processes may start at once).
+pub async fn open(url: &str) -> Result<PgPool, OpenError> {
+    let options: PgConnectOptions = url.parse().map_err(OpenError::BadUrl)?;
+    let mut connection = options.connect().await.map_err(OpenError::Unreachable)?;
+    let (number, version) = sqlx::query_as::<_, (i32, String)>(
+        "SELECT current_setting('server_version_num')::int, current_setting('server_version')",
+    )
+    .fetch_one(&mut connection)
+    .await
+    .map_err(OpenError::Unreachable)?;
+    if number / 10_000 < OLDEST_MAJOR {
+        return Err(OpenError::TooOld(version));
+    }
+    MIGRATIONS.run(&mut connection).await?;
+    Ok(pool(options))
+}
+
+/// The pool. Sessions give up soon: a frozen process must not hold the log.
+fn pool(options: PgConnectOptions) -> PgPool {
+    let options = options
+        .application_name("isao")
+        .options([
+            ("lock_timeout", "3s"),
+            ("statement_timeout", "5s"),
+            ("idle_in_transaction_session_timeout", "5s"),
+            ("timezone", "UTC"),
+        ])
+        .disable_statement_logging();
+    PgPoolOptions::new()
+        .max_connections(CONNECTIONS)
+        .acquire_timeout(ACQUIRE_AT_MOST)
+        .connect_lazy_with(options)
+}
+
+/// A connection outside the pool, with the pool's settings.
+pub async fn connect(pool: &PgPool) -> Result<PgConnection, sqlx::Error> {
+    let options = pool.connect_options();
+    match tokio::time::timeout(ACQUIRE_AT_MOST, options.connect()).await {
+        Ok(connection) => connection,
+        Err(_) => Err(sqlx::Error::PoolTimedOut),
+    }
+}
+
+/// Is the database away (as opposed to: it answered, with an error)?
+pub fn is_unavailable(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed => true,
+        // 08: connection exception; 57P01–57P03: shutting down, crashed, starting
+        // up; 53300: too many connections; 25P03: idle in transaction for too long.
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| {
+            code.starts_with("08") || matches!(&*code, "57P01" | "57P02" | "57P03" | "53300" | "25P03")
+        }),
+        _ => false,
+    }
+}
+
+/// Did two transactions get in each other's way? 40001 serialization, 40P01
+/// deadlock, 55P03 lock time-out, 57014 statement time-out.
+pub fn is_contention(error: &sqlx::Error) -> bool {
+    has_code(error, |code| matches!(code, "40001" | "40P01" | "55P03" | "57014"))
+}
+
+/// Was a constraint violated (class 23)?
+pub fn is_constraint(error: &sqlx::Error) -> bool {
+    has_code(error, |code| code.starts_with("23"))
+}
+
+fn has_code(error: &sqlx::Error, is: impl Fn(&str) -> bool) -> bool {
+    error.as_database_error().and_then(|error| error.code()).is_some_and(|code| is(&code))
+}

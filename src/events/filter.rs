@@ -1,0 +1,228 @@
+use std::collections::BTreeMap;
+
+use rust_decimal::Decimal;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::EventType;
+
+/// Conditions on the fields of a record. Several fields must all match; of a
+/// field's values any may; for an array field (`tags`) sharing one is enough.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filters(BTreeMap<String, Vec<Scalar>>);
+
+/// A value to compare with. Numbers compare by amount (`1` is `1.0`), text exactly.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Scalar {
+    Null,
+    Bool(bool),
+    Number(Decimal),
+    Text(String),
+}
+
+/// Why an object is not a set of filters; one sentence each.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FiltersError {
+    /// Not an object.
+    #[error("must be an object of record fields, for example {{\"tags\": [\"lead\"]}}")]
+    NotAnObject,
+    /// A field that records of this type don't have, or that cannot be compared.
+    #[error("`{field}` is not a field to filter by; allowed for {event_type}: {allowed}")]
+    UnknownField {
+        /// As the caller wrote it, cut short.
+        field: String,
+        /// The subscription's event type.
+        event_type: &'static str,
+        /// What is allowed.
+        allowed: String,
+    },
+    /// An object, an array of arrays, or an empty list.
+    #[error("`{0}` must be text, a number, true, false, null, or a list of one to {max} of these", max = Filters::MAX_VALUES)]
+    BadValue(String),
+    /// More text than is kept.
+    #[error("`{0}` has a text that is longer than {max} characters or contains NUL", max = Filters::MAX_TEXT)]
+    BadText(String),
+}
+
+impl Filters {
+    /// Values in one field's list.
+    pub const MAX_VALUES: usize = 100;
+    /// Characters of one text.
+    pub const MAX_TEXT: usize = 255;
+
+    /// Reads what a subscriber asks for. `null` and `{}` mean no filters.
+    pub fn parse(event_type: EventType, value: &Value) -> Result<Self, FiltersError> {
+        let object = match value {
+            Value::Null => return Ok(Self::default()),
+            Value::Object(object) => object,
+            _ => return Err(FiltersError::NotAnObject),
+        };
+        let allowed = Self::allowed(event_type);
+        let mut fields = BTreeMap::new();
+        for (field, wanted) in object {
+            if !allowed.contains(field) {
+                return Err(FiltersError::UnknownField {
+                    field: field.chars().take(50).collect(),
+                    event_type: event_type.name(),
+                    allowed: allowed.join(", "),
+                });
+            }
+            let values = match wanted {
+                Value::Array(values) if (1..=Self::MAX_VALUES).contains(&values.len()) => values.as_slice(),
+                Value::Array(_) | Value::Object(_) => return Err(FiltersError::BadValue(field.clone())),
+                scalar => std::slice::from_ref(scalar),
+            };
+            let mut scalars =
+                values.iter().map(|value| Scalar::wanted(field, value)).collect::<Result<Vec<_>, _>>()?;
+            scalars.sort();
+            scalars.dedup();
+            fields.insert(field.clone(), scalars);
+        }
+        Ok(Self(fields))
+    }
+
+    /// Fields that can be compared: those that are not objects.
+    fn allowed(event_type: EventType) -> Vec<String> {
+        let sample = event_type.sample();
+        event_type.fields().into_iter().filter(|field| !sample[field].is_object()).collect()
+    }
+
+    /// No conditions at all?
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The one text that equal filters share: `{}` or an object of sorted lists.
+    pub fn canonical(&self) -> String {
+        self.to_json().to_string()
+    }
+
+    /// As shown to the subscriber.
+    pub fn to_json(&self) -> Value {
+        let fields = self.0.iter();
+        fields
+            .map(|(field, values)| (field.clone(), values.iter().map(Scalar::to_json).collect::<Value>()))
+            .collect()
+    }
+
+    /// Does this record (its JSON text) meet every condition? One that is not a
+    /// JSON object meets none.
+    pub fn matches(&self, data: &str) -> bool {
+        if self.is_empty() {
+            return true;
+        }
+        let Ok(record) = serde_json::from_str::<BTreeMap<&str, &RawValue>>(data) else { return false };
+        self.0.iter().all(|(field, wanted)| {
+            let Some(raw) = record.get(field.as_str()) else { return false };
+            match serde_json::from_str::<Vec<&RawValue>>(raw.get()) {
+                Ok(values) => values.iter().any(|value| contains(wanted, value)),
+                Err(_) => contains(wanted, raw),
+            }
+        })
+    }
+}
+
+fn contains(wanted: &[Scalar], raw: &RawValue) -> bool {
+    Scalar::stored(raw.get()).is_some_and(|value| wanted.contains(&value))
+}
+
+impl Scalar {
+    fn wanted(field: &str, value: &Value) -> Result<Self, FiltersError> {
+        match value {
+            Value::String(text) if text.chars().count() > Filters::MAX_TEXT || text.contains('\0') => {
+                Err(FiltersError::BadText(field.into()))
+            }
+            Value::Array(_) | Value::Object(_) => Err(FiltersError::BadValue(field.into())),
+            value => Self::stored(&value.to_string()).ok_or_else(|| FiltersError::BadValue(field.into())),
+        }
+    }
+
+    fn stored(json: &str) -> Option<Self> {
+        Some(match json {
+            "null" => Self::Null,
+            "true" => Self::Bool(true),
+            "false" => Self::Bool(false),
+            text if text.starts_with('"') => Self::Text(serde_json::from_str(text).ok()?),
+            number => Self::Number(
+                number.parse::<Decimal>().or_else(|_| Decimal::from_scientific(number)).ok()?.normalize(),
+            ),
+        })
+    }
+
+    fn to_json(&self) -> Value {
+        match self {
+            Self::Null => Value::Null,
+            Self::Bool(value) => (*value).into(),
+            Self::Number(value) => serde_json::from_str(&value.to_string()).unwrap_or_default(),
+            Self::Text(text) => text.as_str().into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn filters(value: Value) -> Result<Filters, FiltersError> {
+        Filters::parse(EventType::DealUpdated, &value)
+    }
+
+    #[test]
+    fn fields_are_all_met_by_any_of_their_values() {
+        let record = r#"{"stage":"proposal","value":25000,"probability":null,"status":"open"}"#;
+        for (wanted, met) in [
+            (json!({}), true),
+            (json!({"stage": "proposal"}), true),
+            (json!({"stage": ["new", "proposal"]}), true),
+            (json!({"stage": "proposal", "status": "won"}), false),
+            (json!({"value": 25000.0}), true),
+            (json!({"value": "25000"}), false),
+            (json!({"probability": null}), true),
+            (json!({"title": "x"}), false),
+        ] {
+            assert_eq!(filters(wanted.clone()).unwrap().matches(record), met, "{wanted}");
+        }
+    }
+
+    #[test]
+    fn sharing_one_tag_is_enough() {
+        let filters = Filters::parse(EventType::ContactCreated, &json!({"tags": ["lead", "vip"]})).unwrap();
+        assert!(filters.matches(r#"{"tags":["a","vip"]}"#));
+        assert!(!filters.matches(r#"{"tags":["a"]}"#));
+        assert!(!filters.matches(r#"{"tags":[]}"#));
+    }
+
+    #[test]
+    fn equal_filters_have_one_text() {
+        let text = |value| filters(value).unwrap().canonical();
+        assert_eq!(
+            text(json!({"stage": ["b", "a", "b"], "status": "won"})),
+            text(json!({"status": ["won"], "stage": ["a", "b"]}))
+        );
+        assert_eq!(text(Value::Null), "{}");
+        assert_eq!(
+            Filters::parse(
+                EventType::DealUpdated,
+                &serde_json::from_str(&text(json!({"value": 0.1}))).unwrap()
+            ),
+            filters(json!({"value": 0.1}))
+        );
+    }
+
+    #[test]
+    fn bad_filters_say_what_is_allowed() {
+        assert!(filters(json!({"nope": 1})).unwrap_err().to_string().contains("stage"));
+        assert!(!filters(json!({"contact": 1})).unwrap_err().to_string().contains("assignedTo"));
+        for bad in [
+            json!([]),
+            json!("x"),
+            json!({"stage": []}),
+            json!({"stage": [[1]]}),
+            json!({"stage": {"a": 1}}),
+            json!({"stage": "\0"}),
+        ] {
+            assert!(filters(bad.clone()).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! Who is calling: API keys, looked up by their hash.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, TimeDelta, Utc};
+use sqlx::PgPool;
+
+use super::error::{ApiError, Code};
+use super::rate_limit::{RateLimits, Standing};
+use crate::api_key::ApiKey;
+use crate::clock::Clock;
+use crate::ids::{CompanyId, KeyId};
+use crate::permission::Permission;
+
+/// How long a key is taken for what it was: a revocation is heard sooner than in a second.
+const CACHED_FOR: TimeDelta = TimeDelta::milliseconds(500);
+/// Keys remembered before old ones are swept out.
+const SWEEP_AT: usize = 4096;
+
+/// Recognises callers.
+#[derive(Clone)]
+pub struct Auth(Arc<Inner>);
+
+struct Inner {
+    pool: PgPool,
+    clock: Clock,
+    limits: RateLimits,
+    cache: Mutex<HashMap<[u8; 32], (DateTime<Utc>, Arc<Known>)>>,
+}
+
+/// A key that is in force.
+#[derive(Debug)]
+struct Known {
+    id: KeyId,
+    company: CompanyId,
+    company_name: String,
+    permissions: Vec<Permission>,
+    rate_limit: Option<u32>,
+    expires_at: Option<DateTime<Utc>>,
+}
+
+/// The caller of a request.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    key: Arc<Known>,
+    /// Did the request come through a proxy? Then being on loopback says nothing
+    /// about where the caller is.
+    pub proxied: bool,
+}
+
+impl Caller {
+    /// The company that the key belongs to.
+    pub fn company(&self) -> CompanyId {
+        self.key.company
+    }
+
+    /// Its name.
+    pub fn company_name(&self) -> &str {
+        &self.key.company_name
+    }
+
+    /// What the key may do.
+    pub fn permissions(&self) -> &[Permission] {
+        &self.key.permissions
+    }
+
+    /// 403 unless the key has the permission.
+    pub fn require(&self, wanted: Permission) -> Result<(), ApiError> {
+        if self.permissions().iter().any(|held| held.grants(wanted)) {
+            Ok(())
+        } else {
+            Err(ApiError::permission_denied(wanted, self.permissions()))
+        }
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Caller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        parts
+            .extensions
+            .get()
+            .cloned()
+            .ok_or_else(|| ApiError::internal(&"a route is not behind `authenticate`"))
+    }
+}
+
+/// The layer in front of every route that needs a key.
+pub async fn authenticate(State(auth): State<Auth>, mut request: Request, next: Next) -> Response {
+    let known = match auth.identify(request.headers()).await {
+        Ok(known) => known,
+        Err(error) => return error.into_response(),
+    };
+    let now = auth.0.clock.now();
+    let standing = known.rate_limit.map(|limit| auth.0.limits.count(known.id, limit, now));
+    let mut response = match standing {
+        Some(standing) if !standing.allowed => rate_limited(standing, now).into_response(),
+        _ => {
+            let proxied = is_proxied(request.headers());
+            request.extensions_mut().insert(Caller { key: known, proxied });
+            next.run(request).await
+        }
+    };
+    if let Some(standing) = standing {
+        standing.write(response.headers_mut());
+    }
+    response
+}
+
+fn rate_limited(standing: Standing, now: DateTime<Utc>) -> ApiError {
+    let seconds = standing.seconds_left(now);
+    ApiError::new(
+        Code::RateLimitExceeded,
+        "Rate limit exceeded",
+        format!(
+            "This API key has used up its requests for this minute; please try again in {seconds} seconds"
+        ),
+    )
+    .retry_after(seconds)
+}
+
+/// RFC 7239 and the headers before it.
+fn is_proxied(headers: &HeaderMap) -> bool {
+    headers.keys().any(|name| name == header::FORWARDED || name.as_str().starts_with("x-forwarded-"))
+}
+
+impl Auth {
+    /// Recognises keys that are in the database.
+    pub fn new(pool: PgPool, clock: Clock) -> Self {
+        Self(Arc::new(Inner { pool, clock, limits: RateLimits::default(), cache: Mutex::default() }))
+    }
+
+    async fn identify(&self, headers: &HeaderMap) -> Result<Arc<Known>, ApiError> {
+        let Some(token) = bearer(headers) else {
+            return Err(unauthorized(
+                Code::MissingApiKey,
+                "API key required in Authorization header",
+                "Please provide a valid API key in the format: Authorization: Bearer YOUR_API_KEY",
+            ));
+        };
+        let key = ApiKey::parse(token).ok_or_else(|| {
+            unauthorized(
+                Code::InvalidApiKeyFormat,
+                "Invalid API key format",
+                "API key appears to be invalid or too short",
+            )
+        })?;
+        let now = self.0.clock.now();
+        let known = self.look_up(&key, now).await?;
+        known.filter(|known| known.expires_at.is_none_or(|expiry| expiry > now)).ok_or_else(|| {
+            unauthorized(
+                Code::InvalidApiKey,
+                "Invalid API key",
+                "This API key is unknown, expired or revoked",
+            )
+        })
+    }
+
+    async fn look_up(&self, key: &ApiKey, now: DateTime<Utc>) -> Result<Option<Arc<Known>>, ApiError> {
+        let hash = key.hash();
+        if let Some((seen, known)) = self.cache().get(&hash)
+            && now < *seen + CACHED_FOR
+        {
+            return Ok(Some(known.clone()));
+        }
+        // Equality of SHA-256 hashes of 256-bit random keys: timing tells nothing useful.
+        let row = sqlx::query!(
+            "SELECT k.id, k.company_id, c.name AS company_name, k.permissions, k.rate_limit, k.expires_at
+             FROM api_keys k JOIN companies c ON c.id = k.company_id
+             WHERE k.hash = $1 AND k.revoked_at IS NULL",
+            &hash[..],
+        )
+        .fetch_optional(&self.0.pool)
+        .await?;
+        let known = row.map(|row| {
+            Arc::new(Known {
+                id: KeyId(row.id),
+                company: CompanyId(row.company_id),
+                company_name: row.company_name,
+                permissions: row.permissions.iter().filter_map(|name| Permission::parse(name)).collect(),
+                rate_limit: row.rate_limit.map(i32::unsigned_abs),
+                expires_at: row.expires_at,
+            })
+        });
+        let mut cache = self.cache();
+        if cache.len() >= SWEEP_AT {
+            cache.retain(|_, (seen, _)| now < *seen + CACHED_FOR);
+        }
+        match &known {
+            Some(known) => cache.insert(hash, (now, known.clone())),
+            None => cache.remove(&hash),
+        };
+        Ok(known)
+    }
+
+    fn cache(&self) -> std::sync::MutexGuard<'_, HashMap<[u8; 32], (DateTime<Utc>, Arc<Known>)>> {
+        self.0.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.trim().split_once(' ')?;
+    let token = token.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
+}
+
+fn unauthorized(code: Code, error: &str, message: &str) -> ApiError {
+    ApiError::new(code, error, message).header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
+}

@@ -1,0 +1,109 @@
+//! What happens to every request and response, whichever route it takes.
+
+use std::time::Duration;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
+
+use super::answer::json_text;
+use super::error::{ApiError, Code};
+use crate::clock::Clock;
+use crate::ids::Ids;
+
+/// How long a request may take in all, its body included. Longer than the
+/// database's own limits, so that those speak first.
+const REQUEST_AT_MOST: Duration = Duration::from_secs(20);
+/// Quoted in reports; on every response.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Longest request id that is taken over from the caller.
+const MAX_REQUEST_ID: usize = 128;
+
+/// The outermost layer: a request id, a bound on time, panics caught, errors rendered, one log line.
+pub async fn outermost(State((clock, ids)): State<(Clock, Ids)>, request: Request, next: Next) -> Response {
+    let started = tokio::time::Instant::now();
+    let id = request_id(&request).unwrap_or_else(|| {
+        let id = format!("req_{}", ids.next(clock.now()).simple());
+        HeaderValue::try_from(id).unwrap_or(HeaderValue::from_static("req"))
+    });
+    let method = request.method().clone();
+    let path = request.uri().path().to_owned();
+    let handled =
+        tokio::time::timeout(REQUEST_AT_MOST, std::panic::AssertUnwindSafe(next.run(request)).catch_unwind());
+    let response = match handled.await {
+        Ok(Ok(response)) => response,
+        Ok(Err(_)) => {
+            ApiError::internal(&format_args!("a handler panicked: {method} {path}")).into_response()
+        }
+        Err(_) => ApiError::outcome_unknown().into_response(),
+    };
+    let mut response = render(response, &clock, &method);
+    tracing::info!(
+        %method,
+        path,
+        status = response.status().as_u16(),
+        ms = started.elapsed().as_secs_f64() * 1000.0,
+        request_id = id.to_str().unwrap_or_default(),
+        "request"
+    );
+    response.headers_mut().insert(REQUEST_ID, id);
+    response
+}
+
+/// The caller's own request id, if it is harmless.
+fn request_id(request: &Request) -> Option<HeaderValue> {
+    let id = request.headers().get(REQUEST_ID)?;
+    let harmless = |b: &u8| b.is_ascii_alphanumeric() || b"-_.:".contains(b);
+    ((1..=MAX_REQUEST_ID).contains(&id.len()) && id.as_bytes().iter().all(harmless)).then(|| id.clone())
+}
+
+/// Gives an error its body, now that the time is known; also one that came from axum itself.
+fn render(mut response: Response, clock: &Clock, method: &Method) -> Response {
+    let status = response.status();
+    let Some(error) = response.extensions_mut().remove::<ApiError>().or_else(|| foreign(&response)) else {
+        return response;
+    };
+    let body = if *method == Method::HEAD { String::new() } else { error.body(clock.now()) };
+    let mut rendered = json_text(error.code.status(), body);
+    // Keep what layers in between added (rate limits, Allow).
+    for (name, value) in response.headers() {
+        if name != header::CONTENT_LENGTH && name != header::CONTENT_TYPE {
+            rendered.headers_mut().insert(name, value.clone());
+        }
+    }
+    for (name, value) in error.headers() {
+        rendered.headers_mut().insert(name, value.clone());
+    }
+    debug_assert_eq!(status, rendered.status());
+    rendered
+}
+
+/// Answers of axum's own that have no body in our shape.
+fn foreign(response: &Response) -> Option<ApiError> {
+    let ours = response.headers().contains_key(header::CONTENT_TYPE);
+    match response.status() {
+        StatusCode::METHOD_NOT_ALLOWED => Some(ApiError::new(
+            Code::MethodNotAllowed,
+            "Method not allowed",
+            "This route exists, but not with this method; the Allow header names those it has",
+        )),
+        StatusCode::NOT_FOUND if !ours => Some(no_such_route()),
+        _ => None,
+    }
+}
+
+/// 404 for a route that does not exist.
+pub fn no_such_route() -> ApiError {
+    ApiError::new(
+        Code::NotFound,
+        "Route not found",
+        "There is no such route; GET /api/external/openapi.json lists those there are",
+    )
+}
+
+/// The fallback of the router.
+pub async fn not_found(_: Option<MatchedPath>) -> ApiError {
+    no_such_route()
+}

@@ -1,0 +1,145 @@
+//! Pages of a list: by number, or by cursor for deep paging. Newest first, ties by id.
+
+use axum::http::StatusCode;
+use axum::response::Response;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::error::ApiError;
+use super::{answer, query};
+
+/// Records on a page, unless asked otherwise.
+const DEFAULT_LIMIT: i64 = 50;
+/// Records on a page at most.
+const MAX_LIMIT: i64 = 200;
+/// The last page by number; a cursor goes deeper, and costs no more the deeper it goes.
+const MAX_PAGE: i64 = 10_000;
+
+/// Which page of a list.
+#[derive(Clone, Copy, Debug)]
+pub struct Page {
+    page: i64,
+    limit: i64,
+    after: Option<(DateTime<Utc>, Uuid)>,
+}
+
+impl Page {
+    /// Reads `page`, `limit` and `cursor`.
+    pub fn parse(
+        page: Option<String>,
+        limit: Option<String>,
+        cursor: Option<String>,
+    ) -> Result<Self, ApiError> {
+        let after = match query::text(cursor) {
+            None => None,
+            Some(_) if page.is_some() => {
+                return Err(ApiError::invalid_query("cursor", "goes without `page`; use one of them"));
+            }
+            Some(cursor) => Some(decode(&cursor).ok_or_else(|| {
+                ApiError::invalid_query("cursor", "must be the `meta.nextCursor` of an earlier answer")
+            })?),
+        };
+        Ok(Self {
+            page: query::number("page", page, 1..=MAX_PAGE)?.unwrap_or(1),
+            limit: query::number("limit", limit, 1..=MAX_LIMIT)?.unwrap_or(DEFAULT_LIMIT),
+            after,
+        })
+    }
+
+    /// Rows to ask the database for: one more than shown, to know if there are more.
+    pub fn rows(self) -> i64 {
+        self.limit + 1
+    }
+
+    /// Rows to skip.
+    pub fn offset(self) -> i64 {
+        if self.after.is_some() { 0 } else { (self.page - 1) * self.limit }
+    }
+
+    /// The record after which the page begins: its time and id.
+    pub fn after(self) -> (Option<DateTime<Utc>>, Option<Uuid>) {
+        self.after.unzip()
+    }
+
+    /// The answer: `data` and `meta`. `position` tells a record's time and id.
+    pub fn respond<T: Serialize>(
+        self,
+        mut records: Vec<T>,
+        total: i64,
+        position: impl Fn(&T) -> (DateTime<Utc>, Uuid),
+    ) -> Response {
+        let shown = usize::try_from(self.limit).unwrap_or(usize::MAX);
+        let more = records.len() > shown;
+        records.truncate(shown);
+        let meta = Meta {
+            page: self.page,
+            limit: self.limit,
+            total,
+            total_pages: total.saturating_add(self.limit - 1) / self.limit,
+            next_cursor: records.last().filter(|_| more).map(|last| encode(position(last))),
+        };
+        answer::json(StatusCode::OK, &List { success: true, data: records, meta })
+    }
+}
+
+#[derive(Serialize)]
+struct List<T> {
+    success: bool,
+    data: Vec<T>,
+    meta: Meta,
+}
+
+/// What a list tells about itself.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Meta {
+    /// The page, from 1.
+    #[schema(example = 1)]
+    pub page: i64,
+    /// Records on a page.
+    #[schema(example = 50)]
+    pub limit: i64,
+    /// Records that match, on all pages.
+    #[schema(example = 1)]
+    pub total: i64,
+    /// Pages there are.
+    #[schema(example = 1)]
+    pub total_pages: i64,
+    /// For `cursor`; missing on the last page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
+}
+
+fn encode((at, id): (DateTime<Utc>, Uuid)) -> String {
+    let mut bytes = at.timestamp_millis().to_be_bytes().to_vec();
+    bytes.extend(id.as_bytes());
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+fn decode(cursor: &str) -> Option<(DateTime<Utc>, Uuid)> {
+    let bytes = URL_SAFE_NO_PAD.decode(cursor).ok()?;
+    let (at, id) = bytes.split_at_checked(8)?;
+    let at = DateTime::from_timestamp_millis(i64::from_be_bytes(at.try_into().ok()?))?;
+    // Beyond these years PostgreSQL has no dates, and we made no such cursor.
+    let years = 1..=9999;
+    Some((at, Uuid::from_slice(id).ok()?)).filter(|_| years.contains(&chrono::Datelike::year(&at)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_reads_back_and_nothing_else_does() {
+        let position = (DateTime::from_timestamp_millis(1_731_061_800_123).unwrap(), Uuid::from_u128(7));
+        assert_eq!(decode(&encode(position)), Some(position));
+        for bad in ["", "x", "AAAA", "!!!!", &encode(position)[1..], &"A".repeat(32).replace("AAAA", "____")]
+        {
+            assert_eq!(decode(bad), None, "{bad}");
+        }
+    }
+}

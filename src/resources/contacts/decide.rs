@@ -1,0 +1,244 @@
+//! The rules of contacts. Pure: no SQL, no clock.
+
+use chrono::{DateTime, Utc};
+
+use super::input::{Changes, NewContact, Phone, phone_key};
+use super::{Command, Contacts, not_found};
+use crate::events::EventType;
+use crate::http::answer;
+use crate::http::error::{ApiError, Code};
+use crate::ids::{CompanyId, ContactId};
+use crate::records::Contact;
+use crate::resources::{Decided, record_answer};
+use crate::writer::{Answer, NewEvent};
+
+/// Decides one command and notes what it changes.
+pub fn run(contacts: &mut Contacts, company: CompanyId, command: &Command, now: DateTime<Utc>) -> Decided {
+    let (id, status, event_type, contact) = match command {
+        Command::Create(id, new) => {
+            if let Some(taken) = contacts.taken(company, &new.phone, *id) {
+                return Ok(Err(taken));
+            }
+            (*id, 201, EventType::ContactCreated, created(*id, new, now))
+        }
+        Command::Update(id, changes) => {
+            let Some(current) = contacts.rows.get((company, id.0))? else { return Ok(Err(not_found())) };
+            if let Some(taken) = changes.phone.as_ref().and_then(|phone| contacts.taken(company, phone, *id))
+            {
+                return Ok(Err(taken));
+            }
+            match updated(current, changes, now) {
+                Some(contact) => (*id, 200, EventType::ContactUpdated, contact),
+                None => return Ok(record_answer(200, current).map(|answer| (answer, Vec::new()))),
+            }
+        }
+        Command::Delete(id) => {
+            let Some(current) = contacts.rows.get((company, id.0))? else { return Ok(Err(not_found())) };
+            contacts.phones.remove(&(company, phone_key(&current.phone_number)));
+            contacts.rows.delete((company, id.0));
+            return Ok(deleted().map(|answer| (answer, Vec::new())));
+        }
+    };
+    Ok(record_answer(status, &contact).and_then(|answer| {
+        let data = serde_json::to_string(&contact).map_err(|error| ApiError::internal(&error))?;
+        contacts.put(company, contact);
+        Ok((answer, vec![NewEvent { event_type, record: id.0, data }]))
+    }))
+}
+
+fn deleted() -> Result<Answer, ApiError> {
+    let body = serde_json::to_string(&answer::message("Contact deleted successfully"));
+    Ok(Answer { status: 200, body: body.map_err(|error| ApiError::internal(&error))?, replayed: false })
+}
+
+impl Contacts {
+    /// 409 if somebody else has the number.
+    fn taken(&self, company: CompanyId, phone: &Phone, id: ContactId) -> Option<ApiError> {
+        let owner = *self.phones.get(&(company, phone.key().to_owned()))?;
+        (owner != id).then(|| {
+            let message = format!("A contact with this phoneNumber exists already: {owner}");
+            ApiError::new(Code::AlreadyExists, "Contact already exists", message)
+                .detail("field", "phoneNumber")
+                .detail("existingId", owner.to_string())
+        })
+    }
+
+    fn put(&mut self, company: CompanyId, contact: Contact) {
+        let key = (company, contact.id.0);
+        if let Ok(Some(before)) = self.rows.get(key) {
+            self.phones.remove(&(company, phone_key(&before.phone_number)));
+        }
+        self.phones.insert((company, phone_key(&contact.phone_number)), contact.id);
+        self.rows.put(key, contact);
+    }
+}
+
+fn created(id: ContactId, new: &NewContact, now: DateTime<Utc>) -> Contact {
+    let (first_name, last_name) = split_name(&new.name);
+    let rest = &new.rest;
+    let given = |field: &Option<Option<String>>| field.clone().flatten();
+    Contact {
+        id,
+        name: new.name.clone(),
+        first_name: given(&rest.first_name).or(first_name),
+        last_name: given(&rest.last_name).or(last_name),
+        phone_number: new.phone.text().to_owned(),
+        email: given(&rest.email),
+        position: given(&rest.position),
+        current_company: given(&rest.current_company),
+        industry_sector: given(&rest.industry_sector),
+        city: given(&rest.city),
+        country: given(&rest.country),
+        tags: rest.tags.clone().unwrap_or_default(),
+        created_at: now,
+        updated_at: now,
+    }
+}
+
+/// The contact with the changes, or none if nothing really changes.
+fn updated(current: &Contact, changes: &Changes, now: DateTime<Utc>) -> Option<Contact> {
+    let mut contact = current.clone();
+    if let Some(name) = changes.name.as_ref().filter(|name| **name != current.name) {
+        // Parts that were derived follow the name.
+        let ((old_first, old_last), (first, last)) = (split_name(&current.name), split_name(name));
+        if current.first_name == old_first {
+            contact.first_name = first;
+        }
+        if current.last_name == old_last {
+            contact.last_name = last;
+        }
+        contact.name.clone_from(name);
+    }
+    if let Some(phone) = &changes.phone {
+        phone.text().clone_into(&mut contact.phone_number);
+    }
+    let set = |field: &mut Option<String>, change: &Option<Option<String>>| {
+        if let Some(value) = change {
+            field.clone_from(value);
+        }
+    };
+    set(&mut contact.first_name, &changes.first_name);
+    set(&mut contact.last_name, &changes.last_name);
+    set(&mut contact.email, &changes.email);
+    set(&mut contact.position, &changes.position);
+    set(&mut contact.current_company, &changes.current_company);
+    set(&mut contact.industry_sector, &changes.industry_sector);
+    set(&mut contact.city, &changes.city);
+    set(&mut contact.country, &changes.country);
+    if let Some(tags) = &changes.tags {
+        contact.tags.clone_from(tags);
+    }
+    (contact != *current).then(|| {
+        // Never backwards, whichever process's clock it is.
+        contact.updated_at = now.max(current.updated_at);
+        contact
+    })
+}
+
+/// First word and the rest; a single word is a first name.
+fn split_name(name: &str) -> (Option<String>, Option<String>) {
+    match name.split_once(char::is_whitespace) {
+        Some((first, last)) => (Some(first.to_owned()), Some(last.trim_start().to_owned())),
+        None => (Some(name.to_owned()), None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::body::MAX_BODY;
+    use crate::resources::contacts::input::ContactInput;
+    use uuid::Uuid;
+
+    const COMPANY: CompanyId = CompanyId(Uuid::from_u128(1));
+
+    fn at(second: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_731_061_800 + second, 0).unwrap()
+    }
+
+    fn create(id: u128, json: &str) -> Command {
+        assert!(json.len() < MAX_BODY);
+        let input: ContactInput = serde_json::from_str(json).unwrap();
+        Command::Create(ContactId(Uuid::from_u128(id)), input.into_new().unwrap())
+    }
+
+    fn update(id: u128, json: &str) -> Command {
+        let input: ContactInput = serde_json::from_str(json).unwrap();
+        Command::Update(ContactId(Uuid::from_u128(id)), input.into_changes().unwrap())
+    }
+
+    /// Status and event types.
+    fn decide(contacts: &mut Contacts, command: &Command, second: i64) -> (u16, Vec<EventType>) {
+        match run(contacts, COMPANY, command, at(second)).unwrap() {
+            Ok((answer, events)) => (answer.status, events.iter().map(|event| event.event_type).collect()),
+            Err(error) => (error.code.status().as_u16(), vec![]),
+        }
+    }
+
+    fn contact(contacts: &Contacts, id: u128) -> Contact {
+        contacts.rows.get((COMPANY, Uuid::from_u128(id))).unwrap().unwrap().clone()
+    }
+
+    #[test]
+    fn names_are_derived_and_follow() {
+        let mut contacts = Contacts::default();
+        let jane =
+            create(1, r#"{"name":"Jane van Dyke","phoneNumber":"+331"}"#.replace("+331", "+33100").as_str());
+        assert_eq!(decide(&mut contacts, &jane, 0), (201, vec![EventType::ContactCreated]));
+        let made = contact(&contacts, 1);
+        assert_eq!((made.first_name.as_deref(), made.last_name.as_deref()), (Some("Jane"), Some("van Dyke")));
+
+        decide(&mut contacts, &update(1, r#"{"lastName":"Smith"}"#), 1);
+        decide(&mut contacts, &update(1, r#"{"name":"Joan Smith-Dyke"}"#), 2);
+        let renamed = contact(&contacts, 1);
+        assert_eq!(
+            (renamed.first_name.as_deref(), renamed.last_name.as_deref()),
+            (Some("Joan"), Some("Smith"))
+        );
+    }
+
+    #[test]
+    fn no_change_no_event() {
+        let mut contacts = Contacts::default();
+        decide(&mut contacts, &create(1, r#"{"name":"A","phoneNumber":"100","tags":["x"]}"#), 0);
+        let same = update(1, r#"{"name":" A ","email":null,"tags":["x","x"],"unknown":1}"#);
+        assert_eq!(decide(&mut contacts, &same, 9), (200, vec![]));
+        assert_eq!(contact(&contacts, 1).updated_at, at(0));
+    }
+
+    #[test]
+    fn a_number_has_one_owner_also_within_a_batch() {
+        let mut contacts = Contacts::default();
+        assert_eq!(decide(&mut contacts, &create(1, r#"{"name":"A","phoneNumber":"00 1 00"}"#), 0).0, 201);
+        assert_eq!(decide(&mut contacts, &create(2, r#"{"name":"B","phoneNumber":"+100"}"#), 0).0, 409);
+        assert_eq!(
+            decide(&mut contacts, &update(1, r#"{"phoneNumber":"+1-0-0"}"#), 0).0,
+            200,
+            "its own number"
+        );
+        assert_eq!(decide(&mut contacts, &update(1, r#"{"phoneNumber":"200"}"#), 0).0, 200);
+        assert_eq!(
+            decide(&mut contacts, &create(2, r#"{"name":"B","phoneNumber":"+100"}"#), 0).0,
+            201,
+            "free again"
+        );
+        assert_eq!(decide(&mut contacts, &Command::Delete(ContactId(Uuid::from_u128(1))), 0).0, 200);
+        assert_eq!(decide(&mut contacts, &create(3, r#"{"name":"C","phoneNumber":"200"}"#), 0).0, 201);
+    }
+
+    #[test]
+    fn time_never_runs_backwards() {
+        let mut contacts = Contacts::default();
+        decide(&mut contacts, &create(1, r#"{"name":"A","phoneNumber":"100"}"#), 10);
+        decide(&mut contacts, &update(1, r#"{"name":"B"}"#), 5);
+        assert_eq!(contact(&contacts, 1).updated_at, at(10));
+    }
+
+    #[test]
+    fn what_does_not_exist_is_404_and_what_is_locked_waits() {
+        let mut contacts = Contacts::default();
+        assert_eq!(decide(&mut contacts, &update(1, "{}"), 0).0, 404);
+        contacts.rows.held((COMPANY, Uuid::from_u128(2)));
+        assert!(run(&mut contacts, COMPANY, &update(2, "{}"), at(0)).is_err());
+    }
+}

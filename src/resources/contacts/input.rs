@@ -1,0 +1,186 @@
+//! What callers send.
+
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use crate::http::error::ApiError;
+use crate::http::field::{Email, Field, FromJson, Problems, Tags, Text};
+
+/// A phone number as the caller wrote it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Phone {
+    text: String,
+    key: String,
+}
+
+impl Phone {
+    /// As the caller wrote it.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// As compared: spaces, dots, dashes and brackets dropped, leading `00` turned into `+`.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+}
+
+/// The form in which phone numbers are compared.
+pub fn phone_key(text: &str) -> String {
+    let is_dash = |c| matches!(c, '-' | '\u{2010}'..='\u{2015}');
+    let kept: String =
+        text.chars().filter(|&c| !(c.is_whitespace() || is_dash(c) || ".()[]".contains(c))).collect();
+    match kept.strip_prefix("00") {
+        Some(rest) => format!("+{rest}"),
+        None => kept,
+    }
+}
+
+impl FromJson for Phone {
+    fn from_json(json: &str) -> Result<Self, String> {
+        let Text(text) = Text::<50>::from_json(json)?;
+        let key = phone_key(&text);
+        if key.chars().filter(char::is_ascii_digit).count() < 3 {
+            return Err("must be a phone number like +33123456789, with at least 3 digits".into());
+        }
+        Ok(Self { text, key })
+    }
+}
+
+/// A contact to create, or changes to one. Unknown fields are ignored.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(example = json!({"name": "Jane Smith", "phoneNumber": "+33987654321", "email": "jane@example.com", "tags": ["lead"]}))]
+pub struct ContactInput {
+    /// Required to create. At most 255 characters.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, max_length = 255)]
+    name: Field<Text<255>>,
+    /// Derived from `name` when absent.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, max_length = 255)]
+    first_name: Field<Text<255>>,
+    /// Derived from `name` when absent.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, max_length = 255)]
+    last_name: Field<Text<255>>,
+    /// Required to create; unique in the company. At most 50 characters, at least 3 digits.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, max_length = 50)]
+    phone_number: Field<Phone>,
+    /// An email address.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, max_length = 254)]
+    email: Field<Email>,
+    /// Job title.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, max_length = 255)]
+    position: Field<Text<255>>,
+    /// The company the person works for.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, max_length = 255)]
+    current_company: Field<Text<255>>,
+    /// Industry.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, max_length = 255)]
+    industry_sector: Field<Text<255>>,
+    /// City.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, max_length = 255)]
+    city: Field<Text<255>>,
+    /// Country.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, max_length = 255)]
+    country: Field<Text<255>>,
+    /// Labels; at most 100 of at most 100 characters.
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<String>>, max_items = 100)]
+    tags: Field<Tags>,
+}
+
+/// A contact to create.
+pub struct NewContact {
+    pub(super) name: String,
+    pub(super) phone: Phone,
+    /// The rest; `name` and `phone` are not in it.
+    pub(super) rest: Changes,
+}
+
+/// Fields to change: `None` stays as it is, `Some(None)` is cleared.
+#[derive(Default)]
+pub struct Changes {
+    pub(super) name: Option<String>,
+    pub(super) phone: Option<Phone>,
+    pub(super) first_name: Option<Option<String>>,
+    pub(super) last_name: Option<Option<String>>,
+    pub(super) email: Option<Option<String>>,
+    pub(super) position: Option<Option<String>>,
+    pub(super) current_company: Option<Option<String>>,
+    pub(super) industry_sector: Option<Option<String>>,
+    pub(super) city: Option<Option<String>>,
+    pub(super) country: Option<Option<String>>,
+    pub(super) tags: Option<Vec<String>>,
+}
+
+impl ContactInput {
+    /// Reads a contact to create.
+    pub(super) fn into_new(mut self) -> Result<NewContact, ApiError> {
+        let mut problems = Problems::default();
+        let name = problems.required("name", std::mem::take(&mut self.name));
+        let phone = problems.required("phoneNumber", std::mem::take(&mut self.phone_number));
+        let rest = self.changes(&mut problems);
+        problems.finish()?;
+        match (name, phone) {
+            (Some(Text(name)), Some(phone)) => Ok(NewContact { name, phone, rest }),
+            _ => Err(ApiError::internal(&"required fields are missing without a problem")),
+        }
+    }
+
+    /// Reads changes to a contact.
+    pub(super) fn into_changes(self) -> Result<Changes, ApiError> {
+        let mut problems = Problems::default();
+        let changes = self.changes(&mut problems);
+        problems.finish()?;
+        Ok(changes)
+    }
+
+    fn changes(self, problems: &mut Problems) -> Changes {
+        let mut text =
+            |name, field: Field<Text<255>>| Some(problems.optional(name, field)?.map(|Text(text)| text));
+        let first_name = text("firstName", self.first_name);
+        let last_name = text("lastName", self.last_name);
+        let position = text("position", self.position);
+        let current_company = text("currentCompany", self.current_company);
+        let industry_sector = text("industrySector", self.industry_sector);
+        let city = text("city", self.city);
+        let country = text("country", self.country);
+        Changes {
+            name: problems.kept("name", self.name).map(|Text(name)| name),
+            phone: problems.kept("phoneNumber", self.phone_number),
+            email: problems.optional("email", self.email).map(|email| email.map(|Email(email)| email)),
+            tags: problems.optional("tags", self.tags).map(|tags| tags.unwrap_or_default().0),
+            first_name,
+            last_name,
+            position,
+            current_company,
+            industry_sector,
+            city,
+            country,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn phone_numbers_compare_without_punctuation() {
+        for written in
+            ["+33 1 23 45 67 89", "0033123456789", "+33-1.23(45)[67]89", "+33\u{a0}1\u{2011}23456789"]
+        {
+            assert_eq!(phone_key(written), "+33123456789", "{written}");
+        }
+        assert_ne!(phone_key("0123456789"), phone_key("+33123456789"));
+    }
+}

@@ -1,0 +1,216 @@
+//! Contacts in the database.
+
+use std::collections::HashMap;
+
+use sqlx::types::Json;
+use sqlx::{PgConnection, PgPool};
+
+use super::{Command, Contacts};
+use crate::ids::{CompanyId, ContactId};
+use crate::records::Contact;
+use crate::resources::table::{Key, arrays};
+use crate::resources::{Command as AnyCommand, contacts::input::phone_key};
+
+/// A row of `contacts`. A macro because `query_as!` wants the columns spelt out.
+macro_rules! contact {
+    ($row:expr) => {
+        Contact {
+            id: ContactId($row.id),
+            name: $row.name,
+            first_name: $row.first_name,
+            last_name: $row.last_name,
+            phone_number: $row.phone_number,
+            email: $row.email,
+            position: $row.position,
+            current_company: $row.current_company,
+            industry_sector: $row.industry_sector,
+            city: $row.city,
+            country: $row.country,
+            tags: $row.tags.0,
+            created_at: $row.created_at,
+            updated_at: $row.updated_at,
+        }
+    };
+}
+pub(super) use contact;
+
+/// One contact.
+pub async fn find(pool: &PgPool, company: CompanyId, id: ContactId) -> Result<Option<Contact>, sqlx::Error> {
+    let row = sqlx::query!(
+        r#"SELECT id, name, first_name, last_name, phone_number, email, position, current_company,
+                  industry_sector, city, country, tags AS "tags: Json<Vec<String>>", created_at, updated_at
+           FROM contacts WHERE company_id = $1 AND id = $2"#,
+        company.0,
+        id.0,
+    )
+    .fetch_optional(pool)
+    .await?;
+    Ok(row.map(|row| contact!(row)))
+}
+
+/// Locks and loads the contacts that commands change, and looks up who has the
+/// phone numbers they want.
+pub async fn load(
+    contacts: &mut Contacts,
+    connection: &mut PgConnection,
+    commands: &[(CompanyId, &AnyCommand)],
+) -> Result<(), sqlx::Error> {
+    let mut touched = Vec::new();
+    let (mut companies, mut phones) = (Vec::new(), Vec::new());
+    for (company, command) in commands {
+        let AnyCommand::Contact(command) = command else { continue };
+        let phone = match command {
+            Command::Create(_, new) => Some(&new.phone),
+            Command::Update(_, changes) => changes.phone.as_ref(),
+            Command::Delete(_) => None,
+        };
+        if let Command::Update(id, _) | Command::Delete(id) = command {
+            touched.push((*company, id.0));
+        }
+        if let Some(phone) = phone {
+            companies.push(company.0);
+            phones.push(phone.key().to_owned());
+        }
+    }
+    if !touched.is_empty() {
+        lock(contacts, connection, touched).await?;
+    }
+    if !phones.is_empty() {
+        let rows = sqlx::query!(
+            "SELECT c.company_id, c.phone_key, c.id
+             FROM unnest($1::uuid[], $2::text[]) AS wanted (company_id, phone_key)
+             JOIN contacts c USING (company_id, phone_key)",
+            &companies,
+            &phones,
+        )
+        .fetch_all(connection)
+        .await?;
+        let owners =
+            rows.into_iter().map(|row| ((CompanyId(row.company_id), row.phone_key), ContactId(row.id)));
+        contacts.phones.extend(owners);
+    }
+    Ok(())
+}
+
+async fn lock(
+    contacts: &mut Contacts,
+    connection: &mut PgConnection,
+    touched: Vec<Key>,
+) -> Result<(), sqlx::Error> {
+    let (companies, ids) = arrays(touched);
+    let rows = sqlx::query!(
+        r#"SELECT c.company_id, c.id, name, first_name, last_name, phone_number, email, position, current_company,
+                  industry_sector, city, country, tags AS "tags: Json<Vec<String>>", created_at, updated_at
+           FROM unnest($1::uuid[], $2::uuid[]) AS wanted (company_id, id)
+           JOIN contacts c USING (company_id, id)
+           ORDER BY c.company_id, c.id
+           FOR UPDATE OF c SKIP LOCKED"#,
+        &companies,
+        &ids,
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    let found = rows.len();
+    for row in rows {
+        contacts.rows.loaded((CompanyId(row.company_id), row.id), contact!(row));
+    }
+    if found < ids.len() {
+        // Those that exist all the same are locked by another process.
+        let rows = sqlx::query!(
+            "SELECT c.company_id, c.id
+             FROM unnest($1::uuid[], $2::uuid[]) AS wanted (company_id, id)
+             JOIN contacts c USING (company_id, id)",
+            &companies,
+            &ids,
+        )
+        .fetch_all(connection)
+        .await?;
+        for row in rows {
+            contacts.rows.held((CompanyId(row.company_id), row.id));
+        }
+    }
+    Ok(())
+}
+
+/// Writes what changed. Answers whether anything did.
+pub async fn store(contacts: Contacts, connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    let (mut changed, deleted) = contacts.rows.into_changes();
+    if changed.is_empty() && deleted.is_empty() {
+        return Ok(false);
+    }
+    if !deleted.is_empty() {
+        let (companies, ids) = arrays(deleted);
+        sqlx::query!(
+            "DELETE FROM contacts c USING unnest($1::uuid[], $2::uuid[]) AS gone (company_id, id)
+             WHERE c.company_id = gone.company_id AND c.id = gone.id",
+            &companies,
+            &ids,
+        )
+        .execute(&mut *connection)
+        .await?;
+    }
+    if !changed.is_empty() {
+        // Two processes that insert the same numbers must not wait for each other in a circle.
+        changed.sort_by_cached_key(|((company, _), contact)| (*company, phone_key(&contact.phone_number)));
+        upsert(&changed, connection).await?;
+    }
+    Ok(true)
+}
+
+async fn upsert(rows: &[(Key, Contact)], connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    fn column<T>(rows: &[(Key, Contact)], value: impl Fn(&Contact) -> T) -> Vec<T> {
+        rows.iter().map(|(_, contact)| value(contact)).collect()
+    }
+    let companies: Vec<_> = rows.iter().map(|((company, _), _)| company.0).collect();
+    sqlx::query!(
+        "INSERT INTO contacts (company_id, id, name, first_name, last_name, phone_number, phone_key, email, position,
+                               current_company, industry_sector, city, country, tags, created_at, updated_at)
+         SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
+                              $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::jsonb[],
+                              $15::timestamptz[], $16::timestamptz[])
+         ON CONFLICT (company_id, id) DO UPDATE SET
+             name = excluded.name, first_name = excluded.first_name, last_name = excluded.last_name,
+             phone_number = excluded.phone_number, phone_key = excluded.phone_key, email = excluded.email,
+             position = excluded.position, current_company = excluded.current_company,
+             industry_sector = excluded.industry_sector, city = excluded.city, country = excluded.country,
+             tags = excluded.tags, updated_at = excluded.updated_at",
+        &companies,
+        &column(rows, |contact| contact.id.0),
+        &column(rows, |contact| contact.name.clone()),
+        &column(rows, |contact| contact.first_name.clone()) as &[Option<String>],
+        &column(rows, |contact| contact.last_name.clone()) as &[Option<String>],
+        &column(rows, |contact| contact.phone_number.clone()),
+        &column(rows, |contact| phone_key(&contact.phone_number)),
+        &column(rows, |contact| contact.email.clone()) as &[Option<String>],
+        &column(rows, |contact| contact.position.clone()) as &[Option<String>],
+        &column(rows, |contact| contact.current_company.clone()) as &[Option<String>],
+        &column(rows, |contact| contact.industry_sector.clone()) as &[Option<String>],
+        &column(rows, |contact| contact.city.clone()) as &[Option<String>],
+        &column(rows, |contact| contact.country.clone()) as &[Option<String>],
+        &column(rows, |contact| Json(contact.tags.clone())) as &[Json<Vec<String>>],
+        &column(rows, |contact| contact.created_at),
+        &column(rows, |contact| contact.updated_at),
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Contacts by id, as they are now.
+pub async fn find_many(
+    connection: &mut PgConnection,
+    keys: Vec<Key>,
+) -> Result<HashMap<Key, Contact>, sqlx::Error> {
+    let (companies, ids) = arrays(keys);
+    let rows = sqlx::query!(
+        r#"SELECT c.company_id, c.id, name, first_name, last_name, phone_number, email, position, current_company,
+                  industry_sector, city, country, tags AS "tags: Json<Vec<String>>", created_at, updated_at
+           FROM unnest($1::uuid[], $2::uuid[]) AS wanted (company_id, id)
+           JOIN contacts c USING (company_id, id)"#,
+        &companies,
+        &ids,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(|row| ((CompanyId(row.company_id), row.id), contact!(row))).collect())
+}

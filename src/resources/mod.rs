@@ -1,0 +1,117 @@
+//! The resources: router, wire types, handlers, rules and SQL of each together.
+
+pub mod contacts;
+mod table;
+
+use axum::extract::FromRef;
+use axum::response::Response;
+use chrono::{DateTime, Utc};
+use sqlx::{PgConnection, PgPool};
+
+use crate::clock::Clock;
+use crate::http::answer;
+use crate::http::auth::{Auth, Caller};
+use crate::http::body::Payload;
+use crate::http::error::ApiError;
+use crate::ids::{CompanyId, Ids};
+use crate::writer::{Answer, Decision, Domain, NewEvent, Writer};
+use table::Held;
+
+/// What handlers have at hand.
+#[derive(Clone)]
+pub struct Api {
+    /// For reading.
+    pub pool: PgPool,
+    /// For writing.
+    pub writer: Writer<Crm>,
+    /// The time.
+    pub clock: Clock,
+    /// New ids.
+    pub ids: Ids,
+    /// Who is calling.
+    pub auth: Auth,
+}
+
+impl FromRef<Api> for Auth {
+    fn from_ref(api: &Api) -> Self {
+        api.auth.clone()
+    }
+}
+
+impl Api {
+    /// Submits a command of the caller and answers when it is committed.
+    pub async fn write(
+        &self,
+        caller: &Caller,
+        payload: Option<&Payload>,
+        command: impl Into<Command>,
+    ) -> Result<Response, ApiError> {
+        let idempotency = payload.map(Payload::idempotency).transpose()?.flatten();
+        answer::written(self.writer.submit(caller.company(), command.into(), idempotency).await)
+    }
+}
+
+/// The domain that the writer writes.
+pub struct Crm;
+
+/// One wish of one caller.
+pub enum Command {
+    /// About a contact.
+    Contact(contacts::Command),
+}
+
+/// The rows a batch touches.
+#[derive(Default)]
+pub struct State {
+    contacts: contacts::Contacts,
+}
+
+impl Domain for Crm {
+    type Command = Command;
+    type State = State;
+
+    async fn load(
+        &self,
+        connection: &mut PgConnection,
+        commands: &[(CompanyId, &Command)],
+    ) -> Result<State, sqlx::Error> {
+        // Contacts before deals: the lock order.
+        let mut state = State::default();
+        contacts::store::load(&mut state.contacts, connection, commands).await?;
+        Ok(state)
+    }
+
+    fn decide(
+        &self,
+        state: &mut State,
+        company: CompanyId,
+        command: &Command,
+        now: DateTime<Utc>,
+    ) -> Decision {
+        let decided = match command {
+            Command::Contact(command) => contacts::decide::run(&mut state.contacts, company, command, now),
+        };
+        match decided {
+            Ok(Ok((answer, events))) => Decision::Done(answer, events),
+            Ok(Err(error)) => Decision::Done(
+                Answer { status: error.code.status().as_u16(), body: error.body(now), replayed: false },
+                Vec::new(),
+            ),
+            Err(Held) => Decision::Held,
+        }
+    }
+
+    async fn store(&self, connection: &mut PgConnection, state: State) -> Result<bool, sqlx::Error> {
+        let contacts = contacts::store::store(state.contacts, connection).await?;
+        Ok(contacts)
+    }
+}
+
+/// A decision of a resource: held, or refused, or an answer with its events.
+type Decided = Result<Result<(Answer, Vec<NewEvent>), ApiError>, Held>;
+
+/// The answer to a write that shows a record.
+fn record_answer(status: u16, record: &impl serde::Serialize) -> Result<Answer, ApiError> {
+    let body = serde_json::to_string(&answer::data(record)).map_err(|error| ApiError::internal(&error))?;
+    Ok(Answer { status, body, replayed: false })
+}

@@ -1,0 +1,107 @@
+//! The writer: every write of this process goes through here, in batches.
+//!
+//! The actors: a handler *submits* a command and waits for its answer; the one
+//! *writer task* takes whatever has queued up while the previous commit ran and
+//! makes it one transaction: **load** the rows it touches, **decide** each command
+//! in order of arrival (a pure function of the [`Domain`]), **store** what changed,
+//! append the events to the log last, commit, answer every handler, hand the very
+//! same events to the tail.
+//!
+//! A job is *queued*, then *decided* in a transaction, then *answered*; or it is
+//! *held* (another process has its row locked) and goes back to the front of the
+//! queue. A transaction that fails is *rerun from load* when that can help
+//! (deadlock, lock time-out, a unique value taken meanwhile), then each job by
+//! itself, so that one poisoned command harms nobody else. A COMMIT whose outcome
+//! is unknown is looked up until it is decided, never run again on a guess.
+
+mod batch;
+mod idempotency;
+mod log;
+mod queue;
+
+use std::future::Future;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+pub use idempotency::IdempotencyKey;
+pub use queue::{WriteError, Writer};
+
+use crate::events::{Event, EventType};
+use crate::ids::CompanyId;
+
+/// What the writer writes. The domain knows records and rules; the writer knows
+/// transactions and the log.
+pub trait Domain: Send + Sync + 'static {
+    /// One wish of one caller.
+    type Command: Send + Sync + 'static;
+    /// The rows a batch touches, as loaded and then as changed.
+    type State: Send;
+
+    /// Loads and locks (never waiting for a lock: `SKIP LOCKED`) what the commands need.
+    fn load(
+        &self,
+        connection: &mut PgConnection,
+        commands: &[(CompanyId, &Self::Command)],
+    ) -> impl Future<Output = Result<Self::State, sqlx::Error>> + Send;
+
+    /// Decides one command, seeing what earlier ones of the batch did. Pure: no
+    /// I/O, no clock.
+    fn decide(
+        &self,
+        state: &mut Self::State,
+        company: CompanyId,
+        command: &Self::Command,
+        now: DateTime<Utc>,
+    ) -> Decision;
+
+    /// Writes what changed. Locks are taken in one order everywhere. Answers
+    /// whether anything was written.
+    fn store(
+        &self,
+        connection: &mut PgConnection,
+        state: Self::State,
+    ) -> impl Future<Output = Result<bool, sqlx::Error>> + Send;
+}
+
+/// What became of a command.
+#[derive(Debug)]
+pub enum Decision {
+    /// Decided, one way or the other.
+    Done(Answer, Vec<NewEvent>),
+    /// A row it needs is locked by another process.
+    Held,
+}
+
+/// What the caller is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// HTTP status.
+    pub status: u16,
+    /// JSON text.
+    pub body: String,
+    /// Is it the first answer to an earlier request with the same Idempotency-Key?
+    pub replayed: bool,
+}
+
+/// An event that has no place in the log yet.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewEvent {
+    /// What happened.
+    pub event_type: EventType,
+    /// To which record.
+    pub record: Uuid,
+    /// The record as JSON text.
+    pub data: String,
+}
+
+/// A committed batch, as handed to the tail of this process.
+#[derive(Clone, Debug)]
+pub struct Committed {
+    /// Its events, in log order; numbers are contiguous.
+    pub events: Vec<Arc<Event>>,
+    /// `subscription_version` as the batch saw it: changes up to it precede the events.
+    pub version: i64,
+}

@@ -1,13 +1,18 @@
 //! The resources: router, wire types, handlers, rules and SQL of each together.
 
 pub mod contacts;
+pub mod subscriptions;
 mod table;
+pub mod triggers;
+
+use std::sync::Arc;
 
 use axum::extract::FromRef;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool};
 
+use crate::address::AddressPolicy;
 use crate::clock::Clock;
 use crate::http::answer;
 use crate::http::auth::{Auth, Caller};
@@ -30,6 +35,8 @@ pub struct Api {
     pub ids: Ids,
     /// Who is calling.
     pub auth: Auth,
+    /// Where webhooks may go.
+    pub policy: Arc<AddressPolicy>,
 }
 
 impl FromRef<Api> for Auth {
@@ -58,12 +65,15 @@ pub struct Crm;
 pub enum Command {
     /// About a contact.
     Contact(contacts::Command),
+    /// About a subscription.
+    Subscription(subscriptions::Command),
 }
 
 /// The rows a batch touches.
 #[derive(Default)]
 pub struct State {
     contacts: contacts::Contacts,
+    subscriptions: subscriptions::decide::Subscriptions,
 }
 
 impl Domain for Crm {
@@ -78,6 +88,7 @@ impl Domain for Crm {
         // Contacts before deals: the lock order.
         let mut state = State::default();
         contacts::store::load(&mut state.contacts, connection, commands).await?;
+        subscriptions::store::load(&mut state.subscriptions, connection, commands).await?;
         Ok(state)
     }
 
@@ -90,6 +101,9 @@ impl Domain for Crm {
     ) -> Decision {
         let decided = match command {
             Command::Contact(command) => contacts::decide::run(&mut state.contacts, company, command, now),
+            Command::Subscription(command) => {
+                subscriptions::decide::run(&mut state.subscriptions, company, command, now)
+            }
         };
         match decided {
             Ok(Ok((answer, events))) => Decision::Done(answer, events),
@@ -103,15 +117,21 @@ impl Domain for Crm {
 
     async fn store(&self, connection: &mut PgConnection, state: State) -> Result<bool, sqlx::Error> {
         let contacts = contacts::store::store(state.contacts, connection).await?;
-        Ok(contacts)
+        let subscriptions = subscriptions::store::store(state.subscriptions, connection).await?;
+        Ok(contacts | subscriptions)
     }
 }
 
 /// A decision of a resource: held, or refused, or an answer with its events.
 type Decided = Result<Result<(Answer, Vec<NewEvent>), ApiError>, Held>;
 
+/// The answer to a write.
+fn answer(status: u16, body: &impl serde::Serialize) -> Result<Answer, ApiError> {
+    let body = serde_json::to_string(body).map_err(|error| ApiError::internal(&error))?;
+    Ok(Answer { status, body, replayed: false })
+}
+
 /// The answer to a write that shows a record.
 fn record_answer(status: u16, record: &impl serde::Serialize) -> Result<Answer, ApiError> {
-    let body = serde_json::to_string(&answer::data(record)).map_err(|error| ApiError::internal(&error))?;
-    Ok(Answer { status, body, replayed: false })
+    answer(status, &answer::data(record))
 }

@@ -1,4 +1,5 @@
 //! isao: a self-hosted CRM event server.
 
 pub mod clock;
+pub mod embedded;
 pub mod ids;

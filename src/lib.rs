@@ -6,6 +6,7 @@ pub mod app;
 pub mod clock;
 pub mod db;
 pub mod duration;
+pub mod embedded;
 pub mod events;
 pub mod housekeeping;
 pub mod http;

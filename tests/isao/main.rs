@@ -1,0 +1,8 @@
+//! The integration tests, one binary.
+#![expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "tests may, and clippy does not take their helpers for tests"
+)]
+
+mod embedded;

@@ -1,5 +1,6 @@
 //! isao: a self-hosted CRM event server.
 
+pub mod address;
 pub mod clock;
 pub mod duration;
 pub mod ids;

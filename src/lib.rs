@@ -4,3 +4,4 @@ pub mod address;
 pub mod clock;
 pub mod duration;
 pub mod ids;
+pub mod webhooks;

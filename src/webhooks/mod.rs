@@ -1,0 +1,3 @@
+//! Webhooks: every event, signed, to every subscriber, in order.
+
+pub mod signature;

@@ -1,11 +1,11 @@
 //! The router: the table of contents of the API.
 
+use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
 use axum::response::Response;
 use axum::routing::get;
-use axum::Router;
 use serde::Serialize;
 use tower::Layer;
 use tower_http::normalize_path::{NormalizePath, NormalizePathLayer};

@@ -5,4 +5,6 @@
     reason = "tests may, and clippy does not take their helpers for tests"
 )]
 
+mod delivery;
 mod embedded;
+mod support;

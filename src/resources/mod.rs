@@ -1,6 +1,7 @@
 //! The resources: router, wire types, handlers, rules and SQL of each together.
 
 pub mod contacts;
+pub mod deals;
 mod table;
 
 use axum::extract::FromRef;
@@ -58,12 +59,15 @@ pub struct Crm;
 pub enum Command {
     /// About a contact.
     Contact(contacts::Command),
+    /// About a deal.
+    Deal(deals::Command),
 }
 
 /// The rows a batch touches.
 #[derive(Default)]
 pub struct State {
     contacts: contacts::Contacts,
+    deals: deals::Deals,
 }
 
 impl Domain for Crm {
@@ -78,6 +82,7 @@ impl Domain for Crm {
         // Contacts before deals: the lock order.
         let mut state = State::default();
         contacts::store::load(&mut state.contacts, connection, commands).await?;
+        deals::store::load(&mut state.deals, &state.contacts, connection, commands).await?;
         Ok(state)
     }
 
@@ -90,6 +95,9 @@ impl Domain for Crm {
     ) -> Decision {
         let decided = match command {
             Command::Contact(command) => contacts::decide::run(&mut state.contacts, company, command, now),
+            Command::Deal(command) => {
+                deals::decide::run(&mut state.deals, &state.contacts, company, command, now)
+            }
         };
         match decided {
             Ok(Ok((answer, events))) => Decision::Done(answer, events),
@@ -102,8 +110,9 @@ impl Domain for Crm {
     }
 
     async fn store(&self, connection: &mut PgConnection, state: State) -> Result<bool, sqlx::Error> {
-        let contacts = contacts::store::store(state.contacts, connection).await?;
-        Ok(contacts)
+        let contacts = contacts::store::store(&state.contacts, connection).await?;
+        let deals = deals::store::store(&state.deals, &state.contacts, connection).await?;
+        Ok(contacts || deals)
     }
 }
 
@@ -114,4 +123,11 @@ type Decided = Result<Result<(Answer, Vec<NewEvent>), ApiError>, Held>;
 fn record_answer(status: u16, record: &impl serde::Serialize) -> Result<Answer, ApiError> {
     let body = serde_json::to_string(&answer::data(record)).map_err(|error| ApiError::internal(&error))?;
     Ok(Answer { status, body, replayed: false })
+}
+
+/// The answer to a write that has no record to show.
+fn message_answer(message: &'static str) -> Result<Answer, ApiError> {
+    let body =
+        serde_json::to_string(&answer::message(message)).map_err(|error| ApiError::internal(&error))?;
+    Ok(Answer { status: 200, body, replayed: false })
 }

@@ -5,12 +5,11 @@ use chrono::{DateTime, Utc};
 use super::input::{Changes, NewContact, Phone, phone_key};
 use super::{Command, Contacts, not_found};
 use crate::events::EventType;
-use crate::http::answer;
 use crate::http::error::{ApiError, Code};
 use crate::ids::{CompanyId, ContactId};
 use crate::records::Contact;
-use crate::resources::{Decided, record_answer};
-use crate::writer::{Answer, NewEvent};
+use crate::resources::{Decided, message_answer, record_answer};
+use crate::writer::NewEvent;
 
 /// Decides one command and notes what it changes.
 pub fn run(contacts: &mut Contacts, company: CompanyId, command: &Command, now: DateTime<Utc>) -> Decided {
@@ -36,7 +35,7 @@ pub fn run(contacts: &mut Contacts, company: CompanyId, command: &Command, now: 
             let Some(current) = contacts.rows.get((company, id.0))? else { return Ok(Err(not_found())) };
             contacts.phones.remove(&(company, phone_key(&current.phone_number)));
             contacts.rows.delete((company, id.0));
-            return Ok(deleted().map(|answer| (answer, Vec::new())));
+            return Ok(message_answer("Contact deleted successfully").map(|answer| (answer, Vec::new())));
         }
     };
     Ok(record_answer(status, &contact).and_then(|answer| {
@@ -44,11 +43,6 @@ pub fn run(contacts: &mut Contacts, company: CompanyId, command: &Command, now: 
         contacts.put(company, contact);
         Ok((answer, vec![NewEvent { event_type, record: id.0, data }]))
     }))
-}
-
-fn deleted() -> Result<Answer, ApiError> {
-    let body = serde_json::to_string(&answer::message("Contact deleted successfully"));
-    Ok(Answer { status: 200, body: body.map_err(|error| ApiError::internal(&error))?, replayed: false })
 }
 
 impl Contacts {

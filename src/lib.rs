@@ -1,12 +1,19 @@
 //! isao: a self-hosted CRM event server.
 
+pub mod address;
 pub mod api_key;
+pub mod app;
 pub mod clock;
 pub mod db;
+pub mod duration;
 pub mod events;
+pub mod housekeeping;
 pub mod http;
 pub mod ids;
 pub mod permission;
+pub mod random;
 pub mod records;
 pub mod resources;
+pub mod router;
+pub mod webhooks;
 pub mod writer;

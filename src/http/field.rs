@@ -103,6 +103,11 @@ impl Problems {
         value
     }
 
+    /// Is nothing wrong so far?
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// An error if anything was wrong.
     pub fn finish(self) -> Result<(), ApiError> {
         if self.0.is_empty() { Ok(()) } else { Err(ApiError::validation(self.0)) }

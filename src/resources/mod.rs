@@ -2,13 +2,18 @@
 
 pub mod contacts;
 pub mod deals;
+pub mod subscriptions;
 mod table;
+pub mod triggers;
+
+use std::sync::Arc;
 
 use axum::extract::FromRef;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool};
 
+use crate::address::AddressPolicy;
 use crate::clock::Clock;
 use crate::http::answer;
 use crate::http::auth::{Auth, Caller};
@@ -31,6 +36,8 @@ pub struct Api {
     pub ids: Ids,
     /// Who is calling.
     pub auth: Auth,
+    /// Where webhooks may go.
+    pub policy: Arc<AddressPolicy>,
 }
 
 impl FromRef<Api> for Auth {
@@ -61,6 +68,8 @@ pub enum Command {
     Contact(contacts::Command),
     /// About a deal.
     Deal(deals::Command),
+    /// About a subscription.
+    Subscription(subscriptions::Command),
 }
 
 /// The rows a batch touches.
@@ -68,6 +77,7 @@ pub enum Command {
 pub struct State {
     contacts: contacts::Contacts,
     deals: deals::Deals,
+    subscriptions: subscriptions::decide::Subscriptions,
 }
 
 impl Domain for Crm {
@@ -83,6 +93,7 @@ impl Domain for Crm {
         let mut state = State::default();
         contacts::store::load(&mut state.contacts, connection, commands).await?;
         deals::store::load(&mut state.deals, &state.contacts, connection, commands).await?;
+        subscriptions::store::load(&mut state.subscriptions, connection, commands).await?;
         Ok(state)
     }
 
@@ -98,6 +109,9 @@ impl Domain for Crm {
             Command::Deal(command) => {
                 deals::decide::run(&mut state.deals, &state.contacts, company, command, now)
             }
+            Command::Subscription(command) => {
+                subscriptions::decide::run(&mut state.subscriptions, company, command, now)
+            }
         };
         match decided {
             Ok(Ok((answer, events))) => Decision::Done(answer, events),
@@ -112,22 +126,21 @@ impl Domain for Crm {
     async fn store(&self, connection: &mut PgConnection, state: State) -> Result<bool, sqlx::Error> {
         let contacts = contacts::store::store(&state.contacts, connection).await?;
         let deals = deals::store::store(&state.deals, &state.contacts, connection).await?;
-        Ok(contacts || deals)
+        let subscriptions = subscriptions::store::store(&state.subscriptions, connection).await?;
+        Ok(contacts || deals || subscriptions)
     }
 }
 
 /// A decision of a resource: held, or refused, or an answer with its events.
 type Decided = Result<Result<(Answer, Vec<NewEvent>), ApiError>, Held>;
 
-/// The answer to a write that shows a record.
-fn record_answer(status: u16, record: &impl serde::Serialize) -> Result<Answer, ApiError> {
-    let body = serde_json::to_string(&answer::data(record)).map_err(|error| ApiError::internal(&error))?;
+/// The answer to a write.
+fn answer(status: u16, body: &impl serde::Serialize) -> Result<Answer, ApiError> {
+    let body = serde_json::to_string(body).map_err(|error| ApiError::internal(&error))?;
     Ok(Answer { status, body, replayed: false })
 }
 
-/// The answer to a write that has no record to show.
-fn message_answer(message: &'static str) -> Result<Answer, ApiError> {
-    let body =
-        serde_json::to_string(&answer::message(message)).map_err(|error| ApiError::internal(&error))?;
-    Ok(Answer { status: 200, body, replayed: false })
+/// The answer to a write that shows a record.
+fn record_answer(status: u16, record: &impl serde::Serialize) -> Result<Answer, ApiError> {
+    answer(status, &answer::data(record))
 }

@@ -5,10 +5,11 @@ use chrono::{DateTime, Utc};
 use super::input::{Changes, NewContact, Phone, phone_key};
 use super::{Command, Contacts, not_found};
 use crate::events::EventType;
+use crate::http::answer::message;
 use crate::http::error::{ApiError, Code};
 use crate::ids::{CompanyId, ContactId};
 use crate::records::Contact;
-use crate::resources::{Decided, message_answer, record_answer};
+use crate::resources::{Decided, answer, record_answer};
 use crate::writer::NewEvent;
 
 /// Decides one command and notes what it changes.
@@ -35,7 +36,9 @@ pub fn run(contacts: &mut Contacts, company: CompanyId, command: &Command, now: 
             let Some(current) = contacts.rows.get((company, id.0))? else { return Ok(Err(not_found())) };
             contacts.phones.remove(&(company, phone_key(&current.phone_number)));
             contacts.rows.delete((company, id.0));
-            return Ok(message_answer("Contact deleted successfully").map(|answer| (answer, Vec::new())));
+            return Ok(
+                answer(200, &message("Contact deleted successfully")).map(|answer| (answer, Vec::new()))
+            );
         }
     };
     Ok(record_answer(status, &contact).and_then(|answer| {

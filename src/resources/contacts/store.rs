@@ -2,10 +2,15 @@
 
 use std::collections::HashMap;
 
+use chrono::{DateTime, Utc};
+use serde_json::value::{RawValue, to_raw_value};
 use sqlx::types::Json;
 use sqlx::{PgConnection, PgPool};
 
+use uuid::Uuid;
+
 use super::{Command, Contacts};
+use crate::http::error::ApiError;
 use crate::ids::{CompanyId, ContactId};
 use crate::records::Contact;
 use crate::resources::table::{Key, arrays, hold_rest};
@@ -198,4 +203,30 @@ pub async fn find_many(
     .fetch_all(connection)
     .await?;
     Ok(rows.into_iter().map(|row| ((CompanyId(row.company_id), row.id), contact!(row))).collect())
+}
+
+/// The newest contacts besides those already known, as JSON.
+pub async fn newest(
+    pool: &PgPool,
+    company: CompanyId,
+    since: Option<DateTime<Utc>>,
+    known: &[Uuid],
+    limit: i64,
+) -> Result<Vec<(Uuid, Box<RawValue>)>, ApiError> {
+    let rows = sqlx::query!(
+        r#"SELECT id, name, first_name, last_name, phone_number, email, position, current_company,
+                  industry_sector, city, country, tags AS "tags: Json<Vec<String>>", created_at, updated_at
+           FROM contacts
+           WHERE company_id = $1 AND ($2::timestamptz IS NULL OR created_at >= $2) AND id <> ALL ($3)
+           ORDER BY created_at DESC, id DESC LIMIT $4"#,
+        company.0,
+        since,
+        known,
+        limit,
+    )
+    .fetch_all(pool)
+    .await?;
+    rows.into_iter()
+        .map(|row| Ok((row.id, to_raw_value(&contact!(row)).map_err(|error| ApiError::internal(&error))?)))
+        .collect()
 }

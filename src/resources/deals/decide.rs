@@ -5,13 +5,14 @@ use chrono::{DateTime, Utc};
 use super::input::{Changes, NO_SUCH_CONTACT, NO_SUCH_MEMBER, NewDeal};
 use super::{Command, Deals, not_found};
 use crate::events::EventType;
+use crate::http::answer::message;
 use crate::http::error::ApiError;
 use crate::http::field::Problems;
 use crate::ids::{CompanyId, DealId};
 use crate::records::{AssignedTo, Deal, DealContact, Priority, StageChange, Status};
 use crate::resources::contacts::Contacts;
 use crate::resources::table::{Held, Key};
-use crate::resources::{Decided, message_answer, record_answer};
+use crate::resources::{Decided, answer, record_answer};
 use crate::writer::NewEvent;
 
 /// Decides one command and notes what it changes. Of the contacts it only reads.
@@ -44,7 +45,7 @@ pub fn run(
                 return Ok(Err(not_found()));
             }
             deals.rows.delete(key);
-            return Ok(message_answer("Deal deleted successfully").map(|answer| (answer, Vec::new())));
+            return Ok(answer(200, &message("Deal deleted successfully")).map(|answer| (answer, Vec::new())));
         }
     };
     Ok(record_answer(status, &deal).and_then(|answer| {

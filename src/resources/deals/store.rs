@@ -4,10 +4,12 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
+use serde_json::value::{RawValue, to_raw_value};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::{Command, Deals};
+use crate::http::error::ApiError;
 use crate::ids::{CompanyId, ContactId, DealId, MemberId};
 use crate::records::{AssignedTo, Deal, DealContact, Money, Priority, Status};
 use crate::resources::Command as AnyCommand;
@@ -271,4 +273,38 @@ async fn upsert(
     .execute(connection)
     .await?;
     Ok(())
+}
+
+/// The newest deals besides those already known, as JSON.
+pub async fn newest(
+    pool: &PgPool,
+    company: CompanyId,
+    since: Option<DateTime<Utc>>,
+    known: &[Uuid],
+    limit: i64,
+) -> Result<Vec<(Uuid, Box<RawValue>)>, ApiError> {
+    let rows = sqlx::query!(
+        r#"SELECT d.id, title, description, value, currency, stage, priority, probability, status,
+                  expected_close_date, actual_close_date, source, d.created_at, d.updated_at,
+                  c.id AS "contact_id?", c.name AS "contact_name?", c.email AS contact_email,
+                  c.phone_number AS "contact_phone_number?", c.current_company AS contact_company,
+                  m.id AS "member_id?", m.name AS "member_name?", m.email AS "member_email?"
+           FROM deals d
+           LEFT JOIN contacts c ON c.company_id = d.company_id AND c.id = d.contact_id
+           LEFT JOIN team_members m ON m.company_id = d.company_id AND m.id = d.assigned_to_id
+           WHERE d.company_id = $1 AND ($2::timestamptz IS NULL OR d.created_at >= $2) AND d.id <> ALL ($3)
+           ORDER BY d.created_at DESC, d.id DESC LIMIT $4"#,
+        company.0,
+        since,
+        known,
+        limit,
+    )
+    .fetch_all(pool)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            let deal = deal!(row, deal_contact!(row), assigned_to!(row));
+            Ok((deal.id.0, to_raw_value(&deal).map_err(|error| ApiError::internal(&error))?))
+        })
+        .collect()
 }

@@ -1,0 +1,115 @@
+//! Where webhooks may go.
+//!
+//! A target URL is chosen by whoever holds an API key, and the request to it is
+//! made from inside the operator's network. Without a policy a subscription could
+//! reach what only this machine can reach: a database's admin page, a router, a
+//! cloud's metadata (server-side request forgery). So only the public internet is
+//! delivered to, unless the operator says otherwise.
+//!
+//! Three parts play together: a [`TargetUrl`] is read once from the subscriber's
+//! text; the [`AddressPolicy`] judges it when it is subscribed and before each
+//! attempt ([`AddressPolicy::check_url`]); and as a name may lead anywhere, and
+//! elsewhere a moment later, the addresses it resolves to are judged at the moment
+//! of connecting ([`AddressPolicy::check_ip`]).
+
+mod allow_list;
+mod ranges;
+mod target_url;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::IpNet;
+use url::Host;
+
+pub use allow_list::{AllowList, AllowListError};
+pub use ranges::Rule;
+pub use target_url::{TARGET_URL_MAX_BYTES, TargetUrl, TargetUrlError};
+
+/// The setting that holds the [`AllowList`].
+pub const ALLOW_TARGETS: &str = "ISAO_ALLOW_TARGETS";
+
+/// Which addresses may be delivered to.
+#[derive(Clone, Debug, Default)]
+pub struct AddressPolicy {
+    /// The operator's exceptions.
+    pub allow: AllowList,
+    /// Whether this server listens on loopback only. Then everyone who can
+    /// subscribe can reach the loopback services already, and local development
+    /// works without any setting.
+    pub loopback: bool,
+}
+
+impl AddressPolicy {
+    /// Judges as much of a target as its text tells: addresses and `localhost`.
+    /// Other names pass; see [`AddressPolicy::check_ip`] for what they resolve to.
+    ///
+    /// `loopback` tells whether this subscription may use the loopback exception;
+    /// one that came through a proxy may not, as its maker is somewhere else.
+    pub fn check_url(&self, target: &TargetUrl, loopback: bool) -> Result<(), Refusal> {
+        let check = |host: &str, ip: IpAddr| self.check_ip(host, ip, loopback);
+        match target.host() {
+            Host::Ipv4(ip) => check(&ip.to_string(), (*ip).into()),
+            Host::Ipv6(ip) => check(&ip.to_string(), (*ip).into()),
+            Host::Domain(name) if is_localhost(name) => check(name, Ipv4Addr::LOCALHOST.into())
+                .or_else(|refusal| check(name, Ipv6Addr::LOCALHOST.into()).map_err(|_| refusal)),
+            Host::Domain(_) => Ok(()),
+        }
+    }
+
+    /// Judges one address of `host` (a name, or the address itself); `loopback`
+    /// as in [`AddressPolicy::check_url`].
+    pub fn check_ip(&self, host: &str, ip: IpAddr, loopback: bool) -> Result<(), Refusal> {
+        let canonical = ip.to_canonical();
+        let judged = ranges::embedded_v4(canonical).map_or(canonical, IpAddr::V4);
+        let Some((rule, range)) = ranges::refused(judged) else { return Ok(()) };
+        let excepted = self.allow.contains(canonical) || self.allow.contains(judged);
+        let lifted = match rule {
+            // Whoever runs the DNS of an allowed name has not been given credentials.
+            Rule::Metadata => excepted,
+            Rule::Loopback => excepted || self.allow.names(host) || (self.loopback && loopback),
+            _ => excepted || self.allow.names(host),
+        };
+        if lifted { Ok(()) } else { Err(Refusal { host: host.to_owned(), ip, rule, range }) }
+    }
+}
+
+/// `localhost` and all names under it mean loopback, whatever a resolver says (RFC 6761 §6.3).
+fn is_localhost(name: &str) -> bool {
+    let name = name.strip_suffix('.').unwrap_or(name);
+    name == "localhost" || name.ends_with(".localhost")
+}
+
+/// An address that is not delivered to; its message says why and what would change it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The name in the URL, or its address.
+    pub host: String,
+    /// The address that was refused.
+    pub ip: IpAddr,
+    /// The rule that refused it.
+    pub rule: Rule,
+    /// The range of that rule that the address, or the IPv4 address within it, is in.
+    pub range: IpNet,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { host, ip, rule, range } = self;
+        let literal = host.parse::<IpAddr>().is_ok();
+        if literal {
+            write!(f, "{ip} is {rule} ({range})")?;
+        } else {
+            write!(f, "{host} resolves to {ip}, {rule} ({range})")?;
+        }
+        write!(f, ", which webhooks may not reach; to allow it, add ")?;
+        if !literal && *rule != Rule::Metadata {
+            write!(f, "{host} or ")?;
+        }
+        write!(f, "{ip} to {ALLOW_TARGETS}")
+    }
+}
+
+impl std::error::Error for Refusal {}

@@ -1,0 +1,252 @@
+//! The rules of subscriptions. Pure: no SQL, no clock.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+
+use super::input::{Changes, NewSubscription};
+use super::view::{Subscribed, SubscriptionView};
+use super::{Command, Status, Subscription, not_found};
+use crate::events::{EventType, Filters};
+use crate::http::answer::{data, message};
+use crate::http::error::{ApiError, Code};
+use crate::ids::{CompanyId, SubscriptionId};
+use crate::resources::table::{Held, Table};
+use crate::resources::{Decided, answer};
+use crate::writer::Answer;
+
+/// Subscriptions of one company, deactivated ones included: enough for any
+/// account, few enough that listing them stays one answer.
+pub const MAX_PER_COMPANY: usize = 1000;
+
+/// The subscriptions that a batch touches.
+#[derive(Default)]
+pub struct Subscriptions {
+    pub(super) rows: Table<Subscription>,
+    /// Active and paused ones by what must be unique.
+    pub(super) twins: HashMap<Twin, SubscriptionId>,
+    /// How many a company has that wants one more.
+    pub(super) counts: HashMap<CompanyId, usize>,
+}
+
+/// What no two active or paused subscriptions share: company, event type, URL and
+/// canonical filters.
+pub type Twin = (CompanyId, EventType, String, String);
+
+impl Subscription {
+    /// What no other one may share.
+    pub fn twin(&self, company: CompanyId) -> Twin {
+        (company, self.event_type, self.target_url.clone(), self.filters.canonical())
+    }
+
+    /// Does it take part in that uniqueness?
+    fn is_exclusive(&self) -> bool {
+        matches!(self.status, Status::Active | Status::Paused)
+    }
+
+    /// As it would be after the changes.
+    pub fn changed(&self, changes: &Changes, now: DateTime<Utc>) -> Result<Self, ApiError> {
+        let mut changed = self.clone();
+        if let Some((target, loopback)) = &changes.target {
+            changed.target_url = target.as_str().to_owned();
+            changed.loopback = *loopback;
+        }
+        if let Some(filters) = &changes.filters {
+            changed.filters = Filters::parse(self.event_type, filters)
+                .map_err(|error| ApiError::invalid_field("filters", error.to_string()))?;
+        }
+        match changes.active {
+            Some(true) => (changed.status, changed.status_reason) = (Status::Active, None),
+            // Pausing what is deactivated leaves the reason visible.
+            Some(false) if self.status == Status::Active => changed.status = Status::Paused,
+            Some(false) | None => {}
+        }
+        if changed != *self {
+            changed.updated_at = now.max(self.updated_at);
+        }
+        Ok(changed)
+    }
+}
+
+/// Decides one command and notes what it changes.
+pub fn run(
+    subscriptions: &mut Subscriptions,
+    company: CompanyId,
+    command: &Command,
+    now: DateTime<Utc>,
+) -> Decided {
+    let outcome = match command {
+        Command::Subscribe(id, new) => subscribe(subscriptions, company, *id, new, now)?,
+        Command::Change(id, changes) => match subscriptions.find(company, *id)? {
+            Some(current) => change(subscriptions, company, &current, changes, now),
+            None => Err(not_found()),
+        },
+        Command::Unsubscribe(id) => match subscriptions.find(company, *id)? {
+            Some(current) => {
+                let deleted = Subscription {
+                    status: Status::Deleted,
+                    status_reason: None,
+                    updated_at: now,
+                    ..current.clone()
+                };
+                subscriptions.put(company, Some(&current), deleted);
+                answer(200, &message("Webhook unsubscribed successfully"))
+            }
+            None => Err(not_found()),
+        },
+    };
+    // Changes of subscriptions are no events.
+    Ok(outcome.map(|answer| (answer, Vec::new())))
+}
+
+fn subscribe(
+    subscriptions: &mut Subscriptions,
+    company: CompanyId,
+    id: SubscriptionId,
+    new: &NewSubscription,
+    now: DateTime<Utc>,
+) -> Result<Result<Answer, ApiError>, Held> {
+    let subscription = Subscription {
+        id,
+        event_type: new.event_type,
+        target_url: new.target.as_str().to_owned(),
+        filters: new.filters.clone(),
+        secret: new.secret.reveal().to_owned(),
+        status: Status::Active,
+        status_reason: None,
+        loopback: new.loopback,
+        created_at: now,
+        updated_at: now,
+    };
+    if let Some(twin) = subscriptions.twins.get(&subscription.twin(company)) {
+        let twin = subscriptions.rows.get((company, twin.0))?;
+        return Ok(twin.map_or_else(|| Err(not_found()), |twin| answer(200, &Subscribed::from(twin))));
+    }
+    let count = subscriptions.counts.entry(company).or_default();
+    if *count >= MAX_PER_COMPANY {
+        let sentence = format!(
+            "would be one too many: your company has {MAX_PER_COMPANY} subscriptions already; unsubscribe some first"
+        );
+        return Ok(Err(ApiError::invalid_field("event", sentence)));
+    }
+    *count += 1;
+    let outcome = answer(201, &Subscribed::from(&subscription));
+    subscriptions.put(company, None, subscription);
+    Ok(outcome)
+}
+
+fn change(
+    subscriptions: &mut Subscriptions,
+    company: CompanyId,
+    current: &Subscription,
+    changes: &Changes,
+    now: DateTime<Utc>,
+) -> Result<Answer, ApiError> {
+    let changed = current.changed(changes, now)?;
+    if changed.is_exclusive()
+        && let Some(twin) =
+            subscriptions.twins.get(&changed.twin(company)).filter(|twin| **twin != current.id)
+    {
+        let message = format!("Another subscription has this event, target_url and filters: {twin}");
+        return Err(ApiError::new(Code::AlreadyExists, "Subscription already exists", message)
+            .detail("field", "target_url")
+            .detail("existingId", twin.to_string()));
+    }
+    let outcome = answer(200, &data(SubscriptionView::from(&changed)));
+    if changed != *current {
+        subscriptions.put(company, Some(current), changed);
+    }
+    outcome
+}
+
+impl Subscriptions {
+    /// The subscription, unless it is deleted.
+    fn find(&self, company: CompanyId, id: SubscriptionId) -> Result<Option<Subscription>, Held> {
+        let found = self.rows.get((company, id.0))?;
+        Ok(found.filter(|found| found.status != Status::Deleted).cloned())
+    }
+
+    fn put(&mut self, company: CompanyId, before: Option<&Subscription>, subscription: Subscription) {
+        if let Some(before) = before.filter(|before| before.is_exclusive()) {
+            self.twins.remove(&before.twin(company));
+        }
+        if subscription.is_exclusive() {
+            self.twins.insert(subscription.twin(company), subscription.id);
+        }
+        self.rows.put((company, subscription.id.0), subscription);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    const COMPANY: CompanyId = CompanyId(Uuid::from_u128(1));
+
+    fn at(second: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_731_061_800 + second, 0).unwrap()
+    }
+
+    fn id(id: u128) -> SubscriptionId {
+        SubscriptionId(Uuid::from_u128(id))
+    }
+
+    fn subscribe_to(number: u128, url: &str) -> Command {
+        let new = NewSubscription {
+            event_type: EventType::ContactCreated,
+            target: url.parse().unwrap(),
+            filters: Filters::default(),
+            secret: crate::webhooks::signature::Secret::generate([7; 32]),
+            loopback: false,
+        };
+        Command::Subscribe(id(number), new)
+    }
+
+    fn active(number: u128, active: bool) -> Command {
+        Command::Change(id(number), Changes { active: Some(active), ..Changes::default() })
+    }
+
+    fn decide(subscriptions: &mut Subscriptions, command: &Command) -> (u16, String) {
+        match run(subscriptions, COMPANY, command, at(0)).unwrap() {
+            Ok((answer, events)) => {
+                assert!(events.is_empty());
+                (answer.status, answer.body)
+            }
+            Err(error) => (error.code.status().as_u16(), error.body(at(0))),
+        }
+    }
+
+    #[test]
+    fn a_twin_is_returned_also_when_it_is_paused() {
+        let mut subscriptions = Subscriptions::default();
+        let (status, first) = decide(&mut subscriptions, &subscribe_to(1, "https://a.example/"));
+        assert_eq!(status, 201);
+        assert_eq!(decide(&mut subscriptions, &subscribe_to(2, "https://a.example/")), (200, first));
+        decide(&mut subscriptions, &active(1, false));
+        let (status, twin) = decide(&mut subscriptions, &subscribe_to(3, "https://a.example/"));
+        assert_eq!(status, 200);
+        assert!(twin.contains(&id(1).to_string()));
+        decide(&mut subscriptions, &Command::Unsubscribe(id(1)));
+        assert_eq!(decide(&mut subscriptions, &subscribe_to(4, "https://a.example/")).0, 201);
+    }
+
+    #[test]
+    fn a_change_into_a_twin_is_refused() {
+        let mut subscriptions = Subscriptions::default();
+        decide(&mut subscriptions, &subscribe_to(1, "https://a.example/"));
+        decide(&mut subscriptions, &subscribe_to(2, "https://b.example/"));
+        let target = Some(("https://a.example/".parse().unwrap(), false));
+        let change = Command::Change(id(2), Changes { target, ..Changes::default() });
+        assert_eq!(decide(&mut subscriptions, &change).0, 409);
+    }
+
+    #[test]
+    fn what_is_gone_is_404() {
+        let mut subscriptions = Subscriptions::default();
+        decide(&mut subscriptions, &subscribe_to(1, "https://a.example/"));
+        assert_eq!(decide(&mut subscriptions, &Command::Unsubscribe(id(1))).0, 200);
+        assert_eq!(decide(&mut subscriptions, &Command::Unsubscribe(id(1))).0, 404);
+        assert_eq!(decide(&mut subscriptions, &active(1, true)).0, 404);
+    }
+}

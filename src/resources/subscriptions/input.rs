@@ -1,0 +1,178 @@
+//! What subscribers send.
+
+use serde::Deserialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use crate::address::{AddressPolicy, TargetUrl};
+use crate::events::{EventType, Filters};
+use crate::http::error::ApiError;
+use crate::http::field::{Field, FromJson, Problems, Text};
+use crate::webhooks::signature::Secret;
+
+impl FromJson for EventType {
+    fn from_json(json: &str) -> Result<Self, String> {
+        let name: Option<String> = serde_json::from_str(json).ok();
+        name.and_then(|name| Self::parse(name.trim()))
+            .ok_or_else(|| format!("must be one of {}", Self::NAMES.join(", ")))
+    }
+}
+
+impl FromJson for TargetUrl {
+    fn from_json(json: &str) -> Result<Self, String> {
+        let text: String = serde_json::from_str(json).map_err(|_| "must be text".to_owned())?;
+        text.parse().map_err(|error: crate::address::TargetUrlError| error.to_string())
+    }
+}
+
+impl FromJson for Secret {
+    fn from_json(json: &str) -> Result<Self, String> {
+        let secret: Option<Self> =
+            serde_json::from_str::<String>(json).ok().and_then(|text| text.trim().parse().ok());
+        secret.ok_or_else(|| {
+            r#"must be "whsec_" followed by the base64 of 24 to 64 bytes; leave it out to have one made"#
+                .into()
+        })
+    }
+}
+
+impl FromJson for Value {
+    fn from_json(json: &str) -> Result<Self, String> {
+        serde_json::from_str(json).map_err(|error| format!("is not valid JSON: {error}"))
+    }
+}
+
+impl FromJson for bool {
+    fn from_json(json: &str) -> Result<Self, String> {
+        serde_json::from_str(json).map_err(|_| "must be true or false".into())
+    }
+}
+
+/// A subscription to make.
+#[derive(Deserialize, ToSchema)]
+#[schema(example = json!({"event": "contact.created", "target_url": "https://hooks.zapier.com/hooks/catch/12345/abcdef", "filters": {"tags": ["lead", "enterprise"]}}))]
+pub struct SubscribeInput {
+    /// The event type.
+    #[serde(default)]
+    #[schema(value_type = EventType)]
+    event: Field<EventType>,
+    /// Where to POST the events: http or https, at most 2048 bytes.
+    #[serde(default)]
+    #[schema(value_type = String, format = "uri", max_length = 2048)]
+    target_url: Field<TargetUrl>,
+    /// Only events whose record has these values: field → value or list of values.
+    #[serde(default)]
+    #[schema(value_type = Option<Object>)]
+    filters: Field<Value>,
+    /// A signing secret of one's own, `whsec_` and base64 of 24–64 bytes; otherwise one is made.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    secret: Field<Secret>,
+}
+
+/// A subscription to make, checked.
+pub struct NewSubscription {
+    pub(super) event_type: EventType,
+    pub(super) target: TargetUrl,
+    pub(super) filters: Filters,
+    pub(super) secret: Secret,
+    pub(super) loopback: bool,
+}
+
+impl SubscribeInput {
+    /// Checks it; `made` is the secret if none is given.
+    pub(super) fn into_new(
+        self,
+        policy: &AddressPolicy,
+        loopback: bool,
+        made: Secret,
+    ) -> Result<NewSubscription, ApiError> {
+        let mut problems = Problems::default();
+        let event_type = problems.required("event", self.event);
+        let target = problems.required("target_url", self.target_url);
+        check_target(&mut problems, policy, loopback, target.as_ref());
+        let filters = problems.optional("filters", self.filters).flatten().unwrap_or_default();
+        let filters = event_type.and_then(|event_type| check_filters(&mut problems, event_type, &filters));
+        let secret = problems.optional("secret", self.secret).flatten().unwrap_or(made);
+        problems.finish()?;
+        match (event_type, target, filters) {
+            (Some(event_type), Some(target), Some(filters)) => {
+                Ok(NewSubscription { event_type, target, filters, secret, loopback })
+            }
+            _ => Err(ApiError::internal(&"required fields are missing without a problem")),
+        }
+    }
+}
+
+fn check_target(problems: &mut Problems, policy: &AddressPolicy, loopback: bool, target: Option<&TargetUrl>) {
+    if let Some(Err(refusal)) = target.map(|target| policy.check_url(target, loopback)) {
+        problems.add("target_url", format!("is refused: {refusal}"));
+    }
+}
+
+/// Reads filters for an event type.
+fn check_filters(problems: &mut Problems, event_type: EventType, filters: &Value) -> Option<Filters> {
+    Filters::parse(event_type, filters).map_err(|error| problems.add("filters", error.to_string())).ok()
+}
+
+/// Changes to a subscription. What is left out stays as it is.
+#[derive(Deserialize, ToSchema)]
+#[schema(example = json!({"is_active": false}))]
+pub struct ChangeInput {
+    /// `false` pauses, `true` resumes (also after a deactivation).
+    #[serde(default)]
+    #[schema(value_type = Option<bool>)]
+    is_active: Field<bool>,
+    /// Where to POST the events from now on.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = "uri", max_length = 2048)]
+    target_url: Field<TargetUrl>,
+    /// Other filters; `null` or `{}` for none.
+    #[serde(default)]
+    #[schema(value_type = Option<Object>)]
+    filters: Field<Value>,
+}
+
+/// Changes to a subscription, checked as far as they can be without it.
+#[derive(Default)]
+pub struct Changes {
+    pub(super) active: Option<bool>,
+    /// With the loopback permission that goes with it.
+    pub(super) target: Option<(TargetUrl, bool)>,
+    /// Checked in `decide`, where the event type is known.
+    pub(super) filters: Option<Value>,
+}
+
+impl ChangeInput {
+    pub(super) fn into_changes(self, policy: &AddressPolicy, loopback: bool) -> Result<Changes, ApiError> {
+        let mut problems = Problems::default();
+        let active = problems.kept("is_active", self.is_active);
+        let target = problems.kept("target_url", self.target_url);
+        check_target(&mut problems, policy, loopback, target.as_ref());
+        let filters = problems.optional("filters", self.filters).map(Option::unwrap_or_default);
+        if problems.is_empty() && active.is_none() && target.is_none() && filters.is_none() {
+            problems.add("is_active", "is missing: send at least one of is_active, target_url, filters");
+        }
+        problems.finish()?;
+        Ok(Changes { active, target: target.map(|target| (target, loopback)), filters })
+    }
+}
+
+/// Which subscription to end.
+#[derive(Deserialize, ToSchema)]
+#[schema(example = json!({"subscription_id": "sub_0192f3a4b5c67d8e9f0a1b2c3d4e5f60"}))]
+pub struct UnsubscribeInput {
+    /// `sub_…` or `hook_…`
+    #[serde(default)]
+    #[schema(value_type = String)]
+    subscription_id: Field<Text<255>>,
+}
+
+impl UnsubscribeInput {
+    pub(super) fn into_id(self) -> Result<String, ApiError> {
+        let mut problems = Problems::default();
+        let id = problems.required("subscription_id", self.subscription_id);
+        problems.finish()?;
+        Ok(id.map(|Text(id)| id).unwrap_or_default())
+    }
+}

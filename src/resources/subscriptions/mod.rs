@@ -1,0 +1,247 @@
+//! Webhook subscriptions: who wants which events, and where to.
+//!
+//! A subscription is *active*; the subscriber may *pause* and resume it; the
+//! server may *deactivate* it (410 Gone), with a reason, until the subscriber
+//! resumes it. Meanwhile its events wait. Unsubscribing *deletes* it.
+
+pub(super) mod decide;
+mod input;
+pub(super) mod store;
+mod view;
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use utoipa::IntoParams;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::Api;
+use crate::events::{EventType, Filters};
+use crate::http::answer;
+use crate::http::auth::Caller;
+use crate::http::body::Payload;
+use crate::http::error::ApiError;
+use crate::http::openapi::{Answered, ReadErrors, Said, WriteErrors};
+use crate::http::query::{self, Query};
+use crate::ids::SubscriptionId;
+use crate::permission::Permission;
+use crate::random;
+use crate::webhooks::signature::Secret;
+use input::{ChangeInput, Changes, NewSubscription, SubscribeInput, UnsubscribeInput};
+use view::{Subscribed, SubscriptionView};
+
+/// A subscription as stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Subscription {
+    /// `sub_…`, also shown as `hook_…`.
+    pub id: SubscriptionId,
+    /// The one event type it wants.
+    pub event_type: EventType,
+    /// Where to, as the subscriber wrote it.
+    pub target_url: String,
+    /// Conditions on the record.
+    pub filters: Filters,
+    /// `whsec_…`
+    pub secret: String,
+    /// Where it stands.
+    pub status: Status,
+    /// Why it was deactivated.
+    pub status_reason: Option<String>,
+    /// Was it made from this very machine, so that it may deliver to it?
+    pub loopback: bool,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// When its definition or status last changed.
+    pub updated_at: DateTime<Utc>,
+}
+
+/// Where a subscription stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// Delivering.
+    Active,
+    /// Waiting, because the subscriber said so.
+    Paused,
+    /// Waiting, because the server said so.
+    Deactivated,
+    /// Gone; kept for a while so that every process hears of it.
+    Deleted,
+}
+
+impl Status {
+    /// As stored.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Paused => "paused",
+            Self::Deactivated => "deactivated",
+            Self::Deleted => "deleted",
+        }
+    }
+
+    /// As read.
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Active, Self::Paused, Self::Deactivated, Self::Deleted]
+            .into_iter()
+            .find(|status| status.word() == word)
+    }
+}
+
+/// A wish about a subscription.
+pub enum Command {
+    /// Subscribe, unless there is one like it already.
+    Subscribe(SubscriptionId, NewSubscription),
+    /// Pause, resume, change the target or the filters.
+    Change(SubscriptionId, Changes),
+    /// Unsubscribe.
+    Unsubscribe(SubscriptionId),
+}
+
+impl From<Command> for super::Command {
+    fn from(command: Command) -> Self {
+        Self::Subscription(command)
+    }
+}
+
+/// The routes.
+pub fn router() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(subscribe))
+        .routes(routes!(unsubscribe))
+        .routes(routes!(show, change, delete))
+}
+
+fn parse_id(id: &str) -> Result<SubscriptionId, ApiError> {
+    SubscriptionId::parse_either(id).ok_or_else(not_found)
+}
+
+fn not_found() -> ApiError {
+    ApiError::not_found("Webhook subscription")
+}
+
+/// Subscribe to an event
+///
+/// Events that happen after the answer are delivered to `target_url`, signed by
+/// Standard Webhooks with `secret`. Subscribing again with the same event, URL and
+/// filters returns the first subscription with 200.
+#[utoipa::path(post, path = "/webhooks/subscribe", tag = "Webhooks", request_body = SubscribeInput,
+    params(("Idempotency-Key" = Option<String>, Header, description = "Repeats of the same request with the same key get the first answer for 24 hours")),
+    responses(
+        (status = 201, description = "Subscribed", body = Subscribed),
+        (status = 200, description = "There was such a subscription already", body = Subscribed),
+        WriteErrors))]
+async fn subscribe(State(api): State<Api>, caller: Caller, payload: Payload) -> Result<Response, ApiError> {
+    caller.require(Permission::WebhooksWrite)?;
+    let random = random::bytes().map_err(|error| ApiError::internal(&error))?;
+    let input = payload.json::<SubscribeInput>()?;
+    let new = input.into_new(&api.policy, !caller.proxied, Secret::generate(random))?;
+    let id = SubscriptionId(api.ids.next(api.clock.now()));
+    api.write(&caller, Some(&payload), Command::Subscribe(id, new)).await
+}
+
+/// Which subscription to end, for clients that send no body with DELETE.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct UnsubscribeQuery {
+    /// `sub_…` or `hook_…`, if it is not in the body.
+    subscription_id: Option<String>,
+}
+
+/// Unsubscribe
+///
+/// The id in the body or in the query; `sub_…` and `hook_…` both work.
+#[utoipa::path(delete, path = "/webhooks/unsubscribe", tag = "Webhooks", params(UnsubscribeQuery),
+    request_body = Option<UnsubscribeInput>,
+    responses((status = 200, description = "Unsubscribed", body = Said), WriteErrors))]
+async fn unsubscribe(
+    State(api): State<Api>,
+    caller: Caller,
+    Query(wanted): Query<UnsubscribeQuery>,
+    payload: Payload,
+) -> Result<Response, ApiError> {
+    caller.require(Permission::WebhooksWrite)?;
+    let id = match query::text(wanted.subscription_id) {
+        Some(id) => id,
+        None if payload.is_empty() => return Err(ApiError::invalid_field("subscription_id", "is required")),
+        None => payload.json::<UnsubscribeInput>()?.into_id()?,
+    };
+    api.write(&caller, None, Command::Unsubscribe(parse_id(&id)?)).await
+}
+
+/// Unsubscribe, by path
+#[utoipa::path(delete, path = "/webhooks/{id}", tag = "Webhooks",
+    params(("id" = String, Path, description = "`sub_…` or `hook_…`")),
+    responses((status = 200, description = "Unsubscribed", body = Said), WriteErrors))]
+async fn delete(
+    State(api): State<Api>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
+    caller.require(Permission::WebhooksWrite)?;
+    api.write(&caller, None, Command::Unsubscribe(parse_id(&id)?)).await
+}
+
+/// Pause, resume or change a subscription
+///
+/// Paused, its events wait. Resumed, they are delivered in order from where it stood.
+#[utoipa::path(patch, path = "/webhooks/{id}", tag = "Webhooks", request_body = ChangeInput,
+    params(("id" = String, Path, description = "`sub_…` or `hook_…`")),
+    responses((status = 200, description = "The subscription as it is now", body = Answered<SubscriptionView>), WriteErrors))]
+async fn change(
+    State(api): State<Api>,
+    caller: Caller,
+    Path(id): Path<String>,
+    payload: Payload,
+) -> Result<Response, ApiError> {
+    caller.require(Permission::WebhooksWrite)?;
+    let id = parse_id(&id)?;
+    let changes = payload.json::<ChangeInput>()?.into_changes(&api.policy, !caller.proxied)?;
+    api.write(&caller, None, Command::Change(id, changes)).await
+}
+
+/// Which subscriptions.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct ListQuery {
+    /// `active` (the default), `paused`, `deactivated` or `all`.
+    #[param(example = "all")]
+    status: Option<String>,
+}
+
+/// List subscriptions
+///
+/// The active ones, unless asked otherwise; newest first.
+#[utoipa::path(get, path = "/webhooks", tag = "Webhooks", params(ListQuery),
+    responses((status = 200, description = "The subscriptions", body = Answered<Vec<SubscriptionView>>), ReadErrors))]
+async fn list(
+    State(api): State<Api>,
+    caller: Caller,
+    Query(wanted): Query<ListQuery>,
+) -> Result<Response, ApiError> {
+    caller.require(Permission::WebhooksRead)?;
+    let words = ["active", "paused", "deactivated", "all"];
+    let parse = |word: &str| words.into_iter().find(|known| *known == word);
+    let status = query::text(wanted.status).map_or(Ok("active"), |word| {
+        parse(&word).ok_or_else(|| {
+            ApiError::invalid_query("status", format_args!("must be one of {}", words.join(", ")))
+        })
+    })?;
+    let subscriptions = view::all(&api.pool, caller.company(), status).await?;
+    Ok(answer::json(StatusCode::OK, &answer::data(subscriptions)))
+}
+
+/// Show a subscription
+#[utoipa::path(get, path = "/webhooks/{id}", tag = "Webhooks",
+    params(("id" = String, Path, description = "`sub_…` or `hook_…`")),
+    responses((status = 200, description = "The subscription", body = Answered<SubscriptionView>), ReadErrors))]
+async fn show(State(api): State<Api>, caller: Caller, Path(id): Path<String>) -> Result<Response, ApiError> {
+    caller.require(Permission::WebhooksRead)?;
+    let found = view::one(&api.pool, caller.company(), parse_id(&id)?).await?.ok_or_else(not_found)?;
+    Ok(answer::json(StatusCode::OK, &answer::data(found)))
+}

@@ -1,0 +1,199 @@
+//! Subscriptions in the database.
+
+use sqlx::PgConnection;
+
+use super::decide::{Subscriptions, Twin};
+use super::{Command, Status, Subscription};
+use crate::events::{EventType, Filters};
+use crate::ids::{CompanyId, SubscriptionId};
+use crate::resources::Command as AnyCommand;
+use crate::resources::table::{Key, arrays};
+
+/// A row of `subscriptions`; one that this version cannot read does not exist for it.
+macro_rules! subscription {
+    ($row:expr) => {
+        EventType::parse(&$row.event_type).zip(Status::parse(&$row.status)).and_then(
+            |(event_type, status)| {
+                let filters = serde_json::from_str(&$row.filters).ok()?;
+                Some(Subscription {
+                    id: SubscriptionId($row.id),
+                    event_type,
+                    target_url: $row.target_url,
+                    filters: Filters::parse(event_type, &filters).ok()?,
+                    secret: $row.secret,
+                    status,
+                    status_reason: $row.status_reason,
+                    loopback: $row.loopback,
+                    created_at: $row.created_at,
+                    updated_at: $row.updated_at,
+                })
+            },
+        )
+    };
+}
+
+/// Locks and loads the subscriptions that commands change, those they would be
+/// twins of, and how many their companies have.
+pub async fn load(
+    subscriptions: &mut Subscriptions,
+    connection: &mut PgConnection,
+    commands: &[(CompanyId, &AnyCommand)],
+) -> Result<(), sqlx::Error> {
+    let (mut touched, mut wanted, mut subscribers) = (Vec::new(), Vec::new(), Vec::new());
+    let commands = || {
+        commands.iter().filter_map(|(company, command)| match command {
+            AnyCommand::Subscription(command) => Some((*company, command)),
+            _ => None,
+        })
+    };
+    for (company, command) in commands() {
+        match command {
+            Command::Subscribe(_, new) => {
+                subscribers.push(company.0);
+                wanted.push((
+                    company,
+                    new.event_type,
+                    new.target.as_str().to_owned(),
+                    new.filters.canonical(),
+                ));
+            }
+            Command::Change(id, _) | Command::Unsubscribe(id) => touched.push((company, id.0)),
+        }
+    }
+    if touched.is_empty() && wanted.is_empty() {
+        return Ok(());
+    }
+    lock(subscriptions, connection, touched).await?;
+    for (company, command) in commands() {
+        if let Command::Change(id, changes) = command
+            && let Ok(Some(current)) = subscriptions.rows.get((company, id.0))
+            && let Ok(changed) = current.changed(changes, current.updated_at)
+        {
+            wanted.push(changed.twin(company));
+        }
+    }
+    let twins = twins(connection, wanted).await?;
+    lock(subscriptions, connection, twins).await?;
+    if !subscribers.is_empty() {
+        let rows = sqlx::query!(
+            r#"SELECT company_id, count(*) AS "count!" FROM subscriptions
+               WHERE company_id = ANY($1) AND status <> 'deleted' GROUP BY company_id"#,
+            &subscribers,
+        )
+        .fetch_all(connection)
+        .await?;
+        let counts =
+            rows.into_iter().map(|row| (CompanyId(row.company_id), usize::try_from(row.count).unwrap_or(0)));
+        subscriptions.counts.extend(counts);
+    }
+    Ok(())
+}
+
+async fn lock(
+    subscriptions: &mut Subscriptions,
+    connection: &mut PgConnection,
+    touched: Vec<Key>,
+) -> Result<(), sqlx::Error> {
+    if touched.is_empty() {
+        return Ok(());
+    }
+    let (companies, ids) = arrays(touched);
+    // Changes are rare and short: waiting for another one (within lock_timeout) is fine here.
+    let rows = sqlx::query!(
+        "SELECT s.company_id, s.id, event_type, target_url, filters, secret, status, status_reason, loopback,
+                created_at, updated_at
+         FROM unnest($1::uuid[], $2::uuid[]) AS wanted (company_id, id)
+         JOIN subscriptions s USING (company_id, id)
+         ORDER BY s.company_id, s.id
+         FOR UPDATE OF s",
+        &companies,
+        &ids,
+    )
+    .fetch_all(connection)
+    .await?;
+    for row in rows {
+        let company = CompanyId(row.company_id);
+        let Some(row) = subscription!(row) else { continue };
+        if matches!(row.status, Status::Active | Status::Paused) {
+            subscriptions.twins.insert(row.twin(company), row.id);
+        }
+        subscriptions.rows.loaded((company, row.id.0), row);
+    }
+    Ok(())
+}
+
+async fn twins(connection: &mut PgConnection, wanted: Vec<Twin>) -> Result<Vec<Key>, sqlx::Error> {
+    let companies: Vec<_> = wanted.iter().map(|(company, ..)| company.0).collect();
+    let types: Vec<_> = wanted.iter().map(|(_, event_type, ..)| event_type.name().to_owned()).collect();
+    let keys: Vec<_> = wanted.iter().map(|(.., url, filters)| format!("{url} {filters}")).collect();
+    let rows = sqlx::query!(
+        "SELECT s.company_id, s.id
+         FROM unnest($1::uuid[], $2::text[], $3::text[]) AS wanted (company_id, event_type, key)
+         JOIN subscriptions s ON s.company_id = wanted.company_id AND s.event_type = wanted.event_type
+             AND md5(s.target_url || ' ' || s.filters) = md5(wanted.key)
+         WHERE s.status IN ('active', 'paused')",
+        &companies,
+        &types,
+        &keys,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(|row| (CompanyId(row.company_id), row.id)).collect())
+}
+
+/// Writes what changed, under a new version, and gives new subscriptions a cursor
+/// at the head of the log. Answers whether anything changed.
+pub async fn store(
+    subscriptions: &Subscriptions,
+    connection: &mut PgConnection,
+) -> Result<bool, sqlx::Error> {
+    let (changed, _) = subscriptions.rows.changes();
+    if changed.is_empty() {
+        return Ok(false);
+    }
+    fn column<T>(rows: &[(Key, &Subscription)], value: impl Fn(&Subscription) -> T) -> Vec<T> {
+        rows.iter().map(|(_, subscription)| value(subscription)).collect()
+    }
+    let companies: Vec<_> = changed.iter().map(|((company, _), _)| company.0).collect();
+    let ids = column(&changed, |subscription| subscription.id.0);
+    let version =
+        sqlx::query_scalar!("UPDATE subscription_version SET version = version + 1 RETURNING version")
+            .fetch_one(&mut *connection)
+            .await?;
+    sqlx::query!(
+        "INSERT INTO subscriptions (company_id, id, event_type, target_url, filters, secret, status, status_reason,
+                                    loopback, created_at, updated_at, version)
+         SELECT *, $12::bigint FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[],
+                                           $7::text[], $8::text[], $9::bool[], $10::timestamptz[], $11::timestamptz[])
+         ON CONFLICT (company_id, id) DO UPDATE SET
+             target_url = excluded.target_url, filters = excluded.filters, status = excluded.status,
+             status_reason = excluded.status_reason, loopback = excluded.loopback,
+             updated_at = excluded.updated_at, version = excluded.version",
+        &companies,
+        &ids,
+        &column(&changed, |subscription| subscription.event_type.name().to_owned()),
+        &column(&changed, |subscription| subscription.target_url.clone()),
+        &column(&changed, |subscription| subscription.filters.canonical()),
+        &column(&changed, |subscription| subscription.secret.clone()),
+        &column(&changed, |subscription| subscription.status.word().to_owned()),
+        &column(&changed, |subscription| subscription.status_reason.clone()) as &[Option<String>],
+        &column(&changed, |subscription| subscription.loopback),
+        &column(&changed, |subscription| subscription.created_at),
+        &column(&changed, |subscription| subscription.updated_at),
+        version,
+    )
+    .execute(&mut *connection)
+    .await?;
+    // Every event committed after this transaction has a higher number than the head now.
+    sqlx::query!(
+        "INSERT INTO cursors (company_id, subscription_id, seq)
+         SELECT new.company_id, new.id, log_head.seq
+         FROM unnest($1::uuid[], $2::uuid[]) AS new (company_id, id), log_head
+         ON CONFLICT (subscription_id) DO NOTHING",
+        &companies,
+        &ids,
+    )
+    .execute(connection)
+    .await?;
+    Ok(true)
+}

@@ -1,0 +1,184 @@
+//! Subscriptions as shown. Secrets are shown once, to whoever subscribes.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::Value;
+use sqlx::PgPool;
+use utoipa::ToSchema;
+
+use super::{Status, Subscription};
+use crate::events::EventType;
+use crate::ids::{CompanyId, SubscriptionId};
+use crate::records::{serialize_time, serialize_time_option};
+
+/// The answer to subscribing. The ids stand once more at top level, because
+/// Zapier's `subscribeData` is sometimes the whole answer and sometimes its `data`.
+#[derive(Serialize, ToSchema)]
+pub struct Subscribed {
+    #[schema(example = true)]
+    success: bool,
+    data: SubscribedData,
+    #[schema(example = "hook_0192f3a4b5c67d8e9f0a1b2c3d4e5f60")]
+    id: String,
+    #[schema(example = "sub_0192f3a4b5c67d8e9f0a1b2c3d4e5f60")]
+    subscription_id: String,
+}
+
+/// A new subscription.
+#[derive(Serialize, ToSchema)]
+struct SubscribedData {
+    /// `hook_…`
+    id: String,
+    /// `sub_…`
+    subscription_id: String,
+    event: EventType,
+    target_url: String,
+    #[serde(serialize_with = "serialize_time")]
+    created_at: DateTime<Utc>,
+    #[schema(value_type = Object)]
+    filters: Value,
+    is_active: bool,
+    /// For verifying signatures (Standard Webhooks). Shown here only.
+    secret: String,
+}
+
+impl From<&Subscription> for Subscribed {
+    fn from(subscription: &Subscription) -> Self {
+        let (id, subscription_id) = (subscription.id.hook(), subscription.id.to_string());
+        let data = SubscribedData {
+            id: id.clone(),
+            subscription_id: subscription_id.clone(),
+            event: subscription.event_type,
+            target_url: subscription.target_url.clone(),
+            created_at: subscription.created_at,
+            filters: subscription.filters.to_json(),
+            is_active: subscription.status == Status::Active,
+            secret: subscription.secret.clone(),
+        };
+        Self { success: true, data, id, subscription_id }
+    }
+}
+
+/// A subscription as listed.
+#[derive(Serialize, ToSchema)]
+pub struct SubscriptionView {
+    /// `hook_…`
+    id: String,
+    /// `sub_…`
+    subscription_id: String,
+    #[schema(value_type = EventType)]
+    event_type: String,
+    target_url: String,
+    is_active: bool,
+    #[serde(serialize_with = "serialize_time")]
+    created_at: DateTime<Utc>,
+    #[schema(value_type = Object)]
+    filters: Value,
+    /// `active`, `paused` or `deactivated`.
+    status: String,
+    /// Why it was deactivated.
+    status_reason: Option<String>,
+    /// How deliveries go.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delivery: Option<DeliveryHealth>,
+}
+
+/// How the deliveries of a subscription go.
+#[derive(Serialize, ToSchema)]
+struct DeliveryHealth {
+    /// Are there events that are not delivered yet?
+    waiting: bool,
+    /// Attempts made for the next event.
+    head_attempts: i16,
+    #[serde(serialize_with = "serialize_time_option")]
+    next_attempt_at: Option<DateTime<Utc>>,
+    #[serde(serialize_with = "serialize_time_option")]
+    last_attempt_at: Option<DateTime<Utc>>,
+    #[serde(serialize_with = "serialize_time_option")]
+    last_success_at: Option<DateTime<Utc>>,
+    /// What was wrong with the last attempt that failed, until one succeeds.
+    last_error: Option<String>,
+    /// Events in a row that were given up after four attempts.
+    consecutive_undelivered: i32,
+}
+
+impl From<&Subscription> for SubscriptionView {
+    fn from(subscription: &Subscription) -> Self {
+        Self {
+            id: subscription.id.hook(),
+            subscription_id: subscription.id.to_string(),
+            event_type: subscription.event_type.name().to_owned(),
+            target_url: subscription.target_url.clone(),
+            is_active: subscription.status == Status::Active,
+            created_at: subscription.created_at,
+            filters: subscription.filters.to_json(),
+            status: subscription.status.word().to_owned(),
+            status_reason: subscription.status_reason.clone(),
+            delivery: None,
+        }
+    }
+}
+
+/// A company's subscriptions with this status (or `all`), newest first.
+pub async fn all(
+    pool: &PgPool,
+    company: CompanyId,
+    status: &str,
+) -> Result<Vec<SubscriptionView>, sqlx::Error> {
+    select(pool, company, None, status).await
+}
+
+/// One subscription, whatever its status.
+pub async fn one(
+    pool: &PgPool,
+    company: CompanyId,
+    id: SubscriptionId,
+) -> Result<Option<SubscriptionView>, sqlx::Error> {
+    Ok(select(pool, company, Some(id), "all").await?.pop())
+}
+
+async fn select(
+    pool: &PgPool,
+    company: CompanyId,
+    id: Option<SubscriptionId>,
+    status: &str,
+) -> Result<Vec<SubscriptionView>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"SELECT s.id, s.event_type, s.target_url, s.filters, s.status, s.status_reason, s.created_at,
+                  c.lagging, c.head_attempts, c.next_attempt_at, c.last_attempt_at, c.last_success_at, c.last_error,
+                  c.undelivered_in_row
+           FROM subscriptions s JOIN cursors c ON c.subscription_id = s.id
+           WHERE s.company_id = $1 AND ($2::uuid IS NULL OR s.id = $2)
+             AND s.status <> 'deleted' AND ($3 = 'all' OR s.status = $3)
+           ORDER BY s.created_at DESC, s.id DESC"#,
+        company.0,
+        id.map(|id| id.0),
+        status,
+    )
+    .fetch_all(pool)
+    .await?;
+    let views = rows.into_iter().map(|row| {
+        let id = SubscriptionId(row.id);
+        SubscriptionView {
+            id: id.hook(),
+            subscription_id: id.to_string(),
+            event_type: row.event_type,
+            target_url: row.target_url,
+            is_active: row.status == Status::Active.word(),
+            created_at: row.created_at,
+            filters: serde_json::from_str(&row.filters).unwrap_or_default(),
+            status: row.status,
+            status_reason: row.status_reason,
+            delivery: Some(DeliveryHealth {
+                waiting: row.lagging,
+                head_attempts: row.head_attempts,
+                next_attempt_at: row.next_attempt_at,
+                last_attempt_at: row.last_attempt_at,
+                last_success_at: row.last_success_at,
+                last_error: row.last_error,
+                consecutive_undelivered: row.undelivered_in_row,
+            }),
+        }
+    });
+    Ok(views.collect())
+}

@@ -1,0 +1,141 @@
+//! Triggers: what polling clients (Zapier's `performList`) read. Bare answers, on purpose.
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use sqlx::PgPool;
+use utoipa::IntoParams;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use super::{Api, contacts, deals};
+use crate::events::{EventType, RecordKind};
+use crate::http::answer;
+use crate::http::auth::Caller;
+use crate::http::error::{ApiError, Code};
+use crate::http::openapi::ReadErrors;
+use crate::http::query::{self, Query};
+use crate::ids::CompanyId;
+use crate::permission::Permission;
+
+/// Records in one answer; also the default.
+const MAX_RECENT: i64 = 100;
+/// The newest events of a type among which the latest of each record is looked
+/// for, so that one record that changes all day cannot make a poll expensive.
+const LOOK_BACK: i64 = 10_000;
+
+/// The routes.
+pub fn router() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(sample)).routes(routes!(recent))
+}
+
+fn parse_event_type(name: &str) -> Result<EventType, ApiError> {
+    EventType::parse(name).ok_or_else(|| {
+        let known = EventType::NAMES.join(", ");
+        ApiError::new(
+            Code::NotFound,
+            "Unknown event type",
+            format!("There is no such event type; known are {known}"),
+        )
+        .detail("eventTypes", EventType::NAMES.to_vec())
+    })
+}
+
+/// Show a sample record of an event type
+#[utoipa::path(get, path = "/triggers/{event_type}/sample", tag = "Triggers",
+    params(("event_type" = EventType, Path)),
+    responses((status = 200, description = "An invented record, bare", body = Object,
+        example = json!(EventType::ContactCreated.sample())), ReadErrors))]
+async fn sample(caller: Caller, Path(event_type): Path<String>) -> Result<Response, ApiError> {
+    caller.require(Permission::WebhooksRead)?;
+    Ok(answer::json(StatusCode::OK, &parse_event_type(&event_type)?.sample()))
+}
+
+/// Which records.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct RecentQuery {
+    /// Records in the answer, 1–100; 100 by default and for anything under 1.
+    #[param(value_type = Option<i64>, maximum = 100)]
+    limit: Option<String>,
+    /// Only events at that time or later (any ISO 8601 form).
+    since: Option<String>,
+}
+
+/// List recent records of an event type
+///
+/// Bare, newest first, one item per record (its latest event of that type), so that
+/// `id` can be used to tell what is new.
+#[utoipa::path(get, path = "/triggers/{event_type}/recent", tag = "Triggers",
+    params(("event_type" = EventType, Path), RecentQuery),
+    responses((status = 200, description = "Records, bare", body = Vec<Object>,
+        example = json!([EventType::ContactCreated.sample()])), ReadErrors))]
+async fn recent(
+    State(api): State<Api>,
+    caller: Caller,
+    Path(event_type): Path<String>,
+    Query(wanted): Query<RecentQuery>,
+) -> Result<Response, ApiError> {
+    caller.require(Permission::WebhooksRead)?;
+    let event_type = parse_event_type(&event_type)?;
+    let limit = query::number("limit", wanted.limit, i64::MIN..=MAX_RECENT)?.filter(|limit| *limit >= 1);
+    let limit = limit.unwrap_or(MAX_RECENT);
+    let since = query::time("since", wanted.since)?;
+    let company = caller.company();
+    let mut found = latest(&api.pool, company, event_type, since, limit).await?;
+    let missing = limit - i64::try_from(found.len()).unwrap_or(limit);
+    if missing > 0 && event_type.is_creation() {
+        // Retention may have taken the events; the records tell as much.
+        let known = found.iter().map(|(record, _)| *record).collect::<Vec<_>>();
+        found.extend(match event_type.record() {
+            RecordKind::Contact => {
+                contacts::store::newest(&api.pool, company, since, &known, missing).await?
+            }
+            RecordKind::Deal => deals::store::newest(&api.pool, company, since, &known, missing).await?,
+        });
+    }
+    let records: Vec<_> = found.into_iter().map(|(_, record)| record).collect();
+    Ok(answer::json(StatusCode::OK, &records))
+}
+
+/// The latest event of each record that still exists, newest first.
+async fn latest(
+    pool: &PgPool,
+    company: CompanyId,
+    event_type: EventType,
+    since: Option<DateTime<Utc>>,
+    limit: i64,
+) -> Result<Vec<(Uuid, Box<RawValue>)>, ApiError> {
+    let rows = sqlx::query!(
+        "WITH newest AS (
+             SELECT seq, record_id, at FROM events
+             WHERE company_id = $1 AND type = $2
+             ORDER BY seq DESC LIMIT $6
+         ), latest AS (
+             SELECT max(seq) AS seq FROM newest WHERE $3::timestamptz IS NULL OR at >= $3 GROUP BY record_id
+         )
+         SELECT e.record_id, e.data FROM latest JOIN events e USING (seq)
+         WHERE CASE WHEN $4 THEN EXISTS (SELECT FROM contacts c WHERE c.company_id = $1 AND c.id = e.record_id)
+                    ELSE EXISTS (SELECT FROM deals d WHERE d.company_id = $1 AND d.id = e.record_id) END
+         ORDER BY e.seq DESC LIMIT $5",
+        company.0,
+        event_type.name(),
+        since,
+        event_type.record() == RecordKind::Contact,
+        limit,
+        LOOK_BACK,
+    )
+    .fetch_all(pool)
+    .await?;
+    rows.into_iter().map(|row| Ok((row.record_id, raw(row.data)?))).collect()
+}
+
+/// JSON text as it is.
+fn raw(json: String) -> Result<Box<RawValue>, ApiError> {
+    RawValue::from_string(json).map_err(|error| ApiError::internal(&error))
+}

@@ -1,0 +1,146 @@
+//! Signatures that let a receiver know a delivery is ours and fresh.
+//!
+//! Source: Standard Webhooks 1.0.0, symmetric signatures (`v1`).
+
+use std::fmt;
+use std::str::FromStr;
+
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::Sha256;
+
+/// What every secret begins with, so that a leaked one can be recognised.
+const PREFIX: &str = "whsec_";
+
+/// The fewest and most bytes of a key, by Standard Webhooks.
+const KEY_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
+
+/// The block of SHA-256 in bytes; HMAC pads shorter keys to it with zeros (RFC 2104 §2).
+const BLOCK_BYTES: usize = 64;
+
+/// The key shared with one subscriber. `Debug` does not show it.
+#[derive(Clone)]
+pub struct Secret {
+    text: String,
+    /// HMAC with the key already taken in: each signature starts from a copy.
+    keyed: Hmac<Sha256>,
+}
+
+/// The text is not a secret. The message does not repeat it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a secret is \"whsec_\" followed by the base64 of 24 to 64 bytes")]
+pub struct SecretError;
+
+impl Secret {
+    /// Bytes of randomness in a secret of our making: as many as HMAC-SHA256
+    /// puts out, which is all it can make use of (RFC 2104 §3).
+    pub const RANDOM_BYTES: usize = 32;
+
+    /// A secret made of `random` bytes.
+    pub fn generate(random: [u8; Self::RANDOM_BYTES]) -> Self {
+        Self::new(format!("{PREFIX}{}", BASE64_STANDARD.encode(random)), &random)
+    }
+
+    /// `key` has at most [`BLOCK_BYTES`].
+    fn new(text: String, key: &[u8]) -> Self {
+        let mut block = [0; BLOCK_BYTES];
+        block[..key.len()].copy_from_slice(key);
+        Self { text, keyed: Hmac::new(&block.into()) }
+    }
+
+    /// The secret itself, for storing it and for the subscriber's eyes.
+    pub fn reveal(&self) -> &str {
+        &self.text
+    }
+
+    /// The `webhook-signature` of a delivery with the given `webhook-id`,
+    /// `webhook-timestamp` (Unix seconds, those of the attempt) and body.
+    pub fn sign(&self, id: &str, timestamp: i64, body: &[u8]) -> String {
+        let mut mac = self.keyed.clone();
+        mac.update(id.as_bytes());
+        mac.update(format!(".{timestamp}.").as_bytes());
+        mac.update(body);
+        format!("v1,{}", BASE64_STANDARD.encode(mac.finalize().into_bytes()))
+    }
+}
+
+impl FromStr for Secret {
+    type Err = SecretError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let encoded = text.strip_prefix(PREFIX).ok_or(SecretError)?;
+        let key = BASE64_STANDARD.decode(encoded).map_err(|_| SecretError)?;
+        if !KEY_BYTES.contains(&key.len()) {
+            return Err(SecretError);
+        }
+        Ok(Self::new(text.to_owned(), &key))
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(whsec_…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_known_delivery_has_the_known_signature() {
+        let secret: Secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".parse().unwrap();
+        let body = br#"{"test": 2432232314}"#;
+        for _ in 0..2 {
+            assert_eq!(
+                secret.sign("msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, body),
+                "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+            );
+        }
+    }
+
+    #[test]
+    fn a_padded_block_is_the_same_key() {
+        for length in KEY_BYTES {
+            let key = vec![7; length];
+            let secret: Secret = format!("{PREFIX}{}", BASE64_STANDARD.encode(&key)).parse().unwrap();
+            let mut mac = Hmac::<Sha256>::new_from_slice(&key).unwrap();
+            mac.update(b"id.-1.body");
+            let expected = format!("v1,{}", BASE64_STANDARD.encode(mac.finalize().into_bytes()));
+            assert_eq!(secret.sign("id", -1, b"body"), expected);
+        }
+    }
+
+    #[test]
+    fn a_generated_secret_reads_back() {
+        let secret = Secret::generate([9; 32]);
+        let again: Secret = secret.reveal().parse().unwrap();
+        assert_eq!(again.reveal(), secret.reveal());
+        assert_eq!(again.sign("id", 0, b""), secret.sign("id", 0, b""));
+    }
+
+    #[test]
+    fn only_a_whole_secret_of_fair_length_is_read() {
+        let of = |length| format!("{PREFIX}{}", BASE64_STANDARD.encode(vec![1; length]));
+        for text in [
+            String::new(),
+            "whsec_".into(),
+            of(23),
+            of(65),
+            of(24).replace("whsec_", ""),
+            of(24).replace("whsec_", "WHSEC_"),
+            format!(" {}", of(24)),
+            of(25).trim_end_matches('=').to_owned(),
+            of(24).replace('A', "-"),
+            format!("{}\0", of(24)),
+        ] {
+            assert_eq!(text.parse::<Secret>().err(), Some(SecretError), "{text:?}");
+        }
+        assert!(of(24).parse::<Secret>().is_ok() && of(64).parse::<Secret>().is_ok());
+    }
+
+    #[test]
+    fn a_secret_is_not_shown_by_debug() {
+        assert_eq!(format!("{:?}", Secret::generate([9; 32])), "Secret(whsec_…)");
+    }
+}

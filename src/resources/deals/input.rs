@@ -5,7 +5,6 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::currency::Currency;
-use crate::http::error::ApiError;
 use crate::http::field::{Field, FromJson, Percent, Problems, Text, Time};
 use crate::ids::{ContactId, MemberId};
 use crate::records::{Money, Priority, Status};
@@ -136,9 +135,22 @@ pub struct Changes {
     pub(super) assigned_to: Option<Option<MemberId>>,
 }
 
+/// A body with bad fields. What it names may not exist either.
+pub(super) struct Refused {
+    pub(super) problems: Problems,
+    pub(super) contact: Option<ContactId>,
+    pub(super) assigned_to: Option<MemberId>,
+}
+
+impl Refused {
+    fn new(problems: Problems, changes: &Changes) -> Self {
+        Self { problems, contact: changes.contact.flatten(), assigned_to: changes.assigned_to.flatten() }
+    }
+}
+
 impl DealInput {
     /// Reads a deal to create. Blank means the default.
-    pub(super) fn into_new(mut self) -> Result<NewDeal, ApiError> {
+    pub(super) fn into_new(mut self) -> Result<NewDeal, Refused> {
         let mut problems = Problems::default();
         let title = problems.required("title", std::mem::take(&mut self.title));
         let defaulted = Self {
@@ -149,19 +161,17 @@ impl DealInput {
             ..self
         };
         let rest = defaulted.changes(&mut problems);
-        problems.finish()?;
         match title {
-            Some(Text(title)) => Ok(NewDeal { title, rest }),
-            None => Err(ApiError::internal(&"a required field is missing without a problem")),
+            Some(Text(title)) if problems.is_empty() => Ok(NewDeal { title, rest }),
+            _ => Err(Refused::new(problems, &rest)),
         }
     }
 
     /// Reads changes to a deal.
-    pub(super) fn into_changes(self) -> Result<Changes, ApiError> {
+    pub(super) fn into_changes(self) -> Result<Changes, Refused> {
         let mut problems = Problems::default();
         let changes = self.changes(&mut problems);
-        problems.finish()?;
-        Ok(changes)
+        if problems.is_empty() { Ok(changes) } else { Err(Refused::new(problems, &changes)) }
     }
 
     fn changes(self, problems: &mut Problems) -> Changes {
@@ -193,17 +203,16 @@ impl DealInput {
 
 impl StatusInput {
     /// Reads changes to a deal.
-    pub(super) fn into_changes(self) -> Result<Changes, ApiError> {
+    pub(super) fn into_changes(self) -> Result<Changes, Refused> {
         let Self { status, stage, probability, actual_close_date } = self;
         let nothing = status.is_absent()
             && stage.is_absent()
             && probability.is_absent()
             && actual_close_date.is_absent();
         if nothing {
-            return Err(ApiError::invalid_field(
-                "status",
-                "must be given, or else stage, probability or actualCloseDate",
-            ));
+            let mut problems = Problems::default();
+            problems.add("status", "must be given, or else stage, probability or actualCloseDate");
+            return Err(Refused::new(problems, &Changes::default()));
         }
         DealInput { status, stage, probability, actual_close_date, ..DealInput::default() }.into_changes()
     }
@@ -214,8 +223,9 @@ mod tests {
     use super::*;
     use serde_json::{Value, json};
 
-    fn bad_fields<T>(read: Result<T, ApiError>) -> Vec<String> {
-        let Err(error) = read else { return vec![] };
+    fn bad_fields<T>(read: Result<T, Refused>) -> Vec<String> {
+        let Err(refused) = read else { return vec![] };
+        let error = refused.problems.finish().unwrap_err();
         let body: Value = serde_json::from_str(&error.body(DateTime::UNIX_EPOCH)).unwrap();
         body["details"]["fields"].as_object().unwrap().keys().cloned().collect()
     }
@@ -256,7 +266,7 @@ mod tests {
     fn a_move_says_where_to() {
         assert_eq!(bad_fields(status(&json!({"title": "x"})).into_changes()), ["status"]);
         assert_eq!(bad_fields(status(&json!({"stage": ""})).into_changes()), ["stage"]);
-        let changes = status(&json!({"probability": null})).into_changes().unwrap();
+        let changes = status(&json!({"probability": null})).into_changes().ok().unwrap();
         assert_eq!(changes.probability, Some(None));
     }
 }

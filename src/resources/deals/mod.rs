@@ -25,7 +25,7 @@ use crate::http::openapi::{Answered, Listed, ReadErrors, Said, WriteErrors};
 use crate::ids::DealId;
 use crate::permission::Permission;
 use crate::records::{AssignedTo, Contact, Deal};
-use input::{Changes, DealInput, NewDeal, StatusInput};
+use input::{Changes, DealInput, NO_SUCH_CONTACT, NO_SUCH_MEMBER, NewDeal, Refused, StatusInput};
 
 /// A wish about a deal.
 pub enum Command {
@@ -71,6 +71,25 @@ fn not_found() -> ApiError {
     ApiError::not_found("Deal")
 }
 
+/// What was read from a body. If the body has bad fields, a contact or member that
+/// does not exist is told with them: every bad field at once.
+async fn accept<T>(api: &Api, caller: &Caller, read: Result<T, Refused>) -> Result<T, ApiError> {
+    let Refused { mut problems, contact, assigned_to } = match read {
+        Ok(read) => return Ok(read),
+        Err(refused) => refused,
+    };
+    let (contact_exists, member_exists) =
+        store::exist(&api.pool, caller.company(), contact, assigned_to).await?;
+    if contact.is_some() && !contact_exists {
+        problems.add("contactId", NO_SUCH_CONTACT);
+    }
+    if assigned_to.is_some() && !member_exists {
+        problems.add("assignedToId", NO_SUCH_MEMBER);
+    }
+    problems.finish()?;
+    Err(ApiError::internal(&"a body was refused without a problem"))
+}
+
 /// Create a deal
 ///
 /// Fires `deal.created`, and `deal.won` or `deal.lost` after it if the deal is
@@ -80,7 +99,7 @@ fn not_found() -> ApiError {
     responses((status = 201, description = "Created", body = Answered<Deal>), WriteErrors))]
 async fn create(State(api): State<Api>, caller: Caller, payload: Payload) -> Result<Response, ApiError> {
     caller.require(Permission::DealsWrite)?;
-    let new = payload.json::<DealInput>()?.into_new()?;
+    let new = accept(&api, &caller, payload.json::<DealInput>()?.into_new()).await?;
     let id = DealId(api.ids.next(api.clock.now()));
     api.write(&caller, Some(&payload), Command::Create(id, new)).await
 }
@@ -112,7 +131,7 @@ async fn update(
 ) -> Result<Response, ApiError> {
     caller.require(Permission::DealsWrite)?;
     let id = parse_id(&id)?;
-    let changes = payload.json::<DealInput>()?.into_changes()?;
+    let changes = accept(&api, &caller, payload.json::<DealInput>()?.into_changes()).await?;
     api.write(&caller, None, Command::Update(id, changes)).await
 }
 
@@ -145,7 +164,7 @@ async fn update_status(
 ) -> Result<Response, ApiError> {
     caller.require(Permission::DealsWrite)?;
     let id = parse_id(&id)?;
-    let changes = payload.json::<StatusInput>()?.into_changes()?;
+    let changes = accept(&api, &caller, payload.json::<StatusInput>()?.into_changes()).await?;
     api.write(&caller, None, Command::Update(id, changes)).await
 }
 

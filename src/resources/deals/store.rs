@@ -95,6 +95,25 @@ pub async fn find(pool: &PgPool, company: CompanyId, id: DealId) -> Result<Optio
     row.map(|row| Ok(deal!(row, deal_contact!(row), assigned_to!(row)))).transpose()
 }
 
+/// Are these a contact and a member of the company?
+pub async fn exist(
+    pool: &PgPool,
+    company: CompanyId,
+    contact: Option<ContactId>,
+    member: Option<MemberId>,
+) -> Result<(bool, bool), sqlx::Error> {
+    let row = sqlx::query!(
+        r#"SELECT EXISTS (SELECT FROM contacts WHERE company_id = $1 AND id = $2) AS "contact!",
+                  EXISTS (SELECT FROM team_members WHERE company_id = $1 AND id = $3) AS "member!""#,
+        company.0,
+        contact.map(|id| id.0) as Option<Uuid>,
+        member.map(|id| id.0) as Option<Uuid>,
+    )
+    .fetch_one(pool)
+    .await?;
+    Ok((row.contact, row.member))
+}
+
 /// Locks and loads the deals that commands change, and reads the contacts and
 /// members that they and the commands refer to, without locking those: a deal need
 /// not wait for a write to its contact.

@@ -70,17 +70,17 @@ impl Batch {
 
     fn create(&mut self, body: Value) -> Outcome {
         let input: DealInput = serde_json::from_str(&body.to_string()).unwrap();
-        self.run(&Command::Create(DEAL, input.into_new().unwrap()), 0)
+        self.run(&Command::Create(DEAL, input.into_new().ok().unwrap()), 0)
     }
 
     fn update(&mut self, body: Value, second: i64) -> Outcome {
         let input: DealInput = serde_json::from_str(&body.to_string()).unwrap();
-        self.run(&Command::Update(DEAL, input.into_changes().unwrap()), second)
+        self.run(&Command::Update(DEAL, input.into_changes().ok().unwrap()), second)
     }
 
     fn move_to(&mut self, body: Value, second: i64) -> Outcome {
         let input: StatusInput = serde_json::from_str(&body.to_string()).unwrap();
-        self.run(&Command::Update(DEAL, input.into_changes().unwrap()), second)
+        self.run(&Command::Update(DEAL, input.into_changes().ok().unwrap()), second)
     }
 
     fn contact(&mut self, command: &contacts::Command) -> u16 {

@@ -5,6 +5,7 @@ pub mod api_key;
 pub mod clock;
 pub mod db;
 pub mod duration;
+pub mod embedded;
 pub mod events;
 pub mod http;
 pub mod ids;

@@ -4,6 +4,7 @@ pub mod address;
 pub mod api_key;
 pub mod clock;
 pub mod config;
+pub mod database;
 pub mod db;
 pub mod duration;
 pub mod embedded;

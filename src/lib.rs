@@ -1,6 +1,7 @@
 //! isao: a self-hosted CRM event server.
 
 pub mod address;
+pub mod admin;
 pub mod api_key;
 pub mod clock;
 pub mod config;

@@ -3,6 +3,8 @@
 pub mod address;
 pub mod admin;
 pub mod api_key;
+pub mod app;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod database;

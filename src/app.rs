@@ -1,29 +1,159 @@
-//! The composition root: everything, put together.
+//! The composition root: puts the parts together and takes them apart in order.
 
-use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
-use crate::admin::{self, Admin, demo};
+use axum::ServiceExt;
+use axum::extract::Request;
+use sqlx::PgPool;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use crate::address::{AddressPolicy, AllowList};
 use crate::clock::Clock;
-use crate::config::Config;
-use crate::database::{self, Database};
+use crate::housekeeping;
+use crate::http::auth::Auth;
 use crate::ids::Ids;
+use crate::resources::{Api, Crm};
+use crate::router::router;
+use crate::webhooks::client::Client;
+use crate::webhooks::retry::RetryDelays;
+use crate::webhooks::{self, Delivery};
+use crate::writer::{Batches, Writer};
 
-/// Why the server does not run.
-#[derive(Debug, thiserror::Error)]
-#[expect(missing_docs, reason = "the messages say it")]
-pub enum Error {
-    #[error(transparent)]
-    Database(#[from] database::Error),
-    #[error(transparent)]
-    Admin(#[from] admin::Error),
+/// Batches that may wait for the tail; more, and it reads the log instead.
+const FEED: usize = 64;
+/// How long requests in flight are waited for when the server stops.
+const REQUESTS_AT_MOST: Duration = Duration::from_secs(10);
+
+/// How to run.
+pub struct Settings {
+    /// Where to listen; port 0 picks one.
+    pub bind: SocketAddr,
+    /// The database, up to date.
+    pub pool: PgPool,
+    /// The time.
+    pub clock: Clock,
+    /// Delays before the second, third and fourth attempt.
+    pub retry_delays: RetryDelays,
+    /// For a whole attempt.
+    pub delivery_timeout: Duration,
+    /// Exceptions from the address policy.
+    pub allow_targets: AllowList,
 }
 
-/// Runs the server.
-pub async fn serve(config: Config) -> Result<(), Error> {
-    let database = Database::open(&config.database, Box::new(|line| tracing::info!("{line}"))).await?;
-    let admin = Admin { pool: database.pool.clone(), clock: Clock::system(), ids: Ids::default() };
-    let key = demo::ensure(&admin, config.demo_key.as_ref(), database.server.data_dir()).await?;
-    // To stdout, not to the log: it holds a key. Nobody needs to be there to read it.
-    let _ = write!(io::stdout(), "{}", demo::welcome(config.bind, key.as_ref(), admin.clock.now()));
-    Ok(())
+/// Why the server could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The address is taken, or not ours.
+    #[error("cannot listen on {0} ({1}); choose another address with --bind or ISAO_BIND")]
+    Bind(SocketAddr, std::io::Error),
+    /// No TLS.
+    #[error("cannot set up TLS for deliveries ({}); install the CA certificates of your system", std::error::Error::source(.0).map_or_else(|| .0.to_string(), ToString::to_string))]
+    Tls(#[from] reqwest::Error),
+}
+
+/// A running server.
+pub struct Server {
+    address: SocketAddr,
+    stop_http: watch::Sender<bool>,
+    stop_delivery: watch::Sender<bool>,
+    http: JoinHandle<()>,
+    writer: JoinHandle<()>,
+    delivery: JoinHandle<()>,
+    housekeeping: JoinHandle<()>,
+}
+
+impl Server {
+    /// Starts everything; answers when it listens.
+    pub async fn start(settings: Settings) -> Result<Self, StartError> {
+        let Settings { bind, pool, clock, .. } = settings;
+        let listener = TcpListener::bind(bind).await.map_err(|error| StartError::Bind(bind, error))?;
+        let address = listener.local_addr().map_err(|error| StartError::Bind(bind, error))?;
+        let policy = AddressPolicy { allow: settings.allow_targets, loopback: address.ip().is_loopback() };
+        let client = Client::new(policy.clone(), settings.delivery_timeout)?;
+        let ids = Ids::default();
+        let delivering = Arc::new(AtomicBool::new(false));
+
+        let (feed, committed) = mpsc::channel(FEED);
+        let batches = Batches {
+            domain: Crm,
+            pool: pool.clone(),
+            clock: clock.clone(),
+            ids: ids.clone(),
+            feed,
+            delivering: delivering.clone(),
+            connection: None,
+        };
+        let (writer, writer_task) = Writer::start(batches);
+
+        let (stop_delivery, stopped) = watch::channel(false);
+        let delivery = Delivery {
+            pool: pool.clone(),
+            clock: clock.clone(),
+            client,
+            retry_delays: settings.retry_delays,
+            timeout: settings.delivery_timeout,
+            delivering,
+        };
+        let delivery = tokio::spawn(webhooks::run(delivery, committed, stopped));
+        let housekeeping = tokio::spawn(housekeeping::run(pool.clone(), clock.clone()));
+
+        let auth = Auth::new(pool.clone(), clock.clone());
+        let api = Api { pool, writer, clock, ids, auth, policy: Arc::new(policy) };
+        let (stop_http, mut stopped) = watch::channel(false);
+        let service = ServiceExt::<Request>::into_make_service(router(api));
+        let http = tokio::spawn(async move {
+            let serve = axum::serve(listener, service).with_graceful_shutdown(async move {
+                let _ = stopped.wait_for(|stop| *stop).await;
+            });
+            if let Err(error) = serve.await {
+                tracing::error!(%error, "the HTTP server ended");
+            }
+        });
+        Ok(Self { address, stop_http, stop_delivery, http, writer: writer_task, delivery, housekeeping })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Waits until one of its parts ends, which none does unless it failed.
+    pub async fn failed(&mut self) -> &'static str {
+        tokio::select! {
+            _ = &mut self.http => "the HTTP server",
+            _ = &mut self.writer => "the writer",
+            _ = &mut self.delivery => "the delivery",
+            _ = &mut self.housekeeping => "the housekeeping",
+        }
+    }
+
+    /// Stops accepting, finishes what is in flight within a bound, records it.
+    /// True if every part ended as it should.
+    pub async fn stop(mut self) -> bool {
+        let _ = self.stop_http.send(true);
+        let mut well = match timeout(REQUESTS_AT_MOST, &mut self.http).await {
+            Ok(ended) => ended.is_ok(),
+            Err(_) => {
+                tracing::warn!("some requests were still in flight");
+                self.http.abort();
+                true
+            }
+        };
+        let _ = self.stop_delivery.send(true);
+        well &= self.delivery.await.is_ok();
+        self.housekeeping.abort();
+        well &= !matches!(self.housekeeping.await, Err(error) if error.is_panic());
+        // With the last handler gone the writer has answered everything.
+        if timeout(REQUESTS_AT_MOST, &mut self.writer).await.map_or(true, |ended| ended.is_err()) {
+            tracing::warn!("the writer did not come to an end");
+            self.writer.abort();
+        }
+        well
+    }
 }

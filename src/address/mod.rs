@@ -63,13 +63,14 @@ impl AddressPolicy {
     /// as in [`AddressPolicy::check_url`].
     pub fn check_ip(&self, host: &str, ip: IpAddr, loopback: bool) -> Result<(), Refusal> {
         let canonical = ip.to_canonical();
-        let judged = ranges::embedded_v4(canonical).map_or(canonical, IpAddr::V4);
+        let judged = ranges::nat64(canonical).map_or(canonical, IpAddr::V4);
         let Some((rule, range)) = ranges::refused(judged) else { return Ok(()) };
         let excepted = self.allow.contains(canonical) || self.allow.contains(judged);
         let lifted = match rule {
             // Whoever runs the DNS of an allowed name has not been given credentials.
             Rule::Metadata => excepted,
-            Rule::Loopback => excepted || self.allow.names(host) || (self.loopback && loopback),
+            // Loopback of this machine, not of a NAT64 gateway.
+            Rule::Loopback if self.loopback && loopback && canonical.is_loopback() => true,
             _ => excepted || self.allow.names(host),
         };
         if lifted { Ok(()) } else { Err(Refusal { host: host.to_owned(), ip, rule, range }) }

@@ -33,8 +33,8 @@ pub enum Rule {
     Documentation,
     /// For load tests of networks.
     Benchmarking,
-    /// IPv6 that stands for an IPv4 address and is no longer in use (6to4,
-    /// Teredo and others): refused whatever is inside.
+    /// IPv6 that carries an IPv4 address in a way no longer in use (6to4, Teredo,
+    /// ISATAP and others): refused whatever is inside.
     Transition,
     /// Thrown away by routers (RFC 6666).
     Discard,
@@ -124,16 +124,21 @@ const fn v6(segments: [u16; 8], prefix: u8) -> IpNet {
 
 /// The rule that refuses `ip` and the range it names; `None` for a public address.
 pub(super) fn refused(ip: IpAddr) -> Option<(Rule, IpNet)> {
-    RANGES.iter().find(|(range, _)| range.contains(&ip)).map(|(range, rule)| (*rule, *range))
+    let range = RANGES.iter().find(|(range, _)| range.contains(&ip));
+    range
+        .map(|(range, rule)| (*rule, *range))
+        .or_else(|| is_isatap(ip).then(|| (Rule::Transition, ip.into())))
 }
 
-/// The IPv4 address that a packet to `ip` ends up at, where IPv6 in use today
-/// carries one: NAT64 (RFC 6052, how an IPv6-only network reaches every IPv4
-/// host) and ISATAP (RFC 5214).
-pub(super) fn embedded_v4(ip: IpAddr) -> Option<Ipv4Addr> {
+/// ISATAP hides an IPv4 address behind any prefix, so it has no range (RFC 5214 §6.1).
+fn is_isatap(ip: IpAddr) -> bool {
+    matches!(ip, IpAddr::V6(ip) if matches!(ip.segments(), [.., 0 | 0x200, 0x5efe, _, _]))
+}
+
+/// The IPv4 address within a NAT64 address, which is how an IPv6-only network
+/// reaches every IPv4 host (RFC 6052): a packet to the one ends up at the other.
+pub(super) fn nat64(ip: IpAddr) -> Option<Ipv4Addr> {
     let IpAddr::V6(ip) = ip else { return None };
-    let [.., high, low] = ip.segments();
-    let nat64 = matches!(ip.segments(), [0x64, 0xff9b, 0, 0, 0, 0, _, _]);
-    let isatap = matches!(ip.segments(), [.., 0 | 0x200, 0x5efe, _, _]);
-    (nat64 || isatap).then(|| Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)))
+    let [0x64, 0xff9b, 0, 0, 0, 0, high, low] = ip.segments() else { return None };
+    Some(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)))
 }

@@ -34,8 +34,8 @@ pub enum TargetUrlError {
     Scheme,
     #[error("must not contain a user name or password")]
     Credentials,
-    #[error("must name a host")]
-    NoHost,
+    #[error("must name a host, in letters, digits, hyphens and dots")]
+    HostName,
     #[error("must not name port 0")]
     Port,
 }
@@ -80,7 +80,14 @@ impl FromStr for TargetUrl {
         if url.port() == Some(0) {
             return Err(TargetUrlError::Port);
         }
-        let host = url.host().ok_or(TargetUrlError::NoHost)?.to_owned();
+        let host = url.host().ok_or(TargetUrlError::HostName)?.to_owned();
+        // The URL standard lets pass what HTTP does not, such as `{host}`; by now
+        // letters of other scripts are ASCII (punycode).
+        if let Host::Domain(name) = &host
+            && !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+        {
+            return Err(TargetUrlError::HostName);
+        }
         Ok(Self { text: text.to_owned(), url, host })
     }
 }
@@ -136,6 +143,8 @@ mod tests {
             ("file:///etc/passwd", Scheme),
             ("mailto:a@example.com", Scheme),
             ("localhost:8080/hook", Scheme),
+            ("https://{{host}}/hook", HostName),
+            ("http://a`b.example/", HostName),
             ("http://user@example.com/", Credentials),
             ("http://user:password@example.com/", Credentials),
             ("http://:password@example.com/", Credentials),

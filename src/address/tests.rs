@@ -52,7 +52,6 @@ fn only_public_addresses_are_delivered_to() {
         ("[::FFFF:7F00:1]", Some(Loopback)),
         ("[0:0:0:0:0:ffff:127.0.0.1]", Some(Loopback)),
         ("[64:ff9b::127.0.0.1]", Some(Loopback)),
-        ("[2600::5efe:127.0.0.1]", Some(Loopback)),
         // unspecified
         ("0", Some(Unspecified)),
         ("0.0.0.0", Some(Unspecified)),
@@ -71,7 +70,6 @@ fn only_public_addresses_are_delivered_to() {
         ("0xc0a80101", Some(Private)),
         ("[::ffff:192.168.1.1]", Some(Private)),
         ("[64:ff9b::10.0.0.1]", Some(Private)),
-        ("[2600::200:5efe:192.168.1.1]", Some(Private)),
         ("[fc00::1]", Some(Private)),
         ("[fdff:ffff::1]", Some(Private)),
         // link, site, carrier
@@ -124,7 +122,12 @@ fn only_public_addresses_are_delivered_to() {
         ("[2002:7f00:1::1]", Some(Transition)),
         ("[2002:808:808::1]", Some(Transition)),
         ("[2001:0:4136:e378:8000:63bf:3fff:fdd2]", Some(Transition)),
+        ("[2600::5efe:127.0.0.1]", Some(Transition)),
+        ("[2600::200:5efe:8.8.8.8]", Some(Transition)),
         ("192.88.99.1", Some(Transition)),
+        // nor does a public address inside make a private one public
+        ("[fd00::5efe:8.8.8.8]", Some(Private)),
+        ("[fe80::200:5efe:8.8.8.8]", Some(LinkLocal)),
         // public, also just beside what is not
         ("8.8.8.8", None),
         ("1.1.1.1:8443", None),
@@ -173,6 +176,7 @@ fn a_local_server_delivers_to_loopback_for_local_subscribers() {
         ("10.0.0.1", Rule::Private),
         ("169.254.169.254", Rule::Metadata),
         ("[::127.0.0.1]", Rule::Transition),
+        ("[64:ff9b::127.0.0.1]", Rule::Loopback),
     ] {
         assert_eq!(verdict(&local, host, true), Some(rule), "{host}");
     }

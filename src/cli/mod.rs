@@ -19,7 +19,7 @@ use crate::clock::Clock;
 use crate::config::{Config, DatabaseConfig};
 use crate::database::{self as db, Database};
 use crate::ids::Ids;
-use crate::{app, embedded};
+use crate::{embedded, serve};
 
 pub use usage::parse;
 
@@ -77,7 +77,7 @@ pub enum Command {
 #[expect(missing_docs, reason = "the messages say it")]
 pub enum Error {
     #[error(transparent)]
-    App(#[from] app::Error),
+    Serve(#[from] serve::Error),
     #[error(transparent)]
     Database(#[from] db::Error),
     #[error(transparent)]
@@ -104,7 +104,7 @@ pub fn run(command: Command) -> Result<ExitCode, Error> {
     let runtime = tokio::runtime::Runtime::new().map_err(Error::Runtime)?;
     runtime.block_on(async {
         match command {
-            Command::Serve(config) => app::serve(*config).await?,
+            Command::Serve(config) => return Ok(serve::serve(*config).await?),
             Command::Companies(command) => command.run().await?,
             Command::Keys(command) => command.run().await?,
             Command::Members(command) => command.run().await?,

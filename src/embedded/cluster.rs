@@ -40,13 +40,14 @@ const STAGING_PREFIX: &str = "postgres.new-";
 const ERROR_LINES: usize = 6;
 
 /// What always holds. There is nobody to connect but who may enter the
-/// socket's directory. The log is for what isao does not hear of otherwise.
+/// socket's directory. The log is for what isao does not hear of otherwise:
+/// starts, recoveries and stops, but no errors of statements.
 const SETTINGS: [(&str, &str); 8] = [
     ("listen_addresses", ""),
     ("unix_socket_permissions", "0700"),
     ("max_connections", "100"),
     ("logging_collector", "off"),
-    ("log_min_messages", "fatal"),
+    ("log_min_messages", "log"),
     ("log_checkpoints", "off"),
     ("log_timezone", "UTC"),
     ("timezone", "UTC"),

@@ -39,7 +39,6 @@ pub struct Said {
 
 /// Errors of every route that reads.
 #[derive(IntoResponses)]
-#[expect(dead_code, reason = "only described, never made")]
 pub enum ReadErrors {
     /// A query parameter is unknown or has a bad value.
     #[response(status = 400)]
@@ -66,7 +65,6 @@ pub enum ReadErrors {
 
 /// Errors of every route that writes.
 #[derive(IntoResponses)]
-#[expect(dead_code, reason = "only described, never made")]
 pub enum WriteErrors {
     /// The body is not a JSON object, or a header or query parameter is bad.
     #[response(status = 400)]

@@ -26,7 +26,9 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-pub use idempotency::IdempotencyKey;
+pub use batch::Batches;
+pub use idempotency::{IdempotencyKey, KEPT_FOR};
+pub use log::CHANNEL;
 pub use queue::{WriteError, Writer};
 
 use crate::events::{Event, EventType};

@@ -1,4 +1,10 @@
 //! The integration tests, one binary.
-#![expect(clippy::unwrap_used, reason = "tests may, and clippy does not take their helpers for tests")]
+#![expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "tests may, and clippy does not take their helpers for tests"
+)]
 
+mod delivery;
 mod embedded;
+mod support;

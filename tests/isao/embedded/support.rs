@@ -96,19 +96,18 @@ impl Holder {
     pub(super) fn start(data_dir: &Path, user: User) -> Result<Self, String> {
         let mut process = Self::spawn(data_dir, user);
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
-        while let Some(Ok(line)) = lines.next() {
-            if let Some((_, url)) = line.split_once("holds ") {
-                let stdin = process.stdin.take();
-                return Ok(Self { process, stdin, _stdout: lines, url: url.into() });
-            }
-            if let Some((_, error)) = line.split_once("fails: ") {
-                let error = error.to_owned();
+        let said = lines.by_ref().map_while(Result::ok).find_map(|line| {
+            let url = line.split_once("holds ").map(|(_, url)| Ok(url.to_owned()));
+            url.or_else(|| line.split_once("fails: ").map(|(_, error)| Err(error.to_owned())))
+        });
+        match said {
+            Some(Ok(url)) => Ok(Self { stdin: process.stdin.take(), process, _stdout: lines, url }),
+            failed => {
                 lines.for_each(drop);
                 process.wait().unwrap();
-                return Err(error);
+                Err(failed.expect("a holder says that it holds, or that it fails").unwrap_err())
             }
         }
-        panic!("the holder says neither that it holds nor that it fails");
     }
 
     pub(super) fn socket_dir(&self) -> PathBuf {

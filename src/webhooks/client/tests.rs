@@ -1,0 +1,228 @@
+//! The client against real sockets.
+
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::thread::JoinHandle;
+
+use reqwest::header::HeaderValue;
+
+use super::*;
+use crate::address::Rule;
+
+const LONG: Duration = Duration::from_secs(10);
+
+/// A client of a server that listens on loopback only.
+fn client() -> Client {
+    Client::new(AddressPolicy { loopback: true, ..AddressPolicy::default() }, LONG).unwrap()
+}
+
+/// Listens on a free port and gives the first connection to `script`.
+fn serve<T: Send + 'static>(script: impl FnOnce(TcpStream) -> T + Send + 'static) -> (u16, JoinHandle<T>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    (port, std::thread::spawn(move || script(listener.accept().unwrap().0)))
+}
+
+/// Waits for a script without holding up the client's own tasks.
+async fn joined<T: Send + 'static>(server: JoinHandle<T>) -> T {
+    tokio::task::spawn_blocking(|| server.join().unwrap()).await.unwrap()
+}
+
+/// Reads one request whose body is `{}`.
+fn request(stream: &mut TcpStream) -> String {
+    let mut text = String::new();
+    let mut buffer = [0; 1024];
+    while !text.ends_with("\r\n\r\n{}") {
+        let read = stream.read(&mut buffer).unwrap();
+        assert_ne!(read, 0, "the client hung up after {text:?}");
+        text.push_str(std::str::from_utf8(&buffer[..read]).unwrap());
+    }
+    text
+}
+
+/// Answers one request.
+fn answer(bytes: &'static [u8]) -> (u16, JoinHandle<String>) {
+    serve(move |mut stream| {
+        let request = request(&mut stream);
+        stream.write_all(bytes).unwrap();
+        request
+    })
+}
+
+async fn post(client: &Client, url: &str, loopback: bool) -> Result<Response, AttemptError> {
+    let headers = HeaderMap::from_iter([(reqwest::header::USER_AGENT, HeaderValue::from_static("test"))]);
+    let target: TargetUrl = url.parse().unwrap();
+    let attempt = client.post(&target, loopback, headers, Bytes::from_static(b"{}"));
+    tokio::time::timeout(LONG, attempt).await.expect("the attempt ends in time")
+}
+
+async fn post_to(port: u16) -> Result<Response, AttemptError> {
+    post(&client(), &format!("http://127.0.0.1:{port}/hook?a=b#c"), true).await
+}
+
+#[tokio::test]
+async fn an_answer_is_read_whole() {
+    let (port, server) = answer(
+        b"HTTP/1.1 429 Slow\r\nretry-after: 7\r\nset-cookie: a=b\r\ncontent-length: 4\r\n\r\nno\0\xff",
+    );
+    assert_eq!(
+        post_to(port).await.unwrap(),
+        Response {
+            status: 429,
+            retry_after: Some("7".into()),
+            remote_addr: Some(([127, 0, 0, 1], port).into()),
+            snippet: "no\u{fffd}\u{fffd}".into(),
+        }
+    );
+    let request = joined(server).await;
+    assert!(request.starts_with("POST /hook?a=b HTTP/1.1\r\n"), "{request}");
+    assert!(request.contains("user-agent: test\r\n"), "{request}");
+    assert!(request.contains("content-length: 2\r\n"), "{request}");
+    assert!(!request.contains("accept-encoding"), "{request}");
+}
+
+#[tokio::test]
+async fn a_redirect_is_an_answer_and_not_followed() {
+    let elsewhere = TcpListener::bind("127.0.0.1:0").unwrap();
+    elsewhere.set_nonblocking(true).unwrap();
+    let location = elsewhere.local_addr().unwrap();
+    let (port, _) = serve(move |mut stream| {
+        request(&mut stream);
+        write!(stream, "HTTP/1.1 307 Go\r\nlocation: http://{location}/\r\ncontent-length: 0\r\n\r\n")
+            .unwrap();
+    });
+    assert_eq!(post_to(port).await.unwrap().status, 307);
+    assert_eq!(elsewhere.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
+}
+
+#[tokio::test]
+async fn a_connection_is_used_again_after_a_body() {
+    let (port, server) = serve(|mut stream| {
+        for _ in 0..3 {
+            request(&mut stream);
+            let body = "x".repeat(BODY_BYTES - 1);
+            write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len()).unwrap();
+        }
+    });
+    let client = client();
+    for _ in 0..3 {
+        let response = post(&client, &format!("http://127.0.0.1:{port}/"), true).await.unwrap();
+        assert_eq!((response.status, response.snippet.len()), (200, SNIPPET_BYTES));
+    }
+    joined(server).await;
+}
+
+#[tokio::test]
+async fn an_endless_body_is_cut_off() {
+    let (port, server) = serve(|mut stream| {
+        request(&mut stream);
+        stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+        while stream.write_all(&[b'x'; 4096]).is_ok() {}
+    });
+    let response = post_to(port).await.unwrap();
+    assert_eq!((response.status, response.snippet.len()), (200, SNIPPET_BYTES));
+    joined(server).await;
+}
+
+#[tokio::test]
+async fn a_body_that_stalls_is_waited_for() {
+    let (port, server) = serve(|mut stream| {
+        request(&mut stream);
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nx").unwrap();
+        stream.read(&mut [0]).unwrap()
+    });
+    assert!(tokio::time::timeout(Duration::from_millis(200), post_to(port)).await.is_err());
+    assert_eq!(joined(server).await, 0, "the client hung up");
+}
+
+#[tokio::test]
+async fn a_broken_connection_is_told_apart_from_a_refused_one() {
+    let (reset, _) = serve(|stream| {
+        // Closing with the request unread makes the kernel send a reset.
+        stream.peek(&mut [0]).unwrap();
+    });
+    let (closed, _) = answer(b"");
+    let (cut, _) = answer(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nx");
+    let (other, _) = answer(b"SSH-2.0-server\r\n");
+    for port in [reset, closed, cut, other] {
+        let error = post_to(port).await.unwrap_err();
+        assert!(matches!(error, AttemptError::Broken(_)), "{error:?}");
+        assert!(!error.to_string().contains("hook"), "{error}");
+    }
+
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let error = post_to(free).await.unwrap_err();
+    assert!(error.to_string().starts_with("could not connect: Connection refused"), "{error}");
+}
+
+#[tokio::test]
+async fn a_server_without_tls_is_a_tls_error() {
+    let (plain, _) = serve(|mut stream| {
+        stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
+        while stream.read(&mut [0; 1024]).is_ok_and(|read| read > 0) {}
+    });
+    let (hangs_up, _) = serve(|mut stream| {
+        let _ = stream.read(&mut [0; 4096]).unwrap();
+    });
+    for port in [plain, hangs_up] {
+        let error = post(&client(), &format!("https://127.0.0.1:{port}/"), true).await.unwrap_err();
+        assert!(matches!(error, AttemptError::Tls(_)), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_does_not_exist_is_a_dns_error() {
+    let error = post(&client(), "http://nowhere.invalid/", true).await.unwrap_err();
+    assert!(matches!(error, AttemptError::Dns(_)), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_refused_target_gets_no_connection() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let client = client();
+    for host in ["127.0.0.1", "2130706433", "[::ffff:127.0.0.1]", "localhost", "a.localhost."] {
+        match post(&client, &format!("http://{host}:{port}/"), false).await {
+            Err(AttemptError::Blocked(refusal)) => assert_eq!(refusal.rule, Rule::Loopback),
+            other => panic!("{host}: {other:?}"),
+        }
+    }
+    // Past the check of the URL, the resolver still refuses: `localhost` stands
+    // for any name that resolves to loopback.
+    let sent = client.public.post(format!("http://localhost:{port}/")).send().await;
+    match sent.map_err(AttemptError::from) {
+        Err(AttemptError::Blocked(refusal)) => {
+            assert_eq!((refusal.host.as_str(), refusal.rule), ("localhost", Rule::Loopback));
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(listener.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
+}
+
+#[tokio::test]
+async fn a_connection_to_loopback_is_not_lent_to_others() {
+    let (port, _) = serve(|mut stream| {
+        request(&mut stream);
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").unwrap();
+        let _ = stream.read(&mut [0]);
+    });
+    let client = client();
+    let url = format!("http://localhost:{port}/");
+    assert_eq!(post(&client, &url, true).await.unwrap().status, 200);
+    let sent = client.public.post(url).body("{}").send().await;
+    assert!(matches!(sent.map_err(AttemptError::from), Err(AttemptError::Blocked(_))));
+}
+
+#[test]
+fn of_several_addresses_the_allowed_ones_are_used() {
+    let resolver = JudgingResolver { policy: Arc::default(), loopback: true };
+    let judge = |ips: &[&str]| {
+        let found = ips.iter().map(|ip| SocketAddr::new(ip.parse().unwrap(), 0));
+        let allowed = resolver.judge("crm.example", found);
+        allowed.map(|found| found.iter().map(|address| address.ip().to_string()).collect::<Vec<_>>())
+    };
+    assert_eq!(judge(&["10.0.0.1", "8.8.8.8", "::1", "1.1.1.1"]).unwrap(), ["8.8.8.8", "1.1.1.1"]);
+    assert_eq!(judge(&["10.0.0.1", "::1"]).unwrap_err().rule, Rule::Private);
+    assert!(judge(&[]).unwrap().is_empty());
+}

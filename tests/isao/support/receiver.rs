@@ -1,0 +1,148 @@
+//! A recording receiver on a real socket.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, Response, StatusCode};
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use serde_json::Value;
+use tokio::net::TcpListener;
+
+use super::eventually;
+
+/// A request that arrived.
+#[derive(Clone, Debug)]
+pub struct Received {
+    pub path: String,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+impl Received {
+    /// The envelope.
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+
+    /// The record.
+    pub fn data(&self) -> Value {
+        self.json()["data"].clone()
+    }
+
+    pub fn event_id(&self) -> String {
+        self.json()["metadata"]["eventId"].as_str().unwrap().to_owned()
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).unwrap_or_else(|| panic!("no header {name}")).to_str().unwrap()
+    }
+}
+
+/// What to answer.
+#[derive(Clone, Debug)]
+pub enum Reply {
+    /// This status.
+    Status(u16),
+    /// This status with one header.
+    With(u16, &'static str, String),
+    /// Nothing, ever.
+    Never,
+    /// Status 200 at once, and a body that never ends.
+    EndlessBody,
+}
+
+type Script = dyn Fn(usize, &Received) -> Reply + Send + Sync;
+
+struct Inner {
+    received: Mutex<Vec<Received>>,
+    script: Mutex<Arc<Script>>,
+}
+
+/// Records what arrives and answers by a script.
+pub struct Receiver {
+    pub address: SocketAddr,
+    inner: Arc<Inner>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Receiver {
+    /// One that answers 200.
+    pub async fn start() -> Self {
+        Self::scripted(|_, _| Reply::Status(200)).await
+    }
+
+    /// One that answers by `script`, which is given the number of the request (from 0).
+    pub async fn scripted(script: impl Fn(usize, &Received) -> Reply + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let inner = Arc::new(Inner { received: Mutex::default(), script: Mutex::new(Arc::new(script)) });
+        let app = Router::new().fallback(receive).with_state(inner.clone());
+        let task = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+        Self { address, inner, task }
+    }
+
+    /// From now on it answers like that.
+    pub fn rescript(&self, script: impl Fn(usize, &Received) -> Reply + Send + Sync + 'static) {
+        *self.inner.script.lock().unwrap() = Arc::new(script);
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// Everything so far.
+    pub fn all(&self) -> Vec<Received> {
+        self.inner.received.lock().unwrap().clone()
+    }
+
+    /// Waits for `count` requests and answers all there are.
+    pub async fn expect(&self, count: usize) -> Vec<Received> {
+        eventually(&format!("the arrival of {count} requests"), async || {
+            Some(self.all()).filter(|received| received.len() >= count)
+        })
+        .await
+    }
+
+    /// Fails if more than `count` requests arrive within a moment.
+    pub async fn expect_no_more_than(&self, count: usize) {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let all = self.all();
+        assert!(all.len() <= count, "{} instead of {count} requests: {all:#?}", all.len());
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn receive(State(inner): State<Arc<Inner>>, request: Request) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    let body = body.collect().await.unwrap().to_bytes();
+    let received = Received { path: parts.uri.path().to_owned(), headers: parts.headers, body };
+    let number = {
+        let mut all = inner.received.lock().unwrap();
+        all.push(received.clone());
+        all.len() - 1
+    };
+    let script = inner.script.lock().unwrap().clone();
+    let status = |status: u16| Response::builder().status(StatusCode::from_u16(status).unwrap());
+    match script(number, &received) {
+        Reply::Status(code) => status(code).body(Body::from("ok")).unwrap(),
+        Reply::With(code, name, value) => status(code).header(name, value).body(Body::empty()).unwrap(),
+        Reply::Never => std::future::pending().await,
+        Reply::EndlessBody => {
+            let drip = futures_util::stream::unfold((), async |()| {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                Some((Ok::<_, std::convert::Infallible>(Bytes::from_static(b".")), ()))
+            });
+            status(200).body(Body::from_stream(drip)).unwrap()
+        }
+    }
+}

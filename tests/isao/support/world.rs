@@ -1,0 +1,261 @@
+//! A server of one's own, on a database of one's own, with the clock in hand.
+
+use std::time::Duration;
+
+use axum::http::HeaderMap;
+use chrono::{DateTime, Utc};
+use isao::address::AllowList;
+use isao::api_key::{ApiKey, ServiceType};
+use isao::app::{Server, Settings};
+use isao::clock::Clock;
+use isao::db;
+use isao::ids::{CompanyId, Ids};
+use isao::permission::Permission;
+use isao::webhooks::retry::RetryDelays;
+use reqwest::Method;
+use serde_json::Value;
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use super::database::Database;
+
+/// When every world begins: the time of the page's examples.
+pub const START: &str = "2024-11-08T10:30:00.000Z";
+
+/// A server, a company and a key with all permissions.
+pub struct World {
+    pub clock: Clock,
+    pub pool: PgPool,
+    pub database: Database,
+    pub company: CompanyId,
+    pub key: String,
+    pub http: reqwest::Client,
+    base: String,
+    server: Option<Server>,
+    ids: Ids,
+}
+
+/// An HTTP answer.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub text: String,
+}
+
+impl Answer {
+    pub async fn read(response: reqwest::Response) -> Self {
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        Self { status, headers, text: response.text().await.unwrap() }
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
+    }
+
+    /// The `data` of an answer that must have this status.
+    pub fn data(&self, status: u16) -> Value {
+        assert_eq!(self.status, status, "{}", self.text);
+        self.json()["data"].clone()
+    }
+
+    /// Checks that it is an error in our shape, with this status and code.
+    #[track_caller]
+    pub fn assert_error(&self, status: u16, code: &str) -> Value {
+        assert_eq!(self.status, status, "{}", self.text);
+        let body = self.json();
+        assert_eq!(body["success"], false, "{body}");
+        assert_eq!(body["code"], code, "{body}");
+        assert!(body["error"].as_str().is_some_and(|error| !error.is_empty()), "{body}");
+        assert!(body["message"].as_str().is_some_and(|message| !message.is_empty()), "{body}");
+        assert!(body["details"].is_object(), "{body}");
+        assert!(
+            body["timestamp"].as_str().is_some_and(|time| time.len() == 24 && time.ends_with('Z')),
+            "{body}"
+        );
+        assert!(self.headers.contains_key("x-request-id"));
+        body
+    }
+}
+
+impl World {
+    pub async fn new() -> Self {
+        let database = Database::create().await;
+        let clock = Clock::manual(START.parse().unwrap());
+        let pool = db::open(&database.url).await.unwrap();
+        let server = start(&database, &clock).await;
+        let mut world = Self {
+            base: format!("http://{}/api/external", server.address()),
+            server: Some(server),
+            company: CompanyId(Uuid::nil()),
+            key: String::new(),
+            http: reqwest::Client::builder().no_proxy().build().unwrap(),
+            ids: Ids::default(),
+            clock,
+            pool,
+            database,
+        };
+        world.company = world.add_company("Acme").await;
+        world.key = world.add_key(world.company, &Permission::ALL).await;
+        world
+    }
+
+    /// Another company.
+    pub async fn add_company(&self, name: &str) -> CompanyId {
+        let id = self.ids.next(self.clock.now());
+        sqlx::query("INSERT INTO companies (id, name, created_at) VALUES ($1, $2, $3)")
+            .bind(id)
+            .bind(name)
+            .bind(self.clock.now())
+            .execute(&self.pool)
+            .await
+            .unwrap();
+        CompanyId(id)
+    }
+
+    /// Another key.
+    pub async fn add_key(&self, company: CompanyId, permissions: &[Permission]) -> String {
+        let key = ApiKey::generate(ServiceType::Generic, isao::random::bytes().unwrap());
+        sqlx::query(
+            "INSERT INTO api_keys (id, company_id, name, service_type, permissions, hash, hint, created_at)
+             VALUES ($1, $2, 'test', 'generic', $3, $4, $5, $6)",
+        )
+        .bind(self.ids.next(self.clock.now()))
+        .bind(company.0)
+        .bind(permissions.iter().map(|permission| permission.name()).collect::<Vec<_>>())
+        .bind(&key.hash()[..])
+        .bind(key.hint())
+        .bind(self.clock.now())
+        .execute(&self.pool)
+        .await
+        .unwrap();
+        key.reveal().to_owned()
+    }
+
+    /// A team member; the id as it is on the wire.
+    pub async fn add_member(&self, company: CompanyId, name: &str) -> String {
+        let id = self.ids.next(self.clock.now());
+        sqlx::query(
+            "INSERT INTO team_members (company_id, id, name, email, created_at) VALUES ($1, $2, $3, $4, $5)",
+        )
+        .bind(company.0)
+        .bind(id)
+        .bind(name)
+        .bind(format!("{}@example.com", name.to_lowercase().replace(' ', ".")))
+        .bind(self.clock.now())
+        .execute(&self.pool)
+        .await
+        .unwrap();
+        format!("member_{}", id.simple())
+    }
+
+    /// A second server on the same database, with the same clock.
+    pub async fn another_server(&self) -> Server {
+        start(&self.database, &self.clock).await
+    }
+
+    /// The address of a path of the API.
+    pub fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
+    }
+
+    /// The server's root, without the API's base path.
+    pub fn root(&self) -> &str {
+        self.base.trim_end_matches("/api/external")
+    }
+
+    /// A request with the world's key.
+    pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        self.http.request(method, self.url(path)).bearer_auth(&self.key)
+    }
+
+    pub async fn send(&self, request: reqwest::RequestBuilder) -> Answer {
+        Answer::read(request.send().await.unwrap()).await
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send(self.request(Method::GET, path)).await
+    }
+
+    pub async fn post(&self, path: &str, body: Value) -> Answer {
+        self.send(self.request(Method::POST, path).json(&body)).await
+    }
+
+    pub async fn put(&self, path: &str, body: Value) -> Answer {
+        self.send(self.request(Method::PUT, path).json(&body)).await
+    }
+
+    pub async fn patch(&self, path: &str, body: Value) -> Answer {
+        self.send(self.request(Method::PATCH, path).json(&body)).await
+    }
+
+    pub async fn delete(&self, path: &str) -> Answer {
+        self.send(self.request(Method::DELETE, path)).await
+    }
+
+    /// A contact; its data.
+    pub async fn contact(&self, name: &str, phone: &str) -> Value {
+        self.post("/contacts", serde_json::json!({"name": name, "phoneNumber": phone})).await.data(201)
+    }
+
+    /// A subscription; its data.
+    pub async fn subscribe(&self, event: &str, url: &str) -> Value {
+        self.post("/webhooks/subscribe", serde_json::json!({"event": event, "target_url": url}))
+            .await
+            .data(201)
+    }
+
+    /// Stops the server as SIGTERM does; every part must have ended well.
+    pub async fn stop_server(&mut self) {
+        if let Some(server) = self.server.take() {
+            assert!(server.stop().await, "a background task died");
+        }
+    }
+
+    /// Starts it again, on another port.
+    pub async fn start_server(&mut self) {
+        let server = start(&self.database, &self.clock).await;
+        self.base = format!("http://{}/api/external", server.address());
+        self.server = Some(server);
+    }
+}
+
+async fn start(database: &Database, clock: &Clock) -> Server {
+    Server::start(Settings {
+        bind: "127.0.0.1:0".parse().unwrap(),
+        pool: db::open(&database.url).await.unwrap(),
+        clock: clock.clone(),
+        retry_delays: RetryDelays::default(),
+        delivery_timeout: Duration::from_secs(30),
+        allow_targets: AllowList::default(),
+    })
+    .await
+    .unwrap()
+}
+
+impl Drop for World {
+    /// Stops the server and drops the database; keeps it when the test panicked.
+    fn drop(&mut self) {
+        let panicking = std::thread::panicking();
+        tokio::task::block_in_place(|| {
+            tokio::runtime::Handle::current().block_on(async {
+                let well = match self.server.take() {
+                    Some(server) => server.stop().await,
+                    None => true,
+                };
+                self.pool.close().await;
+                if panicking {
+                    eprintln!("the database is kept: {}", self.database.url);
+                } else {
+                    self.database.drop().await;
+                    assert!(well, "a background task died");
+                }
+            });
+        });
+    }
+}
+
+/// A time on the wire.
+pub fn time(value: &Value) -> DateTime<Utc> {
+    value.as_str().unwrap().parse().unwrap()
+}

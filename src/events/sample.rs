@@ -79,3 +79,39 @@ impl EventType {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::records::StageChange;
+    use crate::records::examples::{contact, deal};
+
+    /// Keys in order, those of objects inside too.
+    fn keys(record: &Value) -> Vec<String> {
+        let fields = record.as_object().unwrap().iter();
+        fields
+            .flat_map(|(key, value)| {
+                let inner = if value.is_object() { keys(value) } else { vec![] };
+                std::iter::once(key.clone())
+                    .chain(inner.into_iter().map(move |inner| format!("{key}.{inner}")))
+            })
+            .collect()
+    }
+
+    #[test]
+    fn samples_have_the_keys_of_real_records() {
+        for event_type in EventType::ALL {
+            let real = match event_type {
+                EventType::ContactCreated | EventType::ContactUpdated => serde_json::to_value(contact()),
+                EventType::DealStageChanged => {
+                    serde_json::to_value(StageChange { deal: &deal(), previous_stage: "proposal" })
+                }
+                EventType::DealCreated
+                | EventType::DealUpdated
+                | EventType::DealWon
+                | EventType::DealLost => serde_json::to_value(deal()),
+            };
+            assert_eq!(keys(&event_type.sample()), keys(&real.unwrap()), "{}", event_type.name());
+        }
+    }
+}

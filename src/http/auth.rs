@@ -31,8 +31,11 @@ struct Inner {
     pool: PgPool,
     clock: Clock,
     limits: RateLimits,
-    cache: Mutex<HashMap<[u8; 32], (DateTime<Utc>, Arc<Known>)>>,
+    cache: Mutex<Cache>,
 }
+
+/// Keys by their hash, and when each was looked up.
+type Cache = HashMap<[u8; 32], (DateTime<Utc>, Arc<Known>)>;
 
 /// A key that is in force.
 #[derive(Debug)]
@@ -200,7 +203,7 @@ impl Auth {
         Ok(known)
     }
 
-    fn cache(&self) -> std::sync::MutexGuard<'_, HashMap<[u8; 32], (DateTime<Utc>, Arc<Known>)>> {
+    fn cache(&self) -> std::sync::MutexGuard<'_, Cache> {
         self.0.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -79,6 +79,12 @@ codes! {
 pub struct ApiError {
     /// Which of the closed list.
     pub code: Code,
+    /// Boxed, because every `Result` of a handler has room for it.
+    told: Box<Told>,
+}
+
+#[derive(Clone, Debug)]
+struct Told {
     error: String,
     message: String,
     details: Map<String, Value>,
@@ -90,25 +96,25 @@ pub struct ApiError {
 impl ApiError {
     /// An error with a short description and a longer message for people.
     pub fn new(code: Code, error: impl Into<String>, message: impl Into<String>) -> Self {
-        Self {
-            code,
+        let told = Told {
             error: error.into(),
             message: message.into(),
             details: Map::new(),
             extra: Map::new(),
             headers: Vec::new(),
-        }
+        };
+        Self { code, told: Box::new(told) }
     }
 
     /// Adds one entry to `details`.
     pub fn detail(mut self, name: &str, value: impl Into<Value>) -> Self {
-        self.details.insert(name.into(), value.into());
+        self.told.details.insert(name.into(), value.into());
         self
     }
 
     /// Adds a header to the response.
     pub fn header(mut self, name: HeaderName, value: impl Into<HeaderValue>) -> Self {
-        self.headers.push((name, value.into()));
+        self.told.headers.push((name, value.into()));
         self
     }
 
@@ -134,8 +140,8 @@ impl ApiError {
             format!("Permission denied: {name} required"),
             format!("This API key does not have the required permission: {name}"),
         );
-        error.extra.insert("requiredPermission".into(), name.into());
-        error.extra.insert("availablePermissions".into(), json!(available));
+        error.told.extra.insert("requiredPermission".into(), name.into());
+        error.told.extra.insert("availablePermissions".into(), json!(available));
         error
     }
 
@@ -186,21 +192,21 @@ impl ApiError {
     pub fn body(&self, now: DateTime<Utc>) -> String {
         let mut body = json!({
             "success": false,
-            "error": self.error,
-            "message": self.message,
+            "error": self.told.error,
+            "message": self.told.message,
             "code": self.code.name(),
-            "details": self.details,
+            "details": self.told.details,
             "timestamp": wire_time(now),
         });
         if let Value::Object(body) = &mut body {
-            body.extend(self.extra.clone());
+            body.extend(self.told.extra.clone());
         }
         body.to_string()
     }
 
     /// Headers that belong to it.
     pub fn headers(&self) -> &[(HeaderName, HeaderValue)] {
-        &self.headers
+        &self.told.headers
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::error::ApiError;
-use crate::records::{Money, NotMoney};
+use crate::records::{Money, NotMoney, Priority, Status};
 
 /// A field of a body: reading one never fails, so that all bad ones are found.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -42,6 +42,21 @@ impl<'de, T: FromJson> Deserialize<'de> for Field<T> {
             return Ok(Self::Null);
         }
         Ok(T::from_json(raw).map_or_else(Self::Invalid, Self::Value))
+    }
+}
+
+impl<T> Field<T> {
+    /// Takes `null` for left out: where both mean the default.
+    pub fn null_as_absent(self) -> Self {
+        match self {
+            Self::Null => Self::Absent,
+            field => field,
+        }
+    }
+
+    /// Was it left out?
+    pub fn is_absent(&self) -> bool {
+        matches!(self, Self::Absent)
     }
 }
 
@@ -187,6 +202,24 @@ impl FromJson for Percent {
             .map(Self)
             .ok_or_else(|| "must be a whole number from 0 to 100".into())
     }
+}
+
+impl FromJson for Priority {
+    fn from_json(json: &str) -> Result<Self, String> {
+        word(json, Self::WORDS, Self::parse)
+    }
+}
+
+impl FromJson for Status {
+    fn from_json(json: &str) -> Result<Self, String> {
+        word(json, Self::WORDS, Self::parse)
+    }
+}
+
+fn word<T>(json: &str, words: &[&str], parse: fn(&str) -> Option<T>) -> Result<T, String> {
+    let text: Option<String> = serde_json::from_str(json).ok();
+    let word = text.and_then(|text| parse(text.trim()));
+    word.ok_or_else(|| format!("must be one of {}", words.join(", ")))
 }
 
 /// A point in time, in any ISO 8601 form that [`parse_time`] reads.

@@ -84,6 +84,19 @@ pub fn word<T>(
         .ok_or_else(|| ApiError::invalid_query(name, format_args!("must be one of {}", words.join(", "))))
 }
 
+/// The id of a record, which need not exist.
+pub fn id<T>(
+    name: &str,
+    value: Option<String>,
+    prefix: &str,
+    parse: fn(&str) -> Option<T>,
+) -> Result<Option<T>, ApiError> {
+    let Some(value) = text(value) else { return Ok(None) };
+    parse(&value)
+        .map(Some)
+        .ok_or_else(|| ApiError::invalid_query(name, format_args!("must be an id like `{prefix}…`")))
+}
+
 /// An `ILIKE` pattern for a substring.
 pub fn substring(text: &str) -> String {
     let escaped = text.replace('\\', r"\\").replace('%', r"\%").replace('_', r"\_");

@@ -2,7 +2,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Money;
+use super::{Contact, Money};
 use crate::ids::{ContactId, DealId, MemberId};
 
 /// An opportunity. Unset optional fields are `null`.
@@ -65,6 +65,18 @@ pub struct DealContact {
     pub phone_number: String,
     /// The company the person works for.
     pub current_company: Option<String>,
+}
+
+impl From<&Contact> for DealContact {
+    fn from(contact: &Contact) -> Self {
+        Self {
+            id: contact.id,
+            name: contact.name.clone(),
+            email: contact.email.clone(),
+            phone_number: contact.phone_number.clone(),
+            current_company: contact.current_company.clone(),
+        }
+    }
 }
 
 /// The team member a deal is assigned to.

@@ -3,6 +3,8 @@
 
 mod contact;
 mod deal;
+#[cfg(test)]
+pub mod examples;
 mod money;
 
 pub use contact::Contact;

@@ -1,6 +1,7 @@
 //! The resources: router, wire types, handlers, rules and SQL of each together.
 
 pub mod contacts;
+pub mod deals;
 pub mod subscriptions;
 mod table;
 pub mod triggers;
@@ -65,6 +66,8 @@ pub struct Crm;
 pub enum Command {
     /// About a contact.
     Contact(contacts::Command),
+    /// About a deal.
+    Deal(deals::Command),
     /// About a subscription.
     Subscription(subscriptions::Command),
 }
@@ -73,6 +76,7 @@ pub enum Command {
 #[derive(Default)]
 pub struct State {
     contacts: contacts::Contacts,
+    deals: deals::Deals,
     subscriptions: subscriptions::decide::Subscriptions,
 }
 
@@ -88,6 +92,7 @@ impl Domain for Crm {
         // Contacts before deals: the lock order.
         let mut state = State::default();
         contacts::store::load(&mut state.contacts, connection, commands).await?;
+        deals::store::load(&mut state.deals, &state.contacts, connection, commands).await?;
         subscriptions::store::load(&mut state.subscriptions, connection, commands).await?;
         Ok(state)
     }
@@ -101,6 +106,9 @@ impl Domain for Crm {
     ) -> Decision {
         let decided = match command {
             Command::Contact(command) => contacts::decide::run(&mut state.contacts, company, command, now),
+            Command::Deal(command) => {
+                deals::decide::run(&mut state.deals, &state.contacts, company, command, now)
+            }
             Command::Subscription(command) => {
                 subscriptions::decide::run(&mut state.subscriptions, company, command, now)
             }
@@ -116,9 +124,10 @@ impl Domain for Crm {
     }
 
     async fn store(&self, connection: &mut PgConnection, state: State) -> Result<bool, sqlx::Error> {
-        let contacts = contacts::store::store(state.contacts, connection).await?;
-        let subscriptions = subscriptions::store::store(state.subscriptions, connection).await?;
-        Ok(contacts | subscriptions)
+        let contacts = contacts::store::store(&state.contacts, connection).await?;
+        let deals = deals::store::store(&state.deals, &state.contacts, connection).await?;
+        let subscriptions = subscriptions::store::store(&state.subscriptions, connection).await?;
+        Ok(contacts || deals || subscriptions)
     }
 }
 

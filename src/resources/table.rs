@@ -41,17 +41,21 @@ impl<R> Table<R> {
         self.0.entry(key).or_insert(Slot::Held);
     }
 
-    /// Is it known whether and how the row exists?
-    pub fn knows(&self, key: Key) -> bool {
-        self.0.contains_key(&key)
-    }
-
     /// The row as of now, or none.
     pub fn get(&self, key: Key) -> Result<Option<&R>, Held> {
         match self.0.get(&key) {
-            Some(Slot::Loaded(row) | Slot::Changed(row)) => Ok(Some(row)),
             Some(Slot::Held) => Err(Held),
-            Some(Slot::Deleted) | None => Ok(None),
+            _ => Ok(self.seen(key).flatten()),
+        }
+    }
+
+    /// What this batch knows of the row: `Some(None)` if the batch deleted it, `None`
+    /// if it knows nothing, so that the database's word holds.
+    pub fn seen(&self, key: Key) -> Option<Option<&R>> {
+        match self.0.get(&key)? {
+            Slot::Loaded(row) | Slot::Changed(row) => Some(Some(row)),
+            Slot::Deleted => Some(None),
+            Slot::Held => None,
         }
     }
 
@@ -67,12 +71,12 @@ impl<R> Table<R> {
 
     /// Everything that was changed and the keys of what was deleted, each sorted by
     /// key: locks are taken in one order everywhere.
-    pub fn into_changes(self) -> (Vec<(Key, R)>, Vec<Key>) {
+    pub fn changes(&self) -> (Vec<(Key, &R)>, Vec<Key>) {
         let (mut changed, mut deleted) = (Vec::new(), Vec::new());
-        for (key, slot) in self.0 {
+        for (key, slot) in &self.0 {
             match slot {
-                Slot::Changed(row) => changed.push((key, row)),
-                Slot::Deleted => deleted.push(key),
+                Slot::Changed(row) => changed.push((*key, row)),
+                Slot::Deleted => deleted.push(*key),
                 Slot::Loaded(_) | Slot::Held => {}
             }
         }
@@ -88,3 +92,30 @@ pub fn arrays(mut keys: Vec<Key>) -> (Vec<Uuid>, Vec<Uuid>) {
     keys.dedup();
     keys.into_iter().map(|(company, id)| (company.0, id)).unzip()
 }
+
+/// Notes as held those of the keys that `FOR UPDATE SKIP LOCKED` did not bring,
+/// although they exist: another process has them locked. A macro because `query!`
+/// wants the table spelt out.
+macro_rules! hold_rest {
+    ($rows:expr, $connection:expr, $keys:expr, $table:literal) => {{
+        let rest: Vec<Key> = $keys.into_iter().filter(|key| $rows.seen(*key).is_none()).collect();
+        if !rest.is_empty() {
+            let (companies, ids) = arrays(rest);
+            let existing = sqlx::query!(
+                "SELECT t.company_id, t.id
+                 FROM unnest($1::uuid[], $2::uuid[]) AS wanted (company_id, id)
+                 JOIN "
+                    + $table
+                    + " t USING (company_id, id)",
+                &companies,
+                &ids,
+            )
+            .fetch_all(&mut *$connection)
+            .await?;
+            for row in existing {
+                $rows.held((CompanyId(row.company_id), row.id));
+            }
+        }
+    }};
+}
+pub(super) use hold_rest;

@@ -12,7 +12,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::{Api, contacts};
+use super::{Api, contacts, deals};
 use crate::events::{EventType, RecordKind};
 use crate::http::answer;
 use crate::http::auth::Caller;
@@ -96,7 +96,7 @@ async fn recent(
             RecordKind::Contact => {
                 contacts::store::newest(&api.pool, company, since, &known, missing).await?
             }
-            RecordKind::Deal => Vec::new(),
+            RecordKind::Deal => deals::store::newest(&api.pool, company, since, &known, missing).await?,
         });
     }
     let records: Vec<_> = found.into_iter().map(|(_, record)| record).collect();

@@ -13,7 +13,7 @@ use super::{Command, Contacts};
 use crate::http::error::ApiError;
 use crate::ids::{CompanyId, ContactId};
 use crate::records::Contact;
-use crate::resources::table::{Key, arrays};
+use crate::resources::table::{Key, arrays, hold_rest};
 use crate::resources::{Command as AnyCommand, contacts::input::phone_key};
 
 /// A row of `contacts`. A macro because `query_as!` wants the columns spelt out.
@@ -102,7 +102,7 @@ async fn lock(
     connection: &mut PgConnection,
     touched: Vec<Key>,
 ) -> Result<(), sqlx::Error> {
-    let (companies, ids) = arrays(touched);
+    let (companies, ids) = arrays(touched.clone());
     let rows = sqlx::query!(
         r#"SELECT c.company_id, c.id, name, first_name, last_name, phone_number, email, position, current_company,
                   industry_sector, city, country, tags AS "tags: Json<Vec<String>>", created_at, updated_at
@@ -115,31 +115,16 @@ async fn lock(
     )
     .fetch_all(&mut *connection)
     .await?;
-    let found = rows.len();
     for row in rows {
         contacts.rows.loaded((CompanyId(row.company_id), row.id), contact!(row));
     }
-    if found < ids.len() {
-        // Those that exist all the same are locked by another process.
-        let rows = sqlx::query!(
-            "SELECT c.company_id, c.id
-             FROM unnest($1::uuid[], $2::uuid[]) AS wanted (company_id, id)
-             JOIN contacts c USING (company_id, id)",
-            &companies,
-            &ids,
-        )
-        .fetch_all(connection)
-        .await?;
-        for row in rows {
-            contacts.rows.held((CompanyId(row.company_id), row.id));
-        }
-    }
+    hold_rest!(contacts.rows, connection, touched, "contacts");
     Ok(())
 }
 
 /// Writes what changed. Answers whether anything did.
-pub async fn store(contacts: Contacts, connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
-    let (mut changed, deleted) = contacts.rows.into_changes();
+pub async fn store(contacts: &Contacts, connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    let (mut changed, deleted) = contacts.rows.changes();
     if changed.is_empty() && deleted.is_empty() {
         return Ok(false);
     }
@@ -162,8 +147,8 @@ pub async fn store(contacts: Contacts, connection: &mut PgConnection) -> Result<
     Ok(true)
 }
 
-async fn upsert(rows: &[(Key, Contact)], connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-    fn column<T>(rows: &[(Key, Contact)], value: impl Fn(&Contact) -> T) -> Vec<T> {
+async fn upsert(rows: &[(Key, &Contact)], connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    fn column<T>(rows: &[(Key, &Contact)], value: impl Fn(&Contact) -> T) -> Vec<T> {
         rows.iter().map(|(_, contact)| value(contact)).collect()
     }
     let companies: Vec<_> = rows.iter().map(|((company, _), _)| company.0).collect();

@@ -143,12 +143,15 @@ async fn twins(connection: &mut PgConnection, wanted: Vec<Twin>) -> Result<Vec<K
 
 /// Writes what changed, under a new version, and gives new subscriptions a cursor
 /// at the head of the log. Answers whether anything changed.
-pub async fn store(subscriptions: Subscriptions, connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
-    let (changed, _) = subscriptions.rows.into_changes();
+pub async fn store(
+    subscriptions: &Subscriptions,
+    connection: &mut PgConnection,
+) -> Result<bool, sqlx::Error> {
+    let (changed, _) = subscriptions.rows.changes();
     if changed.is_empty() {
         return Ok(false);
     }
-    fn column<T>(rows: &[(Key, Subscription)], value: impl Fn(&Subscription) -> T) -> Vec<T> {
+    fn column<T>(rows: &[(Key, &Subscription)], value: impl Fn(&Subscription) -> T) -> Vec<T> {
         rows.iter().map(|(_, subscription)| value(subscription)).collect()
     }
     let companies: Vec<_> = changed.iter().map(|((company, _), _)| company.0).collect();

@@ -1,0 +1,191 @@
+//! The rules of deals. Pure: no SQL, no clock.
+
+use chrono::{DateTime, Utc};
+
+use super::input::{Changes, NO_SUCH_CONTACT, NO_SUCH_MEMBER, NewDeal};
+use super::{Command, Deals, not_found};
+use crate::events::EventType;
+use crate::http::answer::message;
+use crate::http::error::ApiError;
+use crate::http::field::Problems;
+use crate::ids::{CompanyId, DealId};
+use crate::records::{AssignedTo, Deal, DealContact, Priority, StageChange, Status};
+use crate::resources::contacts::Contacts;
+use crate::resources::table::{Held, Key};
+use crate::resources::{Decided, answer, record_answer};
+use crate::writer::NewEvent;
+
+/// Decides one command and notes what it changes. Of the contacts it only reads.
+pub fn run(
+    deals: &mut Deals,
+    contacts: &Contacts,
+    company: CompanyId,
+    command: &Command,
+    now: DateTime<Utc>,
+) -> Decided {
+    let (status, before, deal) = match command {
+        Command::Create(id, new) => match deals.named(contacts, company, &new.rest) {
+            Ok(named) => (201, None, created(*id, new, named, now)),
+            Err(error) => return Ok(Err(error)),
+        },
+        Command::Update(id, changes) => {
+            let Some(current) = deals.current(contacts, company, *id)? else { return Ok(Err(not_found())) };
+            let named = match deals.named(contacts, company, changes) {
+                Ok(named) => named,
+                Err(error) => return Ok(Err(error)),
+            };
+            match updated(&current, changes, named, now) {
+                Some(deal) => (200, Some(current), deal),
+                None => return Ok(record_answer(200, &current).map(|answer| (answer, Vec::new()))),
+            }
+        }
+        Command::Delete(id) => {
+            let key = (company, id.0);
+            if deals.rows.get(key)?.is_none() {
+                return Ok(Err(not_found()));
+            }
+            deals.rows.delete(key);
+            return Ok(answer(200, &message("Deal deleted successfully")).map(|answer| (answer, Vec::new())));
+        }
+    };
+    Ok(record_answer(status, &deal).and_then(|answer| {
+        let events = events(before.as_ref(), &deal).map_err(|error| ApiError::internal(&error))?;
+        deals.rows.put((company, deal.id.0), deal);
+        Ok((answer, events))
+    }))
+}
+
+/// The contact and the member that a request names: `None` where it names nothing,
+/// `Some(None)` where it clears.
+#[derive(Default)]
+struct Named {
+    contact: Option<Option<DealContact>>,
+    assigned_to: Option<Option<AssignedTo>>,
+}
+
+impl Deals {
+    /// A contact as of now: as the batch left it, else as committed.
+    pub(super) fn contact(&self, contacts: &Contacts, key: Key) -> Option<DealContact> {
+        let contact = match contacts.rows.seen(key) {
+            Some(seen) => seen,
+            None => self.contacts.get(&key),
+        };
+        contact.map(DealContact::from)
+    }
+
+    /// A deal with its contact as of now.
+    fn current(&self, contacts: &Contacts, company: CompanyId, id: DealId) -> Result<Option<Deal>, Held> {
+        let deal = self.rows.get((company, id.0))?.cloned();
+        Ok(deal.map(|deal| {
+            let contact =
+                deal.contact.as_ref().and_then(|known| self.contact(contacts, (company, known.id.0)));
+            Deal { contact, ..deal }
+        }))
+    }
+
+    /// Looks up what a request names; 422 if it is not of the company.
+    fn named(&self, contacts: &Contacts, company: CompanyId, changes: &Changes) -> Result<Named, ApiError> {
+        let mut problems = Problems::default();
+        let contact = changes.contact.map(|id| {
+            let id = id?;
+            let contact = self.contact(contacts, (company, id.0));
+            if contact.is_none() {
+                problems.add("contactId", NO_SUCH_CONTACT);
+            }
+            contact
+        });
+        let assigned_to = changes.assigned_to.map(|id| {
+            let id = id?;
+            let member = self.members.get(&(company, id.0)).cloned();
+            if member.is_none() {
+                problems.add("assignedToId", NO_SUCH_MEMBER);
+            }
+            member
+        });
+        problems.finish()?;
+        Ok(Named { contact, assigned_to })
+    }
+}
+
+fn created(id: DealId, new: &NewDeal, named: Named, now: DateTime<Utc>) -> Deal {
+    let mut deal = Deal {
+        id,
+        title: new.title.clone(),
+        description: None,
+        value: None,
+        currency: "EUR".into(),
+        stage: "new".into(),
+        priority: Priority::Medium,
+        probability: None,
+        status: Status::Open,
+        expected_close_date: None,
+        actual_close_date: None,
+        source: None,
+        contact: None,
+        assigned_to: None,
+        created_at: now,
+        updated_at: now,
+    };
+    apply(&mut deal, &new.rest, named, now);
+    deal
+}
+
+/// The deal with the changes, or none if nothing really changes.
+fn updated(current: &Deal, changes: &Changes, named: Named, now: DateTime<Utc>) -> Option<Deal> {
+    // Never backwards, whichever process's clock it is.
+    let now = now.max(current.updated_at);
+    let mut deal = current.clone();
+    apply(&mut deal, changes, named, now);
+    (deal != *current).then_some(Deal { updated_at: now, ..deal })
+}
+
+fn apply(deal: &mut Deal, changes: &Changes, named: Named, now: DateTime<Utc>) {
+    fn set<T: Clone>(field: &mut T, change: &Option<T>) {
+        if let Some(value) = change {
+            field.clone_from(value);
+        }
+    }
+    let status_before = deal.status;
+    set(&mut deal.title, &changes.title);
+    set(&mut deal.description, &changes.description);
+    set(&mut deal.value, &changes.value);
+    set(&mut deal.currency, &changes.currency);
+    set(&mut deal.stage, &changes.stage);
+    set(&mut deal.priority, &changes.priority);
+    set(&mut deal.probability, &changes.probability);
+    set(&mut deal.status, &changes.status);
+    set(&mut deal.expected_close_date, &changes.expected_close_date);
+    set(&mut deal.actual_close_date, &changes.actual_close_date);
+    set(&mut deal.source, &changes.source);
+    set(&mut deal.contact, &named.contact);
+    set(&mut deal.assigned_to, &named.assigned_to);
+    if deal.status != status_before {
+        deal.actual_close_date = match deal.status {
+            Status::Open => None,
+            Status::Won | Status::Lost => changes.actual_close_date.flatten().or(Some(now)),
+        };
+    }
+}
+
+/// What happened, in the order in which it is told.
+fn events(before: Option<&Deal>, deal: &Deal) -> Result<Vec<NewEvent>, serde_json::Error> {
+    let event = |event_type, data| NewEvent { event_type, record: deal.id.0, data };
+    let data = serde_json::to_string(deal)?;
+    let first = if before.is_some() { EventType::DealUpdated } else { EventType::DealCreated };
+    let mut events = vec![event(first, data.clone())];
+    if let Some(before) = before.filter(|before| before.stage != deal.stage) {
+        let change = StageChange { deal, previous_stage: &before.stage };
+        events.push(event(EventType::DealStageChanged, serde_json::to_string(&change)?));
+    }
+    if before.is_none_or(|before| before.status != deal.status) {
+        match deal.status {
+            Status::Open => {}
+            Status::Won => events.push(event(EventType::DealWon, data)),
+            Status::Lost => events.push(event(EventType::DealLost, data)),
+        }
+    }
+    Ok(events)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,189 @@
+//! Deals: opportunities, with a contact and a team member who looks after them.
+
+mod currency;
+pub(super) mod decide;
+mod input;
+mod list;
+pub(super) mod store;
+
+use std::collections::HashMap;
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use chrono::{DateTime, Utc};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::Api;
+use super::table::{Key, Table};
+use crate::http::answer;
+use crate::http::auth::Caller;
+use crate::http::body::Payload;
+use crate::http::error::ApiError;
+use crate::http::openapi::{Answered, Listed, ReadErrors, Said, WriteErrors};
+use crate::ids::DealId;
+use crate::permission::Permission;
+use crate::records::{AssignedTo, Contact, Deal};
+use input::{Changes, DealInput, NO_SUCH_CONTACT, NO_SUCH_MEMBER, NewDeal, Refused, StatusInput};
+
+/// A wish about a deal.
+pub enum Command {
+    /// Create one, with an id chosen beforehand.
+    Create(DealId, NewDeal),
+    /// Change some fields.
+    Update(DealId, Changes),
+    /// Delete it.
+    Delete(DealId),
+}
+
+impl From<Command> for super::Command {
+    fn from(command: Command) -> Self {
+        Self::Deal(command)
+    }
+}
+
+/// The deals that a batch touches. The contact in a row is as of the moment the
+/// row was loaded or written; its id is what counts.
+#[derive(Default)]
+pub struct Deals {
+    rows: Table<Deal>,
+    /// The contacts that rows and commands refer to, as committed. What the batch
+    /// itself knows of a contact comes first.
+    contacts: HashMap<Key, Contact>,
+    /// The team members that rows and commands refer to.
+    members: HashMap<Key, AssignedTo>,
+}
+
+/// The routes.
+pub fn router() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(list::list, create))
+        .routes(routes!(show, update, patch, delete))
+        .routes(routes!(update_status))
+}
+
+fn parse_id(id: &str) -> Result<DealId, ApiError> {
+    DealId::parse(id).ok_or_else(not_found)
+}
+
+fn not_found() -> ApiError {
+    ApiError::not_found("Deal")
+}
+
+/// What was read from a body. If the body has bad fields, a contact or member that
+/// does not exist is told with them: every bad field at once.
+async fn accept<T>(api: &Api, caller: &Caller, read: Result<T, Refused>) -> Result<T, ApiError> {
+    let Refused { mut problems, contact, assigned_to } = match read {
+        Ok(read) => return Ok(read),
+        Err(refused) => refused,
+    };
+    let (contact_exists, member_exists) =
+        store::exist(&api.pool, caller.company(), contact, assigned_to).await?;
+    if contact.is_some() && !contact_exists {
+        problems.add("contactId", NO_SUCH_CONTACT);
+    }
+    if assigned_to.is_some() && !member_exists {
+        problems.add("assignedToId", NO_SUCH_MEMBER);
+    }
+    problems.finish()?;
+    Err(ApiError::internal(&"a body was refused without a problem"))
+}
+
+/// Create a deal
+///
+/// Fires `deal.created`, and `deal.won` or `deal.lost` after it if the deal is
+/// created as such.
+#[utoipa::path(post, path = "/deals", tag = "Deals", request_body = DealInput,
+    params(("Idempotency-Key" = Option<String>, Header, description = "Repeats of the same request with the same key get the first answer for 24 hours")),
+    responses((status = 201, description = "Created", body = Answered<Deal>), WriteErrors))]
+async fn create(State(api): State<Api>, caller: Caller, payload: Payload) -> Result<Response, ApiError> {
+    caller.require(Permission::DealsWrite)?;
+    let new = accept(&api, &caller, payload.json::<DealInput>()?.into_new()).await?;
+    let id = DealId(api.ids.next(api.clock.now()));
+    api.write(&caller, Some(&payload), Command::Create(id, new)).await
+}
+
+/// Show a deal
+#[utoipa::path(get, path = "/deals/{id}", tag = "Deals",
+    params(("id" = String, Path, description = "`deal_…`")),
+    responses((status = 200, description = "The deal", body = Answered<Deal>), ReadErrors))]
+async fn show(State(api): State<Api>, caller: Caller, Path(id): Path<String>) -> Result<Response, ApiError> {
+    caller.require(Permission::DealsRead)?;
+    let deal = store::find(&api.pool, caller.company(), parse_id(&id)?).await?.ok_or_else(not_found)?;
+    Ok(answer::json(StatusCode::OK, &answer::data(deal)))
+}
+
+/// Change a deal
+///
+/// Fields that are left out stay as they are; `null` or empty text clears an
+/// optional one. If anything really changed this fires `deal.updated`, then
+/// `deal.stage_changed` if the stage differs, then `deal.won` or `deal.lost` if the
+/// status became that.
+#[utoipa::path(put, path = "/deals/{id}", tag = "Deals", request_body = DealInput,
+    params(("id" = String, Path, description = "`deal_…`")),
+    responses((status = 200, description = "The deal as it is now", body = Answered<Deal>), WriteErrors))]
+async fn update(
+    State(api): State<Api>,
+    caller: Caller,
+    Path(id): Path<String>,
+    payload: Payload,
+) -> Result<Response, ApiError> {
+    caller.require(Permission::DealsWrite)?;
+    let id = parse_id(&id)?;
+    let changes = accept(&api, &caller, payload.json::<DealInput>()?.into_changes()).await?;
+    api.write(&caller, None, Command::Update(id, changes)).await
+}
+
+/// Change a deal (the same as PUT)
+#[utoipa::path(patch, path = "/deals/{id}", tag = "Deals", request_body = DealInput,
+    params(("id" = String, Path, description = "`deal_…`")),
+    responses((status = 200, description = "The deal as it is now", body = Answered<Deal>), WriteErrors))]
+async fn patch(
+    state: State<Api>,
+    caller: Caller,
+    id: Path<String>,
+    payload: Payload,
+) -> Result<Response, ApiError> {
+    update(state, caller, id, payload).await
+}
+
+/// Move a deal
+///
+/// Changes status, stage, probability or the closing date; at least one must be
+/// given. Becoming won or lost sets `actualCloseDate` to now, unless it is given;
+/// reopening clears it. Fires the same events as changing the deal does.
+#[utoipa::path(put, path = "/deals/{id}/status", tag = "Deals", request_body = StatusInput,
+    params(("id" = String, Path, description = "`deal_…`")),
+    responses((status = 200, description = "The deal as it is now", body = Answered<Deal>), WriteErrors))]
+async fn update_status(
+    State(api): State<Api>,
+    caller: Caller,
+    Path(id): Path<String>,
+    payload: Payload,
+) -> Result<Response, ApiError> {
+    caller.require(Permission::DealsWrite)?;
+    let id = parse_id(&id)?;
+    let changes = accept(&api, &caller, payload.json::<StatusInput>()?.into_changes()).await?;
+    api.write(&caller, None, Command::Update(id, changes)).await
+}
+
+/// Delete a deal
+///
+/// Deletions fire no event.
+#[utoipa::path(delete, path = "/deals/{id}", tag = "Deals",
+    params(("id" = String, Path, description = "`deal_…`")),
+    responses((status = 200, description = "Deleted", body = Said), WriteErrors))]
+async fn delete(
+    State(api): State<Api>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
+    caller.require(Permission::DealsWrite)?;
+    api.write(&caller, None, Command::Delete(parse_id(&id)?)).await
+}
+
+/// A deal's place in lists.
+fn position(deal: &Deal) -> (DateTime<Utc>, uuid::Uuid) {
+    (deal.created_at, deal.id.0)
+}

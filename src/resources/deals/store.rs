@@ -1,0 +1,329 @@
+//! Deals in the database.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use rust_decimal::Decimal;
+use serde_json::value::{RawValue, to_raw_value};
+use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
+
+use super::{Command, Deals};
+use crate::http::error::ApiError;
+use crate::ids::{CompanyId, ContactId, DealId, MemberId};
+use crate::records::{AssignedTo, Deal, DealContact, Money, Priority, Status};
+use crate::resources::Command as AnyCommand;
+use crate::resources::contacts::{self, Contacts};
+use crate::resources::table::{Key, arrays, hold_rest};
+
+/// A row of `deals` with its contact and member. Macros because `query!` makes a
+/// type of its own for every query.
+macro_rules! deal {
+    ($row:expr, $contact:expr, $assigned_to:expr) => {
+        Deal {
+            contact: $contact,
+            assigned_to: $assigned_to,
+            id: DealId($row.id),
+            title: $row.title,
+            description: $row.description,
+            value: $row.value.map(Money::from_decimal),
+            currency: $row.currency,
+            stage: $row.stage,
+            priority: word(Priority::parse, &$row.priority)?,
+            probability: $row.probability,
+            status: word(Status::parse, &$row.status)?,
+            expected_close_date: $row.expected_close_date,
+            actual_close_date: $row.actual_close_date,
+            source: $row.source,
+            created_at: $row.created_at,
+            updated_at: $row.updated_at,
+        }
+    };
+}
+pub(super) use deal;
+
+/// The contact that a row was joined with.
+macro_rules! deal_contact {
+    ($row:expr) => {
+        match ($row.contact_id, $row.contact_name, $row.contact_phone_number) {
+            (Some(id), Some(name), Some(phone_number)) => Some(DealContact {
+                id: ContactId(id),
+                name,
+                email: $row.contact_email,
+                phone_number,
+                current_company: $row.contact_company,
+            }),
+            _ => None,
+        }
+    };
+}
+pub(super) use deal_contact;
+
+/// The team member that a row was joined with.
+macro_rules! assigned_to {
+    ($row:expr) => {
+        match ($row.member_id, $row.member_name, $row.member_email) {
+            (Some(id), Some(name), Some(email)) => Some(AssignedTo { id: MemberId(id), name, email }),
+            _ => None,
+        }
+    };
+}
+pub(super) use assigned_to;
+
+/// Reads a word that a CHECK constraint keeps right.
+pub(super) fn word<T>(parse: fn(&str) -> Option<T>, word: &str) -> Result<T, sqlx::Error> {
+    parse(word).ok_or_else(|| sqlx::Error::Decode(format!("unknown word {word:?}").into()))
+}
+
+/// One deal.
+pub async fn find(pool: &PgPool, company: CompanyId, id: DealId) -> Result<Option<Deal>, sqlx::Error> {
+    let row = sqlx::query!(
+        r#"SELECT d.id, title, description, value, currency, stage, priority, probability, status,
+                  expected_close_date, actual_close_date, source, d.created_at, d.updated_at,
+                  c.id AS "contact_id?", c.name AS "contact_name?", c.email AS contact_email,
+                  c.phone_number AS "contact_phone_number?", c.current_company AS contact_company,
+                  m.id AS "member_id?", m.name AS "member_name?", m.email AS "member_email?"
+           FROM deals d
+           LEFT JOIN contacts c ON c.company_id = d.company_id AND c.id = d.contact_id
+           LEFT JOIN team_members m ON m.company_id = d.company_id AND m.id = d.assigned_to_id
+           WHERE d.company_id = $1 AND d.id = $2"#,
+        company.0,
+        id.0,
+    )
+    .fetch_optional(pool)
+    .await?;
+    row.map(|row| Ok(deal!(row, deal_contact!(row), assigned_to!(row)))).transpose()
+}
+
+/// Are these a contact and a member of the company?
+pub async fn exist(
+    pool: &PgPool,
+    company: CompanyId,
+    contact: Option<ContactId>,
+    member: Option<MemberId>,
+) -> Result<(bool, bool), sqlx::Error> {
+    let row = sqlx::query!(
+        r#"SELECT EXISTS (SELECT FROM contacts WHERE company_id = $1 AND id = $2) AS "contact!",
+                  EXISTS (SELECT FROM team_members WHERE company_id = $1 AND id = $3) AS "member!""#,
+        company.0,
+        contact.map(|id| id.0) as Option<Uuid>,
+        member.map(|id| id.0) as Option<Uuid>,
+    )
+    .fetch_one(pool)
+    .await?;
+    Ok((row.contact, row.member))
+}
+
+/// Locks and loads the deals that commands change, and reads the contacts and
+/// members that they and the commands refer to, without locking those: a deal need
+/// not wait for a write to its contact.
+pub async fn load(
+    deals: &mut Deals,
+    contacts: &Contacts,
+    connection: &mut PgConnection,
+    commands: &[(CompanyId, &AnyCommand)],
+) -> Result<(), sqlx::Error> {
+    let (mut touched, mut contact_keys, mut member_keys) = (Vec::new(), Vec::new(), Vec::new());
+    for (company, command) in commands {
+        let AnyCommand::Deal(command) = command else { continue };
+        if let Command::Update(id, _) | Command::Delete(id) = command {
+            touched.push((*company, id.0));
+        }
+        let changes = match command {
+            Command::Create(_, new) => &new.rest,
+            Command::Update(_, changes) => changes,
+            Command::Delete(_) => continue,
+        };
+        contact_keys.extend(changes.contact.flatten().map(|id| (*company, id.0)));
+        member_keys.extend(changes.assigned_to.flatten().map(|id| (*company, id.0)));
+    }
+    let locked = if touched.is_empty() { Vec::new() } else { lock(connection, touched.clone()).await? };
+    contact_keys.extend(locked.iter().filter_map(|row| row.contact));
+    member_keys.extend(locked.iter().filter_map(|row| row.assigned_to));
+    contact_keys.retain(|key| contacts.rows.seen(*key).is_none());
+    if !contact_keys.is_empty() {
+        deals.contacts = contacts::store::find_many(connection, contact_keys).await?;
+    }
+    if !member_keys.is_empty() {
+        deals.members = find_members(connection, member_keys).await?;
+    }
+    for Locked { key, mut deal, contact, assigned_to } in locked {
+        deal.contact = contact.and_then(|key| deals.contact(contacts, key));
+        deal.assigned_to = assigned_to.and_then(|key| deals.members.get(&key).cloned());
+        deals.rows.loaded(key, deal);
+    }
+    hold_rest!(deals.rows, connection, touched, "deals");
+    Ok(())
+}
+
+/// A deal as locked, its contact and member only by key.
+struct Locked {
+    key: Key,
+    deal: Deal,
+    contact: Option<Key>,
+    assigned_to: Option<Key>,
+}
+
+/// No join here: a row that changed while its lock was taken would come with the
+/// contact it had before.
+async fn lock(connection: &mut PgConnection, touched: Vec<Key>) -> Result<Vec<Locked>, sqlx::Error> {
+    let (companies, ids) = arrays(touched);
+    let rows = sqlx::query!(
+        "SELECT d.company_id, d.id, title, description, value, currency, stage, priority, probability, status,
+                expected_close_date, actual_close_date, source, contact_id, assigned_to_id, created_at, updated_at
+         FROM unnest($1::uuid[], $2::uuid[]) AS wanted (company_id, id)
+         JOIN deals d USING (company_id, id)
+         ORDER BY d.company_id, d.id
+         FOR UPDATE OF d SKIP LOCKED",
+        &companies,
+        &ids,
+    )
+    .fetch_all(connection)
+    .await?;
+    let rows = rows.into_iter().map(|row| {
+        let company = CompanyId(row.company_id);
+        Ok(Locked {
+            key: (company, row.id),
+            contact: row.contact_id.map(|id| (company, id)),
+            assigned_to: row.assigned_to_id.map(|id| (company, id)),
+            deal: deal!(row, None, None),
+        })
+    });
+    rows.collect()
+}
+
+async fn find_members(
+    connection: &mut PgConnection,
+    keys: Vec<Key>,
+) -> Result<HashMap<Key, AssignedTo>, sqlx::Error> {
+    let (companies, ids) = arrays(keys);
+    let rows = sqlx::query!(
+        "SELECT m.company_id, m.id, name, email
+         FROM unnest($1::uuid[], $2::uuid[]) AS wanted (company_id, id)
+         JOIN team_members m USING (company_id, id)",
+        &companies,
+        &ids,
+    )
+    .fetch_all(connection)
+    .await?;
+    let members = rows.into_iter().map(|row| {
+        let member = AssignedTo { id: MemberId(row.id), name: row.name, email: row.email };
+        ((CompanyId(row.company_id), row.id), member)
+    });
+    Ok(members.collect())
+}
+
+/// Writes what changed. Answers whether anything did.
+pub async fn store(
+    deals: &Deals,
+    contacts: &Contacts,
+    connection: &mut PgConnection,
+) -> Result<bool, sqlx::Error> {
+    let (changed, deleted) = deals.rows.changes();
+    if changed.is_empty() && deleted.is_empty() {
+        return Ok(false);
+    }
+    if !deleted.is_empty() {
+        let (companies, ids) = arrays(deleted);
+        sqlx::query!(
+            "DELETE FROM deals d USING unnest($1::uuid[], $2::uuid[]) AS gone (company_id, id)
+             WHERE d.company_id = gone.company_id AND d.id = gone.id",
+            &companies,
+            &ids,
+        )
+        .execute(&mut *connection)
+        .await?;
+    }
+    if !changed.is_empty() {
+        upsert(&changed, contacts, connection).await?;
+    }
+    Ok(true)
+}
+
+async fn upsert(
+    rows: &[(Key, &Deal)],
+    contacts: &Contacts,
+    connection: &mut PgConnection,
+) -> Result<(), sqlx::Error> {
+    fn column<T>(rows: &[(Key, &Deal)], value: impl Fn(&Deal) -> T) -> Vec<T> {
+        rows.iter().map(|(_, deal)| value(deal)).collect()
+    }
+    let companies: Vec<_> = rows.iter().map(|((company, _), _)| company.0).collect();
+    // The batch may have deleted a contact after the deal was decided.
+    let contact_ids: Vec<_> = rows
+        .iter()
+        .map(|((company, _), deal)| {
+            let id = deal.contact.as_ref()?.id.0;
+            (!matches!(contacts.rows.seen((*company, id)), Some(None))).then_some(id)
+        })
+        .collect();
+    sqlx::query!(
+        "INSERT INTO deals (company_id, id, title, description, value, currency, stage, priority, probability, status,
+                            expected_close_date, actual_close_date, source, contact_id, assigned_to_id,
+                            created_at, updated_at)
+         SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::numeric[], $6::text[], $7::text[],
+                              $8::text[], $9::smallint[], $10::text[], $11::timestamptz[], $12::timestamptz[],
+                              $13::text[], $14::uuid[], $15::uuid[], $16::timestamptz[], $17::timestamptz[])
+         ON CONFLICT (company_id, id) DO UPDATE SET
+             title = excluded.title, description = excluded.description, value = excluded.value,
+             currency = excluded.currency, stage = excluded.stage, priority = excluded.priority,
+             probability = excluded.probability, status = excluded.status,
+             expected_close_date = excluded.expected_close_date, actual_close_date = excluded.actual_close_date,
+             source = excluded.source, contact_id = excluded.contact_id, assigned_to_id = excluded.assigned_to_id,
+             updated_at = excluded.updated_at",
+        &companies,
+        &column(rows, |deal| deal.id.0),
+        &column(rows, |deal| deal.title.clone()),
+        &column(rows, |deal| deal.description.clone()) as &[Option<String>],
+        &column(rows, |deal| deal.value.map(Money::decimal)) as &[Option<Decimal>],
+        &column(rows, |deal| deal.currency.clone()),
+        &column(rows, |deal| deal.stage.clone()),
+        &column(rows, |deal| deal.priority.word().to_owned()),
+        &column(rows, |deal| deal.probability) as &[Option<i16>],
+        &column(rows, |deal| deal.status.word().to_owned()),
+        &column(rows, |deal| deal.expected_close_date) as &[Option<DateTime<Utc>>],
+        &column(rows, |deal| deal.actual_close_date) as &[Option<DateTime<Utc>>],
+        &column(rows, |deal| deal.source.clone()) as &[Option<String>],
+        &contact_ids as &[Option<Uuid>],
+        &column(rows, |deal| deal.assigned_to.as_ref().map(|member| member.id.0)) as &[Option<Uuid>],
+        &column(rows, |deal| deal.created_at),
+        &column(rows, |deal| deal.updated_at),
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// The newest deals besides those already known, as JSON.
+pub async fn newest(
+    pool: &PgPool,
+    company: CompanyId,
+    since: Option<DateTime<Utc>>,
+    known: &[Uuid],
+    limit: i64,
+) -> Result<Vec<(Uuid, Box<RawValue>)>, ApiError> {
+    let rows = sqlx::query!(
+        r#"SELECT d.id, title, description, value, currency, stage, priority, probability, status,
+                  expected_close_date, actual_close_date, source, d.created_at, d.updated_at,
+                  c.id AS "contact_id?", c.name AS "contact_name?", c.email AS contact_email,
+                  c.phone_number AS "contact_phone_number?", c.current_company AS contact_company,
+                  m.id AS "member_id?", m.name AS "member_name?", m.email AS "member_email?"
+           FROM deals d
+           LEFT JOIN contacts c ON c.company_id = d.company_id AND c.id = d.contact_id
+           LEFT JOIN team_members m ON m.company_id = d.company_id AND m.id = d.assigned_to_id
+           WHERE d.company_id = $1 AND ($2::timestamptz IS NULL OR d.created_at >= $2) AND d.id <> ALL ($3)
+           ORDER BY d.created_at DESC, d.id DESC LIMIT $4"#,
+        company.0,
+        since,
+        known,
+        limit,
+    )
+    .fetch_all(pool)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            let deal = deal!(row, deal_contact!(row), assigned_to!(row));
+            Ok((deal.id.0, to_raw_value(&deal).map_err(|error| ApiError::internal(&error))?))
+        })
+        .collect()
+}

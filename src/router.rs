@@ -20,7 +20,7 @@ use crate::http::openapi::ReadErrors;
 use crate::http::{answer, layers};
 use crate::permission::Permission;
 use crate::records::wire_time;
-use crate::resources::{Api, contacts, subscriptions, triggers};
+use crate::resources::{Api, contacts, deals, subscriptions, triggers};
 
 /// Where the API lives.
 pub const BASE: &str = "/api/external";
@@ -58,6 +58,7 @@ fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(test))
         .merge(contacts::router())
+        .merge(deals::router())
         .merge(subscriptions::router())
         .merge(triggers::router())
 }

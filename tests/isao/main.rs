@@ -5,6 +5,13 @@
     reason = "tests may, and clippy does not take their helpers for tests"
 )]
 
+mod contacts;
+mod deals;
 mod delivery;
 mod embedded;
+mod errors;
+mod events;
+mod idempotency;
+mod keys;
+mod subscriptions;
 mod support;

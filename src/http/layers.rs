@@ -81,7 +81,7 @@ fn render(mut response: Response, clock: &Clock) -> Response {
 
 /// Answers of axum's own that have no body in our shape.
 fn foreign(response: &Response) -> Option<ApiError> {
-    let ours = response.headers().contains_key(header::CONTENT_TYPE);
+    let ours = response.headers().get(header::CONTENT_TYPE).is_some_and(|is| is == "application/json");
     match response.status() {
         StatusCode::METHOD_NOT_ALLOWED => Some(ApiError::new(
             Code::MethodNotAllowed,
@@ -89,6 +89,10 @@ fn foreign(response: &Response) -> Option<ApiError> {
             "This route exists, but not with this method; the Allow header names those it has",
         )),
         StatusCode::NOT_FOUND if !ours => Some(no_such_route()),
+        // Of the extractors only axum's `Path` is not ours.
+        StatusCode::BAD_REQUEST if !ours => {
+            Some(ApiError::new(Code::BadRequest, "Invalid path", "The path must be valid UTF-8"))
+        }
         _ => None,
     }
 }

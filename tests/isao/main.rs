@@ -13,5 +13,6 @@ mod errors;
 mod events;
 mod idempotency;
 mod keys;
+mod openapi;
 mod subscriptions;
 mod support;

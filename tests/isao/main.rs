@@ -7,4 +7,5 @@
 
 mod delivery;
 mod embedded;
+mod lost_commit;
 mod support;

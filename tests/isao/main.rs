@@ -9,3 +9,4 @@ mod delivery;
 mod embedded;
 mod lost_commit;
 mod support;
+mod writer;

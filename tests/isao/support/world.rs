@@ -1,5 +1,6 @@
 //! A server of one's own, on a database of one's own, with the clock in hand.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::http::HeaderMap;
@@ -17,6 +18,7 @@ use serde_json::Value;
 use sqlx::PgPool;
 use uuid::Uuid;
 
+use super::Proxy;
 use super::database::Database;
 
 /// When every world begins: the time of the page's examples.
@@ -30,6 +32,8 @@ pub struct World {
     pub company: CompanyId,
     pub key: String,
     pub http: reqwest::Client,
+    /// The database as the server goes to it.
+    route: String,
     base: String,
     server: Option<Server>,
     ids: Ids,
@@ -95,11 +99,24 @@ impl Answer {
 impl World {
     pub async fn new() -> Self {
         let database = Database::create().await;
+        let route = database.url.clone();
+        Self::on(database, route).await
+    }
+
+    /// A world whose server goes to its database through a proxy.
+    pub async fn behind_proxy() -> (Self, Proxy) {
+        let database = Database::create().await;
+        let proxy = Proxy::start(&database).await;
+        (Self::on(database, proxy.url.clone()).await, proxy)
+    }
+
+    async fn on(database: Database, route: String) -> Self {
         let clock = Clock::manual(START.parse().unwrap());
         let pool = db::open(&database.url).await.unwrap();
-        let server = start(&database, &clock).await;
+        let server = start(&route, &clock).await;
         let mut world = Self {
-            base: format!("http://{}/api/external", server.address()),
+            route,
+            base: base(server.address()),
             server: Some(server),
             company: CompanyId(Uuid::nil()),
             key: String::new(),
@@ -165,7 +182,12 @@ impl World {
 
     /// A second server on the same database, with the same clock.
     pub async fn another_server(&self) -> Server {
-        start(&self.database, &self.clock).await
+        start(&self.route, &self.clock).await
+    }
+
+    /// From now on requests go to another server.
+    pub fn turn_to(&mut self, address: SocketAddr) {
+        self.base = base(address);
     }
 
     /// The address of a path of the API.
@@ -255,16 +277,20 @@ impl World {
 
     /// Starts it again, on another port.
     pub async fn start_server(&mut self) {
-        let server = start(&self.database, &self.clock).await;
-        self.base = format!("http://{}/api/external", server.address());
+        let server = start(&self.route, &self.clock).await;
+        self.turn_to(server.address());
         self.server = Some(server);
     }
 }
 
-async fn start(database: &Database, clock: &Clock) -> Server {
+fn base(address: SocketAddr) -> String {
+    format!("http://{address}/api/external")
+}
+
+async fn start(route: &str, clock: &Clock) -> Server {
     Server::start(Settings {
         bind: "127.0.0.1:0".parse().unwrap(),
-        pool: db::open(&database.url).await.unwrap(),
+        pool: db::open(route).await.unwrap(),
         clock: clock.clone(),
         retry_delays: RetryDelays::default(),
         delivery_timeout: Duration::from_secs(30),

@@ -161,9 +161,14 @@ impl Lane {
         true
     }
 
-    /// The subscription changed. `offered` is how far the tail has come.
+    /// The subscription changed. `offered` is how far the tail has come. What is older
+    /// than what the lane knows changes nothing: a deactivation and the tail may come
+    /// here in either order.
     pub(super) fn redefine(&self, definition: Definition, offered: i64) {
         let mut state = self.state();
+        if definition.version < state.definition.version {
+            return;
+        }
         if state.live && !definition.active {
             if state.queue.is_empty() {
                 state.position.read = state.position.read.max(offered);

@@ -1,9 +1,34 @@
 //! isao: a self-hosted CRM event server.
+//!
+//! People create and change contacts and deals over REST, subscribe URLs to
+//! events, and every change reaches every subscriber: signed, in order, at least
+//! once. `docs/design.md` says why it is built like this; this is the tour, in the
+//! order in which a request becomes a webhook:
+//!
+//! 1. [`router`]: the table of contents of the API. [`http`]: what all routes share.
+//! 2. [`resources`]: contacts, deals, subscriptions, triggers. Each has its wire
+//!    types, its rules as pure functions, and its SQL together.
+//! 3. [`writer`]: makes the commands of many handlers one transaction, which ends
+//!    with appending their events to the log.
+//! 4. [`webhooks`]: reads the log and delivers.
+//!
+//! Values that these speak of, free of any I/O: [`records`] and [`events`] (the
+//! catalogue of event types, the envelope, filters), [`permission`], [`api_key`],
+//! [`address`] (where webhooks may go), [`duration`], [`ids`].
+//!
+//! Around them: [`clock`] and [`random`], passed in; [`db`] and [`database`], and
+//! [`embedded`], a PostgreSQL of our own; [`housekeeping`]; [`app`], which puts
+//! everything together; [`config`], [`cli`], [`admin`] and [`serve`], for whoever
+//! runs it.
 
 pub mod address;
+pub mod admin;
 pub mod api_key;
 pub mod app;
+pub mod cli;
 pub mod clock;
+pub mod config;
+pub mod database;
 pub mod db;
 pub mod duration;
 pub mod embedded;
@@ -16,5 +41,6 @@ pub mod random;
 pub mod records;
 pub mod resources;
 pub mod router;
+pub mod serve;
 pub mod webhooks;
 pub mod writer;

@@ -1,20 +1,22 @@
-//! The `isao` binary.
+//! The `isao` binary: parse, trace, run.
 
-use std::path::Path;
+use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt;
+
 fn main() -> ExitCode {
-    let args: Vec<_> = std::env::args_os().skip(1).collect();
-    match args.as_slice() {
-        [command, data_dir] if command == isao::embedded::SUBCOMMAND => {
-            match isao::embedded::supervise(Path::new(data_dir)) {
-                Ok(()) => ExitCode::SUCCESS,
-                Err(error) => {
-                    eprintln!("isao: {error}");
-                    ExitCode::FAILURE
-                }
-            }
-        }
-        _ => ExitCode::SUCCESS,
-    }
+    let cli = isao::cli::parse();
+    trace(&cli.log);
+    isao::cli::run(cli.command).unwrap_or_else(|error| {
+        eprintln!("isao: {error}");
+        ExitCode::FAILURE
+    })
+}
+
+/// Logs to stderr: for a person at a terminal, as JSON for programs elsewhere.
+fn trace(filter: &str) {
+    let builder = fmt().with_writer(io::stderr).with_env_filter(EnvFilter::new(filter));
+    if io::stderr().is_terminal() { builder.init() } else { builder.json().init() }
 }

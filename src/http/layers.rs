@@ -40,14 +40,13 @@ pub async fn outermost(State((clock, ids)): State<(Clock, Ids)>, request: Reques
         Err(_) => ApiError::outcome_unknown().into_response(),
     };
     let mut response = render(response, &clock, &method);
-    tracing::info!(
-        %method,
-        path,
-        status = response.status().as_u16(),
-        ms = started.elapsed().as_secs_f64() * 1000.0,
-        request_id = id.to_str().unwrap_or_default(),
-        "request"
-    );
+    let (status, ms) = (response.status().as_u16(), started.elapsed().as_secs_f64() * 1000.0);
+    let request_id = id.to_str().unwrap_or_default();
+    if response.status().is_server_error() {
+        tracing::warn!(%method, path, status, ms, request_id, "request failed");
+    } else {
+        tracing::debug!(%method, path, status, ms, request_id, "request");
+    }
     response.headers_mut().insert(REQUEST_ID, id);
     response
 }

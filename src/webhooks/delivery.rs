@@ -171,7 +171,12 @@ impl Runner {
             Outcome::Failed { error, .. } => Some(error.clone()),
             Outcome::Delivered => None,
         };
-        tracing::debug!(subscription = %lane.id, event = %event.id, number, outcome = word, error, "attempt");
+        match &error {
+            Some(error) => {
+                tracing::info!(subscription = %lane.id, event = %event.id, number, error, "attempt failed")
+            }
+            None => tracing::debug!(subscription = %lane.id, event = %event.id, number, "delivered"),
+        }
         let attempt = Attempt {
             company: lane.company,
             subscription: lane.id,

@@ -1,0 +1,53 @@
+//! What the operator does, beside the API: companies, their keys and team
+//! members, and the demo. The CLI and the start of the server share it.
+//!
+//! Everything here works on the database alone, so also while a server runs on it.
+
+pub mod companies;
+pub mod demo;
+pub mod keys;
+pub mod members;
+
+use std::path::PathBuf;
+
+use chrono::{DateTime, Utc};
+use sqlx::PgPool;
+
+use crate::clock::Clock;
+use crate::ids::{CompanyId, Ids};
+use crate::records::wire_time;
+
+/// What the functions here work with.
+#[derive(Clone, Debug)]
+pub struct Admin {
+    /// The database.
+    pub pool: PgPool,
+    /// The time.
+    pub clock: Clock,
+    /// Makes the ids.
+    pub ids: Ids,
+}
+
+/// Why something was not done, in a sentence for the operator.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say it")]
+pub enum Error {
+    #[error("there is no company {0:?}; `isao companies list` shows those there are")]
+    NoCompany(String),
+    #[error("several companies are called {name:?}; use the id of the one you mean: {}", list(ids))]
+    AmbiguousCompany { name: String, ids: Vec<CompanyId> },
+    #[error("there is no such API key; `isao keys list` shows those there are, each with its id (key_…)")]
+    NoKey,
+    #[error("the key would be expired from the start: {} is not in the future", wire_time(*.0))]
+    ExpiresInPast(DateTime<Utc>),
+    #[error("the operating system gave no randomness for the key ({0})")]
+    Random(#[from] getrandom::Error),
+    #[error("{} could not be read or written ({cause})", path.display())]
+    KeyFile { path: PathBuf, cause: std::io::Error },
+    #[error("the database did not do it ({0})")]
+    Database(#[from] sqlx::Error),
+}
+
+fn list(ids: &[CompanyId]) -> String {
+    ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}

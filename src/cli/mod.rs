@@ -1,0 +1,142 @@
+//! The command line: what can be asked for, and who answers.
+
+pub mod companies;
+pub mod database;
+pub mod keys;
+pub mod members;
+mod print;
+mod usage;
+mod values;
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::admin::{self, Admin};
+use crate::clock::Clock;
+use crate::config::{Config, DatabaseConfig};
+use crate::database::{self as db, Database};
+use crate::ids::Ids;
+use crate::{embedded, serve};
+
+pub use usage::parse;
+
+/// For an option that every command has: after those that make it what it is.
+const AT_THE_END: usize = 500;
+
+/// A self-hosted CRM event server: contacts and deals over REST, and every change to every
+/// subscriber, signed, in order, at least once.
+///
+/// Begin with `isao serve`: it brings its own database and prints what to try first. The other
+/// commands work on the same database, also while the server runs. Every setting can be given
+/// as a flag or as an environment variable; a flag goes first.
+#[derive(Parser)]
+#[command(name = "isao", version, max_term_width = 100)]
+pub struct Cli {
+    /// What to log to stderr: a level, or levels by module, such as info,isao::webhooks=debug
+    #[arg(
+        long, env = "ISAO_LOG", value_name = "FILTER", global = true,
+        display_order = AT_THE_END, default_value = "info,sqlx=warn",
+        value_parser = values::log_filter
+    )]
+    pub log: String,
+
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What there is to do.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Run the server
+    Serve(Box<Config>),
+    /// Companies: the tenants, each with keys and records of its own
+    #[command(subcommand)]
+    Companies(companies::Command),
+    /// API keys: how programs get in
+    #[command(subcommand)]
+    Keys(keys::Command),
+    /// Team members: to whom deals are assigned
+    #[command(subcommand)]
+    Members(members::Command),
+    /// Print the database's address, or run a command on it
+    Database(database::Command),
+    /// Stop the embedded PostgreSQL once nobody uses it; isao starts this by itself
+    #[command(name = embedded::SUBCOMMAND, hide = true)]
+    PostgresSupervisor {
+        /// The data directory of that PostgreSQL
+        directory: PathBuf,
+    },
+}
+
+/// Why a command failed, in a sentence.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say it")]
+pub enum Error {
+    #[error(transparent)]
+    Serve(#[from] serve::Error),
+    #[error(transparent)]
+    Database(#[from] db::Error),
+    #[error(transparent)]
+    Admin(#[from] admin::Error),
+    #[error(transparent)]
+    Supervisor(#[from] embedded::Error),
+    #[error("DATABASE_URL cannot be taken apart for the command ({0})")]
+    Url(#[from] sqlx::Error),
+    #[error("{command} could not be run ({cause})")]
+    Run { command: String, cause: io::Error },
+    #[error("tokio could not be started ({0})")]
+    Runtime(io::Error),
+    #[error("the output could not be written ({0})")]
+    Output(io::Error),
+}
+
+/// Does what was asked for.
+pub fn run(command: Command) -> Result<ExitCode, Error> {
+    if let Command::PostgresSupervisor { directory } = command {
+        // It mostly sleeps, for as long as the server lives: no threads for that.
+        embedded::supervise(&directory)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let runtime = tokio::runtime::Runtime::new().map_err(Error::Runtime)?;
+    runtime.block_on(async {
+        match command {
+            Command::Serve(config) => return Ok(serve::serve(*config).await?),
+            Command::Companies(command) => command.run().await?,
+            Command::Keys(command) => command.run().await?,
+            Command::Members(command) => command.run().await?,
+            Command::Database(command) => return command.run().await,
+            Command::PostgresSupervisor { .. } => {}
+        }
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// What the commands on the database have in common.
+#[derive(Args)]
+pub struct Common {
+    /// Print JSON, for programs
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    database: DatabaseConfig,
+}
+
+impl Common {
+    /// Opens the database.
+    async fn open(&self) -> Result<Session, Error> {
+        let database = Database::open(&self.database, Box::new(|line| tracing::info!("{line}"))).await?;
+        let admin = Admin { pool: database.pool.clone(), clock: Clock::system(), ids: Ids::default() };
+        Ok(Session { admin, _database: database })
+    }
+}
+
+/// A database in use by one command.
+pub struct Session {
+    admin: Admin,
+    _database: Database,
+}

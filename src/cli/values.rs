@@ -1,0 +1,89 @@
+//! Values of arguments, by the rules that the API has for the same things.
+
+use std::str::FromStr;
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use tracing_subscriber::EnvFilter;
+
+use crate::http::field::{Email, FromJson, NOT_A_TIME, Text, parse_time};
+use crate::permission::Permission;
+
+/// The longest name, in characters.
+const NAME_MAX: usize = 200;
+
+/// A name or a description.
+pub fn name(text: &str) -> Result<String, String> {
+    from_text(text).map(|Text::<NAME_MAX>(name)| name)
+}
+
+/// An email address.
+pub fn email(text: &str) -> Result<String, String> {
+    from_text(text).map(|Email(email)| email)
+}
+
+/// A point in time.
+pub fn time(text: &str) -> Result<DateTime<Utc>, &'static str> {
+    parse_time(text).ok_or(NOT_A_TIME)
+}
+
+/// A filter of log lines, kept as its text once it is known to be one.
+pub fn log_filter(text: &str) -> Result<String, String> {
+    EnvFilter::builder().parse(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
+}
+
+fn from_text<T: FromJson>(text: &str) -> Result<T, String> {
+    T::from_json(&Value::from(text).to_string())
+}
+
+/// Permissions, as a list of names or `all`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Permissions(pub Vec<Permission>);
+
+impl FromStr for Permissions {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.trim() == "all" {
+            return Ok(Self(Permission::ALL.into()));
+        }
+        let names = text.split(',').map(str::trim);
+        let mut permissions = names
+            .map(|name| {
+                Permission::parse(name).ok_or_else(|| {
+                    let known = Permission::ALL.map(Permission::name).join(", ");
+                    format!("{name:?} is not a permission; they are {known}, or all for all of them")
+                })
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        permissions.sort();
+        permissions.dedup();
+        Ok(Self(permissions))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_trimmed_and_not_empty() {
+        assert_eq!(name(" Acme \"GmbH\" "), Ok("Acme \"GmbH\"".to_owned()));
+        assert!(name("").is_err());
+        assert!(name(&"x".repeat(NAME_MAX + 1)).is_err());
+        assert!(email("nobody").is_err());
+    }
+
+    #[test]
+    fn permissions_are_named_once_each_or_all_at_once() {
+        let read = |text: &str| text.parse::<Permissions>().map(|Permissions(list)| list);
+        assert_eq!(read("all"), Ok(Permission::ALL.to_vec()));
+        assert_eq!(
+            read("deals:write, contacts:read,deals:write"),
+            Ok(vec![Permission::ContactsRead, Permission::DealsWrite])
+        );
+        for bad in ["", "all,deals:read", "contacts", "contacts:read,"] {
+            assert!(read(bad).is_err_and(|error| error.contains("webhooks:write")), "{bad}");
+        }
+    }
+}

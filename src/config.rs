@@ -1,0 +1,174 @@
+//! Settings: read once, from flags and the environment, into types.
+//!
+//! `.env.example` tells about every one of them; a test holds it to that.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::address::AllowList;
+use crate::api_key::ApiKey;
+use crate::duration::{format_duration, parse_duration};
+use crate::embedded::{self, Search};
+use crate::webhooks::retry::RetryDelays;
+
+/// The longest attempt that may be asked for: the events behind it wait.
+const DELIVERY_TIMEOUT_MAX: Duration = Duration::from_secs(10 * 60);
+
+/// What the help puts the settings of the database under.
+const DATABASE: &str = "Database";
+
+/// Everything that `isao serve` can be told.
+#[derive(Args, Clone)]
+pub struct Config {
+    /// Address and port to listen on; port 0 takes any free one
+    ///
+    /// While this is a loopback address, webhooks may be sent to this machine's own
+    /// services. Use 0.0.0.0:8080 to be reached from elsewhere, behind a proxy that speaks TLS.
+    #[arg(
+        long, env = "ISAO_BIND", value_name = "ADDRESS", default_value = "127.0.0.1:8080",
+        value_parser = parse_bind
+    )]
+    pub bind: SocketAddr,
+
+    /// How long to wait before the second, third and fourth attempt of a delivery
+    #[arg(long, env = "ISAO_RETRY_DELAYS", value_name = "DELAYS", default_value = "2s,15s,60s")]
+    pub retry_delays: RetryDelays,
+
+    /// How long one attempt of a delivery may take, answer included (up to 10m)
+    #[arg(
+        long, env = "ISAO_DELIVERY_TIMEOUT", value_name = "DURATION", default_value = "30s",
+        value_parser = parse_delivery_timeout
+    )]
+    pub delivery_timeout: Duration,
+
+    /// Hosts and addresses that webhooks may be sent to although they are not public
+    ///
+    /// Separated by commas, for example: hooks.internal,*.lan,10.0.0.0/8
+    #[arg(long, env = "ISAO_ALLOW_TARGETS", value_name = "TARGETS", default_value = "")]
+    pub allow_targets: AllowList,
+
+    /// An API key to create for the demo company, if it does not exist
+    ///
+    /// It has all permissions. Without this setting, the embedded database gets a demo key that
+    /// is kept in the data directory, and a database of your own gets none.
+    #[arg(
+        long, env = "ISAO_DEMO_KEY", value_name = "KEY", hide_env_values = true,
+        value_parser = parse_key
+    )]
+    pub demo_key: Option<ApiKey>,
+
+    /// Which database.
+    #[command(flatten)]
+    pub database: DatabaseConfig,
+}
+
+/// Which database, for the server and for every command beside it.
+#[derive(Args, Clone)]
+pub struct DatabaseConfig {
+    /// A PostgreSQL (15 or newer) to use, as postgres://user:password@host:5432/database
+    ///
+    /// Without it, isao runs a PostgreSQL of its own in the data directory.
+    #[arg(
+        long, env = "DATABASE_URL", help_heading = DATABASE, value_name = "URL",
+        hide_env_values = true
+    )]
+    pub database_url: Option<String>,
+
+    /// Where isao's own PostgreSQL keeps its data
+    ///
+    /// Without it, root uses /var/lib/isao and others $XDG_DATA_HOME/isao or ~/.local/share/isao.
+    #[arg(long, env = "ISAO_DATA_DIR", help_heading = DATABASE, value_name = "DIRECTORY")]
+    pub data_dir: Option<PathBuf>,
+
+    /// Where the programs of isao's own PostgreSQL are (initdb, pg_ctl, postgres)
+    ///
+    /// Without it, they are looked for on this machine, and fetched if there are none.
+    #[arg(long, env = "PG_BIN_DIR", help_heading = DATABASE, value_name = "DIRECTORY")]
+    pub pg_bin_dir: Option<PathBuf>,
+}
+
+/// Where the data is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DatabaseSource {
+    /// A PostgreSQL that somebody else runs.
+    Url(String),
+    /// Our own.
+    Embedded {
+        /// Its data directory.
+        data_dir: PathBuf,
+    },
+}
+
+impl DatabaseConfig {
+    /// Decides between the two: `DATABASE_URL` goes first.
+    ///
+    /// # Errors
+    /// When nobody says where data belongs, neither a setting nor the user's home.
+    pub fn source(&self) -> Result<DatabaseSource, embedded::Error> {
+        if let Some(url) = &self.database_url {
+            return Ok(DatabaseSource::Url(url.clone()));
+        }
+        let data_dir = match &self.data_dir {
+            Some(data_dir) => data_dir.clone(),
+            None => {
+                let [xdg, home] =
+                    ["XDG_DATA_HOME", "HOME"].map(|name| std::env::var_os(name).map(PathBuf::from));
+                embedded::default_data_dir(embedded::is_root()?, xdg.as_deref(), home.as_deref())?
+            }
+        };
+        Ok(DatabaseSource::Embedded { data_dir })
+    }
+
+    /// Where to look for PostgreSQL's programs.
+    pub fn search(&self) -> Search {
+        Search::new(self.pg_bin_dir.clone(), std::env::var_os("PATH"))
+    }
+}
+
+fn parse_bind(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse()
+        .map_err(|_| "write an IP address and a port, such as 127.0.0.1:8080, 0.0.0.0:8080 or [::1]:8080")
+}
+
+fn parse_delivery_timeout(text: &str) -> Result<Duration, String> {
+    let timeout = parse_duration(text).map_err(|error| error.to_string())?;
+    if timeout.is_zero() || timeout > DELIVERY_TIMEOUT_MAX {
+        return Err(format!(
+            "it has to be longer than nothing and at most {}",
+            format_duration(DELIVERY_TIMEOUT_MAX)
+        ));
+    }
+    Ok(timeout)
+}
+
+fn parse_key(text: &str) -> Result<ApiKey, &'static str> {
+    ApiKey::parse(text).ok_or("a key is ck, zap, make, whk or cst, then _ and 64 digits of 0-9 and a-f, as `openssl rand -hex 32` makes them")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_of_ones_own_goes_first() {
+        let both = DatabaseConfig {
+            database_url: Some("postgres://db/isao".into()),
+            data_dir: Some("/data".into()),
+            pg_bin_dir: None,
+        };
+        assert_eq!(both.source().unwrap(), DatabaseSource::Url("postgres://db/isao".into()));
+        let embedded = DatabaseConfig { database_url: None, ..both };
+        assert_eq!(embedded.source().unwrap(), DatabaseSource::Embedded { data_dir: "/data".into() });
+    }
+
+    #[test]
+    fn a_delivery_may_take_some_time_but_not_for_ever() {
+        assert_eq!(parse_delivery_timeout("10m"), Ok(DELIVERY_TIMEOUT_MAX));
+        for bad in ["0s", "601s", "30", ""] {
+            assert!(parse_delivery_timeout(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -7,6 +7,8 @@
 
 mod delivery;
 mod embedded;
+mod lifecycle;
 mod lost_commit;
+mod outage;
 mod support;
 mod writer;

@@ -77,6 +77,7 @@ pub struct SubscriptionView {
     /// `active`, `paused` or `deactivated`.
     status: String,
     /// Why it was deactivated.
+    #[schema(required)]
     status_reason: Option<String>,
     /// How deliveries go.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -91,12 +92,16 @@ struct DeliveryHealth {
     /// Attempts made for the next event.
     head_attempts: i16,
     #[serde(serialize_with = "serialize_time_option")]
+    #[schema(required)]
     next_attempt_at: Option<DateTime<Utc>>,
     #[serde(serialize_with = "serialize_time_option")]
+    #[schema(required)]
     last_attempt_at: Option<DateTime<Utc>>,
     #[serde(serialize_with = "serialize_time_option")]
+    #[schema(required)]
     last_success_at: Option<DateTime<Utc>>,
     /// What was wrong with the last attempt that failed, until one succeeds.
+    #[schema(required)]
     last_error: Option<String>,
     /// Events in a row that were given up after four attempts.
     consecutive_undelivered: i32,

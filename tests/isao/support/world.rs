@@ -58,9 +58,23 @@ impl Answer {
     }
 
     /// The `data` of an answer that must have this status.
+    #[track_caller]
     pub fn data(&self, status: u16) -> Value {
         assert_eq!(self.status, status, "{}", self.text);
         self.json()["data"].clone()
+    }
+
+    /// The text of a header that must be there.
+    #[track_caller]
+    pub fn header(&self, name: &str) -> &str {
+        let value = self.headers.get(name).unwrap_or_else(|| panic!("no header {name}: {self:?}"));
+        value.to_str().unwrap()
+    }
+
+    /// Checks that it is 422 and answers what is said about each field.
+    #[track_caller]
+    pub fn bad_fields(&self) -> Value {
+        self.assert_error(422, "VALIDATION_ERROR")["details"]["fields"].clone()
     }
 
     /// Checks that it is an error in our shape, with this status and code.
@@ -195,6 +209,11 @@ impl World {
         Answer::read(request.send().await.unwrap()).await
     }
 
+    /// A request with this body as it is, declared as JSON.
+    pub async fn send_text(&self, method: Method, path: &str, body: impl Into<reqwest::Body>) -> Answer {
+        self.send(self.request(method, path).header("content-type", "application/json").body(body)).await
+    }
+
     pub async fn get(&self, path: &str) -> Answer {
         self.send(self.request(Method::GET, path)).await
     }
@@ -218,6 +237,28 @@ impl World {
     /// A contact; its data.
     pub async fn contact(&self, name: &str, phone: &str) -> Value {
         self.post("/contacts", serde_json::json!({"name": name, "phoneNumber": phone})).await.data(201)
+    }
+
+    /// A deal; its data.
+    pub async fn deal(&self, body: Value) -> Value {
+        self.post("/deals", body).await.data(201)
+    }
+
+    /// The types of all events so far, in the order of the log.
+    pub async fn event_types(&self) -> Vec<String> {
+        sqlx::query_scalar("SELECT type FROM events ORDER BY seq").fetch_all(&self.pool).await.unwrap()
+    }
+
+    /// Everything that requests can write, as text: equal before and after means
+    /// that nothing was written.
+    pub async fn everything_written(&self) -> String {
+        sqlx::query_scalar(
+            "SELECT concat((SELECT json_agg(t ORDER BY id) FROM contacts t), (SELECT json_agg(t ORDER BY id) FROM deals t),
+                           (SELECT json_agg(t ORDER BY id) FROM subscriptions t), (SELECT json_agg(t ORDER BY seq) FROM events t))",
+        )
+        .fetch_one(&self.pool)
+        .await
+        .unwrap()
     }
 
     /// A subscription; its data.

@@ -86,10 +86,12 @@ pub fn is_unavailable(error: &sqlx::Error) -> bool {
         | sqlx::Error::PoolTimedOut
         | sqlx::Error::PoolClosed
         | sqlx::Error::WorkerCrashed => true,
-        // 08: connection exception; 57P01–57P03: shutting down, crashed, starting
-        // up; 53300: too many connections; 25P03: idle in transaction for too long.
+        // 08: connection exception; 53: too many connections, disk full and the like;
+        // 57P: shutting down, crashed, starting up; 25006: only reads, such as after a
+        // failover; 25P03: idle in transaction for too long.
         sqlx::Error::Database(error) => error.code().is_some_and(|code| {
-            code.starts_with("08") || matches!(&*code, "57P01" | "57P02" | "57P03" | "53300" | "25P03")
+            ["08", "53", "57P"].iter().any(|class| code.starts_with(class))
+                || matches!(&*code, "25006" | "25P03")
         }),
         _ => false,
     }
@@ -104,6 +106,11 @@ pub fn is_contention(error: &sqlx::Error) -> bool {
 /// Was a constraint violated (class 23)?
 pub fn is_constraint(error: &sqlx::Error) -> bool {
     has_code(error, |code| code.starts_with("23"))
+}
+
+/// Was a value none that the function takes (22023)?
+pub fn is_invalid_parameter(error: &sqlx::Error) -> bool {
+    has_code(error, |code| code == "22023")
 }
 
 fn has_code(error: &sqlx::Error, is: impl Fn(&str) -> bool) -> bool {

@@ -15,7 +15,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::http::auth::{Caller, authenticate};
-use crate::http::error::ApiError;
+use crate::http::error::{ApiError, ErrorBody};
 use crate::http::openapi::ReadErrors;
 use crate::http::{answer, layers};
 use crate::permission::Permission;
@@ -31,6 +31,7 @@ pub const BASE: &str = "/api/external";
     servers((url = "/api/external")),
     security(("api_key" = [])),
     modifiers(&ApiKeyScheme),
+    components(schemas(ErrorBody)),
     tags(
         (name = "API key", description = "Is my key good?"),
         (name = "Contacts", description = "People the company deals with"),

@@ -160,7 +160,7 @@ Read the latest ones, as Zapier polls them:
             )
         }
         None => "There is no demo key. Make a company and a key of your own:
-  isao companies create --name 'My Company'
+  isao companies create 'My Company'
   isao keys create --company 'My Company' --name first --type generic --permissions all
 "
         .to_owned(),

@@ -12,7 +12,7 @@ pub enum Command {
     /// Create a company
     Create {
         /// What it is called; names need not be unique
-        #[arg(long, value_parser = values::name)]
+        #[arg(value_parser = values::name)]
         name: String,
         #[command(flatten)]
         common: Common,

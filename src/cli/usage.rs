@@ -122,7 +122,7 @@ mod tests {
                 "--allow-targets (ISAO_ALLOW_TARGETS) cannot be \"a b\": ",
             ),
             (&["isao", "--log", "a=b=c", "serve"], "--log (ISAO_LOG) cannot be \"a=b=c\": "),
-            (&["isao", "companies", "create", "--name", " "], "--name cannot be \" \": must not be empty"),
+            (&["isao", "companies", "create", " "], "<NAME> cannot be \" \": must not be empty"),
         ] {
             let sentence = refusal(args);
             assert!(sentence.starts_with(said), "{sentence}");

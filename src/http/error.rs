@@ -232,7 +232,7 @@ impl IntoResponse for ApiError {
 
 /// The documented shape of every error.
 #[derive(ToSchema)]
-#[schema(as = Error)]
+#[schema(as = Error, rename_all = "camelCase")]
 pub struct ErrorBody {
     /// Always false.
     #[schema(example = false)]
@@ -251,4 +251,10 @@ pub struct ErrorBody {
     /// When.
     #[schema(example = "2024-11-08T10:30:00.000Z")]
     pub timestamp: String,
+    /// With 403: the permission that is missing.
+    #[schema(example = "contacts:write")]
+    pub required_permission: Option<String>,
+    /// With 403: those the key has.
+    #[schema(example = json!(["contacts:read"]))]
+    pub available_permissions: Option<Vec<String>>,
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
@@ -39,7 +39,7 @@ pub async fn outermost(State((clock, ids)): State<(Clock, Ids)>, request: Reques
         }
         Err(_) => ApiError::outcome_unknown().into_response(),
     };
-    let mut response = render(response, &clock, &method);
+    let mut response = render(response, &clock);
     let (status, ms) = (response.status().as_u16(), started.elapsed().as_secs_f64() * 1000.0);
     let request_id = id.to_str().unwrap_or_default();
     if response.status().is_server_error() {
@@ -59,13 +59,13 @@ fn request_id(request: &Request) -> Option<HeaderValue> {
 }
 
 /// Gives an error its body, now that the time is known; also one that came from axum itself.
-fn render(mut response: Response, clock: &Clock, method: &Method) -> Response {
+fn render(mut response: Response, clock: &Clock) -> Response {
     let status = response.status();
     let Some(error) = response.extensions_mut().remove::<ApiError>().or_else(|| foreign(&response)) else {
         return response;
     };
-    let body = if *method == Method::HEAD { String::new() } else { error.body(clock.now()) };
-    let mut rendered = json_text(error.code.status(), body);
+    // To HEAD, hyper sends the length of the body and not the body.
+    let mut rendered = json_text(error.code.status(), error.body(clock.now()));
     // Keep what layers in between added (rate limits, Allow).
     for (name, value) in response.headers() {
         if name != header::CONTENT_LENGTH && name != header::CONTENT_TYPE {
@@ -81,7 +81,7 @@ fn render(mut response: Response, clock: &Clock, method: &Method) -> Response {
 
 /// Answers of axum's own that have no body in our shape.
 fn foreign(response: &Response) -> Option<ApiError> {
-    let ours = response.headers().contains_key(header::CONTENT_TYPE);
+    let ours = response.headers().get(header::CONTENT_TYPE).is_some_and(|is| is == "application/json");
     match response.status() {
         StatusCode::METHOD_NOT_ALLOWED => Some(ApiError::new(
             Code::MethodNotAllowed,
@@ -89,6 +89,10 @@ fn foreign(response: &Response) -> Option<ApiError> {
             "This route exists, but not with this method; the Allow header names those it has",
         )),
         StatusCode::NOT_FOUND if !ours => Some(no_such_route()),
+        // Of the extractors only axum's `Path` is not ours.
+        StatusCode::BAD_REQUEST if !ours => {
+            Some(ApiError::new(Code::BadRequest, "Invalid path", "The path must be valid UTF-8"))
+        }
         _ => None,
     }
 }

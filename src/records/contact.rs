@@ -15,22 +15,30 @@ pub struct Contact {
     /// The full name.
     pub name: String,
     /// Derived from `name` when it is not given.
+    #[schema(required)]
     pub first_name: Option<String>,
     /// Derived from `name` when it is not given.
+    #[schema(required)]
     pub last_name: Option<String>,
     /// As the caller wrote it; unique in the company after normalising.
     pub phone_number: String,
     /// Email address.
+    #[schema(required)]
     pub email: Option<String>,
     /// Job title.
+    #[schema(required)]
     pub position: Option<String>,
     /// The company the person works for.
+    #[schema(required)]
     pub current_company: Option<String>,
     /// Industry.
+    #[schema(required)]
     pub industry_sector: Option<String>,
     /// City.
+    #[schema(required)]
     pub city: Option<String>,
     /// Country.
+    #[schema(required)]
     pub country: Option<String>,
     /// Labels, without repeats.
     pub tags: Vec<String>,

@@ -16,9 +16,10 @@ pub struct Deal {
     /// What it is about.
     pub title: String,
     /// More of it.
+    #[schema(required)]
     pub description: Option<String>,
     /// Exact amount; trailing zeros are trimmed.
-    #[schema(value_type = Option<f64>)]
+    #[schema(value_type = Option<f64>, required)]
     pub value: Option<Money>,
     /// ISO 4217.
     pub currency: String,
@@ -27,20 +28,26 @@ pub struct Deal {
     /// How urgent.
     pub priority: Priority,
     /// Percent, 0–100.
+    #[schema(required)]
     pub probability: Option<i16>,
     /// Open, won or lost.
     pub status: Status,
     /// When it should close.
     #[serde(serialize_with = "super::serialize_time_option")]
+    #[schema(required)]
     pub expected_close_date: Option<DateTime<Utc>>,
     /// When it was won or lost.
     #[serde(serialize_with = "super::serialize_time_option")]
+    #[schema(required)]
     pub actual_close_date: Option<DateTime<Utc>>,
     /// Where it came from.
+    #[schema(required)]
     pub source: Option<String>,
     /// The contact it is with.
+    #[schema(required)]
     pub contact: Option<DealContact>,
     /// The team member it is assigned to.
+    #[schema(required)]
     pub assigned_to: Option<AssignedTo>,
     /// When it was created.
     #[serde(serialize_with = "super::serialize_time")]
@@ -60,10 +67,12 @@ pub struct DealContact {
     /// The full name.
     pub name: String,
     /// Email address.
+    #[schema(required)]
     pub email: Option<String>,
     /// Phone number.
     pub phone_number: String,
     /// The company the person works for.
+    #[schema(required)]
     pub current_company: Option<String>,
 }
 
@@ -108,7 +117,7 @@ macro_rules! words {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
         pub enum $name {
-            $($(#[$variant_doc])* #[serde(rename = $word)] $variant,)+
+            $($(#[$variant_doc])* #[serde(rename = $word)] #[schema(rename = $word)] $variant,)+
         }
 
         impl $name {

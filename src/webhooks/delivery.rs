@@ -1,13 +1,13 @@
 //! Running a lane: attempt after attempt, in order, until there is nothing to do.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use futures_util::FutureExt;
 use sqlx::PgPool;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio::task::JoinSet;
 
 use super::client::Client;
@@ -124,7 +124,15 @@ impl Runner {
                         // Due now, or things have changed: look again.
                         continue;
                     }
-                    self.attempt(lane, &outgoing, &definition, attempt).await;
+                    // Waiting for a permit may take long; nothing is sent by a definition that is old by then.
+                    let permit = tokio::select! {
+                        biased;
+                        _ = stopping.wait_for(|stopping| *stopping) => continue,
+                        () = lane.changed.notified() => continue,
+                        permit = self.0.in_flight.acquire() => permit,
+                    };
+                    let Ok(permit) = permit else { return lane.abandon() };
+                    self.attempt(lane, &outgoing, &definition, attempt, permit).await;
                 }
             }
         }
@@ -149,10 +157,16 @@ impl Runner {
     }
 
     /// Makes one attempt and notes what became of it.
-    async fn attempt(&self, lane: &Arc<Lane>, outgoing: &Outgoing, definition: &Definition, number: u8) {
+    async fn attempt(
+        &self,
+        lane: &Arc<Lane>,
+        outgoing: &Outgoing,
+        definition: &Definition,
+        number: u8,
+        permit: SemaphorePermit<'_>,
+    ) {
         let Settings { clock, .. } = &self.0.settings;
         let event = &outgoing.event;
-        let Ok(permit) = self.0.in_flight.acquire().await else { return };
         let at = clock.now();
         let answer = self.post(outgoing, definition, number).await;
         let ended = clock.now();
@@ -238,16 +252,13 @@ impl Runner {
             )
             .await
             {
-                Ok(deactivated) => {
-                    if deactivated {
-                        tracing::warn!(subscription = %lane.id, "deactivated: the receiver answered 410 Gone");
-                        lane.redefine(
-                            Definition { active: false, ..definition.clone() },
-                            self.0.offering.load(Ordering::SeqCst),
-                        );
-                    }
-                    return;
+                Ok(Some(version)) => {
+                    tracing::warn!(subscription = %lane.id, "deactivated: the receiver answered 410 Gone");
+                    let definition = Definition { active: false, version, ..definition.clone() };
+                    // The event is still in the queue, so it does not matter how far the tail is.
+                    return lane.redefine(definition, 0);
                 }
+                Ok(None) => return,
                 Err(error) => {
                     tracing::warn!(%error, subscription = %lane.id, "a deactivation cannot be stored yet")
                 }

@@ -161,9 +161,14 @@ impl Lane {
         true
     }
 
-    /// The subscription changed. `offered` is how far the tail has come.
+    /// The subscription changed. `offered` is how far the tail has come. What is older
+    /// than what the lane knows changes nothing: a deactivation and the tail may come
+    /// here in either order.
     pub(super) fn redefine(&self, definition: Definition, offered: i64) {
         let mut state = self.state();
+        if definition.version < state.definition.version {
+            return;
+        }
         if state.live && !definition.active {
             if state.queue.is_empty() {
                 state.position.read = state.position.read.max(offered);
@@ -274,5 +279,122 @@ impl Lane {
             lagging: !state.queue.is_empty() || !state.live,
             position: state.position.clone(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::events::SOURCE_API;
+    use crate::ids::EventId;
+    use uuid::Uuid;
+
+    fn event(seq: i64) -> Arc<Event> {
+        Arc::new(Event {
+            seq,
+            company: CompanyId(Uuid::nil()),
+            event_type: EventType::ContactCreated,
+            id: EventId(Uuid::from_u128(seq.unsigned_abs().into())),
+            record: Uuid::nil(),
+            source: SOURCE_API.into(),
+            at: DateTime::UNIX_EPOCH,
+            data: "{}".into(),
+        })
+    }
+
+    fn definition(active: bool, version: i64) -> Definition {
+        Definition {
+            target: "https://example.com/".parse().unwrap(),
+            filters: Filters::default(),
+            secret: Secret::generate([1; 32]),
+            loopback: false,
+            active,
+            version,
+        }
+    }
+
+    fn lane(read: i64, offering: i64) -> (Lane, AtomicI64) {
+        let offering = AtomicI64::new(offering);
+        let identity = (CompanyId(Uuid::nil()), SubscriptionId(Uuid::nil()), EventType::ContactCreated);
+        let position = Position { read, ..Position::default() };
+        (Lane::new(identity, definition(true, 1), position, &offering), offering)
+    }
+
+    fn offer(lane: &Lane, seq: i64) -> bool {
+        lane.offer(&Outgoing::new(event(seq)))
+    }
+
+    /// The number of the event to be attempted next.
+    fn head(lane: &Lane) -> Option<(i64, u8)> {
+        match lane.next() {
+            Next::Attempt { outgoing, attempt, .. } => Some((outgoing.event.seq, attempt)),
+            Next::Backlog(_) | Next::Rest => None,
+        }
+    }
+
+    fn failed() -> Outcome {
+        Outcome::Failed { error: "answered 500".into(), next_attempt_at: Some(DateTime::UNIX_EPOCH) }
+    }
+
+    #[test]
+    fn the_cursor_stands_before_the_head_until_the_event_is_done() {
+        let (lane, _) = lane(10, 10);
+        assert!(offer(&lane, 11) && offer(&lane, 13));
+        assert!(!offer(&lane, 11), "offered twice, taken once");
+        assert_eq!((lane.snapshot().cursor, lane.snapshot().lagging), (10, true));
+        for attempt in 1..MAX_ATTEMPTS {
+            assert_eq!(head(&lane), Some((11, attempt)));
+            assert!(!lane.attempted(&failed(), DateTime::UNIX_EPOCH));
+        }
+        assert!(lane.attempted(&failed(), DateTime::UNIX_EPOCH), "given up after the last attempt");
+        assert_eq!(head(&lane), Some((13, 1)));
+        assert_eq!(lane.snapshot().cursor, 12);
+        assert!(!lane.attempted(&Outcome::Delivered, DateTime::UNIX_EPOCH));
+        assert_eq!((lane.snapshot().cursor, lane.snapshot().lagging), (13, false));
+    }
+
+    #[test]
+    fn a_full_lane_falls_behind_and_goes_live_when_it_meets_the_tail() {
+        let (lane, offering) = lane(0, 0);
+        let full = i64::try_from(BACKLOG_PAGE).unwrap();
+        assert!((1..=full).all(|seq| offer(&lane, seq)));
+        assert!(offer(&lane, full + 1), "it notes that it fell behind");
+        offering.store(full + 2, Ordering::SeqCst);
+        assert!(!offer(&lane, full + 2), "the tail passes it by");
+        assert!(lane.claim());
+        while head(&lane).is_some() {
+            lane.attempted(&Outcome::Delivered, DateTime::UNIX_EPOCH);
+        }
+        assert!(matches!(lane.next(), Next::Backlog(read) if read == full));
+
+        lane.took_backlog(Page { events: vec![event(full + 1)], read_to: full + 1 }, &offering);
+        assert!(!offer(&lane, full + 3), "not there yet: the tail has more");
+        offering.store(full + 3, Ordering::SeqCst);
+        lane.took_backlog(
+            Page { events: vec![event(full + 2), event(full + 3)], read_to: full + 3 },
+            &offering,
+        );
+        assert!(offer(&lane, full + 4), "live again");
+        let order: Vec<_> = std::iter::from_fn(|| {
+            let (seq, _) = head(&lane)?;
+            lane.attempted(&Outcome::Delivered, DateTime::UNIX_EPOCH);
+            Some(seq)
+        })
+        .collect();
+        assert_eq!(order, [full + 1, full + 2, full + 3, full + 4]);
+    }
+
+    #[test]
+    fn a_paused_lane_keeps_its_place() {
+        let (lane, offering) = lane(10, 10);
+        lane.redefine(definition(false, 2), 20);
+        assert!(!offer(&lane, 21) && !lane.claim());
+        assert_eq!((lane.snapshot().cursor, lane.snapshot().lagging), (20, true));
+        offering.store(21, Ordering::SeqCst);
+        lane.redefine(definition(true, 3), 21);
+        assert!(lane.claim());
+        assert!(matches!(lane.next(), Next::Backlog(20)));
+        lane.redefine(definition(false, 2), 21);
+        assert!(matches!(lane.next(), Next::Backlog(20)), "what is older changes nothing");
     }
 }

@@ -151,14 +151,14 @@ pub(super) async fn changed_after(
     Ok(changed.collect())
 }
 
-/// Deactivates a subscription, unless it changed meanwhile. Answers whether it did.
+/// Deactivates a subscription, unless it changed meanwhile. Answers its new version if it did.
 pub(super) async fn deactivate(
     pool: &PgPool,
     id: SubscriptionId,
     version: i64,
     reason: &str,
     now: DateTime<Utc>,
-) -> Result<bool, sqlx::Error> {
+) -> Result<Option<i64>, sqlx::Error> {
     let mut transaction = pool.begin().await?;
     // The lock order of the writer: the subscription, then the version.
     let unchanged = sqlx::query_scalar!(
@@ -169,7 +169,7 @@ pub(super) async fn deactivate(
     .fetch_optional(&mut *transaction)
     .await?;
     if unchanged.is_none() {
-        return Ok(false);
+        return Ok(None);
     }
     let version =
         sqlx::query_scalar!("UPDATE subscription_version SET version = version + 1 RETURNING version")
@@ -187,5 +187,5 @@ pub(super) async fn deactivate(
     .execute(&mut *transaction)
     .await?;
     transaction.commit().await?;
-    Ok(true)
+    Ok(Some(version))
 }

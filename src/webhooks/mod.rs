@@ -49,6 +49,12 @@ const LOCK: i64 = 0x6973_616f_0001;
 const BEAT: Duration = Duration::from_secs(1);
 /// How long the database may take to answer a beat before the lock counts as lost.
 const BEAT_AT_MOST: Duration = Duration::from_secs(3);
+/// How long the database may take over everything before the first delivery.
+const START_AT_MOST: Duration = Duration::from_secs(10);
+/// The database takes the lock from a process that it has not heard of for so long:
+/// one that is frozen, or whose machine or network is gone without a word. Longer
+/// than [`GRACE`] and [`LAST_RECORD`] together, during which there are no beats.
+const SILENT_AT_MOST: &str = "20s";
 /// How long attempts in flight are waited for when the server stops.
 const GRACE: Duration = Duration::from_secs(10);
 /// How long the last record may take when the server stops.
@@ -111,24 +117,17 @@ async fn lead(
     feed: &mut mpsc::Receiver<Committed>,
     mut stop: watch::Receiver<bool>,
 ) -> Result<(), Interrupted> {
-    let mut lock = db::connect(&delivery.pool).await?;
-    let locked = sqlx::query_scalar!(r#"SELECT pg_try_advisory_lock($1) AS "locked!""#, LOCK)
-        .fetch_one(&mut lock)
-        .await?;
-    if !locked {
+    let taken = timeout(START_AT_MOST, take_lead(&delivery.pool)).await;
+    let Some(Lead { mut lock, hints, epoch, checkpoint }) =
+        taken.map_err(|_| sqlx::Error::PoolTimedOut)??
+    else {
         return Ok(());
-    }
-    // From here on NOTIFYs are heard; what came before is read from the log.
-    let mut hints = PgListener::connect_with(&delivery.pool).await?;
-    hints.listen(CHANNEL).await?;
-    let shard = sqlx::query!("UPDATE shards SET epoch = epoch + 1 WHERE id = 0 RETURNING epoch, checkpoint")
-        .fetch_one(&delivery.pool)
-        .await?;
-    tracing::info!(epoch = shard.epoch, checkpoint = shard.checkpoint, "this process delivers");
+    };
+    tracing::info!(epoch, checkpoint, "this process delivers");
 
-    let offered = Arc::new(AtomicI64::new(shard.checkpoint));
-    let offering = Arc::new(AtomicI64::new(shard.checkpoint));
-    let (recorder, notes) = Recorder::new(delivery.pool.clone(), shard.epoch, offered.clone());
+    let offered = Arc::new(AtomicI64::new(checkpoint));
+    let offering = Arc::new(AtomicI64::new(checkpoint));
+    let (recorder, notes) = Recorder::new(delivery.pool.clone(), epoch, offered.clone());
     let (rested, rest) = oneshot::channel();
     let mut recorder = tokio::spawn(recorder.run(rest));
     let settings = Settings {
@@ -169,6 +168,38 @@ async fn lead(
     // Lets go of the lock at once; a lost connection has already.
     let _ = timeout(BEAT_AT_MOST, lock.close()).await;
     ended
+}
+
+/// What the process that delivers has.
+struct Lead {
+    /// The connection that holds the lock.
+    lock: PgConnection,
+    hints: PgListener,
+    epoch: i64,
+    checkpoint: i64,
+}
+
+/// Takes the lock and the shard; none if another process has them.
+async fn take_lead(pool: &PgPool) -> Result<Option<Lead>, sqlx::Error> {
+    let mut lock = db::connect(pool).await?;
+    let locked = sqlx::query_scalar!(r#"SELECT pg_try_advisory_lock($1) AS "locked!""#, LOCK)
+        .fetch_one(&mut lock)
+        .await?;
+    if !locked {
+        lock.close().await?;
+        return Ok(None);
+    }
+    sqlx::query("SELECT set_config('idle_session_timeout', $1, false)")
+        .bind(SILENT_AT_MOST)
+        .execute(&mut lock)
+        .await?;
+    // From here on NOTIFYs are heard; what came before is read from the log.
+    let mut hints = PgListener::connect_with(pool).await?;
+    hints.listen(CHANNEL).await?;
+    let shard = sqlx::query!("UPDATE shards SET epoch = epoch + 1 WHERE id = 0 RETURNING epoch, checkpoint")
+        .fetch_one(pool)
+        .await?;
+    Ok(Some(Lead { lock, hints, epoch: shard.epoch, checkpoint: shard.checkpoint }))
 }
 
 /// Holds the connection with the lock; answers when it is lost.

@@ -21,6 +21,9 @@ const GATHER: Duration = Duration::from_millis(10);
 const CHECKPOINT: Duration = Duration::from_secs(5);
 /// Attempts that wait to be written; beyond it lanes wait for the database.
 const ATTEMPTS: usize = 4096;
+/// Lanes written in one statement, which must end well within `statement_timeout`
+/// also when all lanes changed at once, as they do when the deliveries start.
+const LANES: usize = 2048;
 /// Pause before a write that failed is tried again.
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -58,8 +61,11 @@ impl Notes {
 
     /// Notes that a lane's state changed.
     pub(super) fn dirty(&self, lane: &Arc<Lane>) {
+        // Marked and listed in one go: whoever finds a lane marked may rely on its
+        // being listed, and a checkpoint on every marked lane being written with it.
+        let mut dirty = self.dirty.lock().unwrap_or_else(PoisonError::into_inner);
         if lane.mark_dirty() {
-            self.dirty.lock().unwrap_or_else(PoisonError::into_inner).push(lane.clone());
+            dirty.push(lane.clone());
             self.wake.notify_one();
         }
     }
@@ -88,6 +94,8 @@ struct Gathered {
     checkpoint: i64,
     snapshots: Vec<Snapshot>,
     attempts: Vec<Attempt>,
+    /// Are there more lanes to be written?
+    more: bool,
 }
 
 impl Recorder {
@@ -109,50 +117,61 @@ impl Recorder {
             if !last {
                 tokio::time::sleep(GATHER).await;
             }
-            self.flush().await?;
+            while self.flush().await? {}
             if last {
                 return Ok(());
             }
         }
     }
 
-    /// Writes everything there is to write. Keeps trying with the same things while
-    /// the database is away: lanes wait when the list of attempts is full.
-    async fn flush(&mut self) -> Result<(), Fenced> {
+    /// Writes what there is to write; answers whether there is more. Keeps trying
+    /// with the same things while the database is away: lanes wait when the list of
+    /// attempts is full.
+    async fn flush(&mut self) -> Result<bool, Fenced> {
         let gathered = self.gather();
         if gathered.snapshots.is_empty()
             && gathered.attempts.is_empty()
             && gathered.checkpoint == self.checkpoint
         {
-            return Ok(());
+            return Ok(false);
         }
+        let mut again = false;
         loop {
-            match self.write(&gathered).await {
+            match self.write(&gathered, again).await {
                 Ok(true) => break,
                 Ok(false) => return Err(Fenced),
                 Err(error) => tracing::warn!(%error, "deliveries cannot be recorded yet"),
             }
+            again = true;
             tokio::time::sleep(RETRY).await;
         }
         self.checkpoint = gathered.checkpoint;
-        Ok(())
+        Ok(gathered.more)
     }
 
     fn gather(&mut self) -> Gathered {
         // First what was offered, then the lanes: a lane that took one of those
         // events is on the list by now.
-        let checkpoint = self.offered.load(Ordering::SeqCst);
-        let lanes = std::mem::take(&mut *self.notes.dirty.lock().unwrap_or_else(PoisonError::into_inner));
+        let offered = self.offered.load(Ordering::SeqCst);
+        let (lanes, more) = {
+            let mut dirty = self.notes.dirty.lock().unwrap_or_else(PoisonError::into_inner);
+            let some = dirty.len().min(LANES);
+            (dirty.drain(..some).collect::<Vec<_>>(), !dirty.is_empty())
+        };
+        // Only with the last of them may it move.
+        let checkpoint = if more { self.checkpoint } else { offered };
         let snapshots = lanes.iter().map(|lane| lane.snapshot()).collect();
         // Last the attempts: those that the snapshots count are here.
         let attempts = std::iter::from_fn(|| self.attempts.try_recv().ok()).collect();
-        Gathered { checkpoint, snapshots, attempts }
+        Gathered { checkpoint, snapshots, attempts, more }
     }
 
-    /// False if the shard is lost.
+    /// False if the shard is lost. `again`: it may have been written already, if only
+    /// the answer was lost.
     async fn write(
         &self,
-        Gathered { checkpoint, snapshots, attempts }: &Gathered,
+        Gathered { checkpoint, snapshots, attempts, .. }: &Gathered,
+        again: bool,
     ) -> Result<bool, sqlx::Error> {
         fn column<S, T>(rows: &[S], value: impl Fn(&S) -> T) -> Vec<T> {
             rows.iter().map(value).collect()
@@ -174,7 +193,11 @@ impl Recorder {
                    INSERT INTO attempts (company_id, subscription_id, seq, event_id, attempt, at, duration_ms, outcome,
                                          status, error)
                    SELECT n.* FROM shard, unnest($12::uuid[], $13::uuid[], $14::bigint[], $15::uuid[], $16::smallint[],
-                                                 $17::timestamptz[], $18::int[], $19::text[], $20::smallint[], $21::text[]) AS n
+                                                 $17::timestamptz[], $18::int[], $19::text[], $20::smallint[], $21::text[])
+                       AS n (company_id, subscription_id, seq, event_id, attempt, at, duration_ms, outcome, status, error)
+                   WHERE NOT ($22 AND EXISTS (
+                       SELECT FROM attempts known WHERE known.at = n.at AND known.subscription_id = n.subscription_id
+                           AND known.event_id = n.event_id AND known.attempt = n.attempt))
                )
                SELECT count(*) AS "held!" FROM shard"#,
             self.epoch,
@@ -198,6 +221,7 @@ impl Recorder {
             &column(attempts, |attempt| attempt.outcome.to_owned()),
             &column(attempts, |attempt| attempt.status.and_then(|status| i16::try_from(status).ok())) as &[Option<i16>],
             &column(attempts, |attempt| attempt.error.clone()) as &[Option<String>],
+            again,
         )
         .fetch_one(&self.pool)
         .await?;

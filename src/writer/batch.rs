@@ -1,10 +1,12 @@
 //! One batch, one transaction; and what to do when it fails.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use sqlx::{Connection, PgConnection, PgPool};
+use futures_util::FutureExt;
+use sqlx::{PgConnection, PgPool};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 
@@ -27,6 +29,8 @@ const RERUNS: u32 = 3;
 const RERUN_PAUSE: Duration = Duration::from_millis(20);
 /// How often an undecided COMMIT is asked about.
 const RESOLVE_EVERY: Duration = Duration::from_millis(100);
+/// How long one such question may take.
+const ASK_AT_MOST: Duration = Duration::from_secs(6);
 /// How long an undecided COMMIT is asked about before the callers are told that
 /// nobody knows. The database keeps the answer far longer.
 const RESOLVE_AT_MOST: Duration = Duration::from_secs(600);
@@ -48,12 +52,14 @@ pub struct Batches<D: Domain> {
 enum Failure {
     /// Rerunning from load can help.
     Rerun(sqlx::Error),
+    /// There is no connection to be had, nothing was committed.
+    Away(sqlx::Error),
     /// The connection is gone, nothing was committed.
     Lost(sqlx::Error),
     /// COMMIT was sent, the answer never came.
     CommitLost(Box<Decided>),
     /// Rerunning the same batch will fail again.
-    Poisoned(sqlx::Error),
+    Poisoned(Box<dyn std::fmt::Display + Send + Sync>),
 }
 
 /// A batch that is decided and stored, but perhaps not committed.
@@ -63,15 +69,27 @@ struct Decided {
     appended: Option<Appended>,
 }
 
+/// What became of a transaction whose COMMIT was lost.
+enum Fate {
+    Committed,
+    Aborted,
+    /// It still runs.
+    Undecided,
+    /// It was so long ago that the database no longer knows.
+    Forgotten,
+}
+
 impl<D: Domain> Batches<D> {
     /// Carries out the jobs and answers them; gives back those that are held.
     pub(super) async fn run(&mut self, jobs: Vec<Job<D>>) -> Vec<Job<D>> {
         let mut reruns = 0;
         let mut reconnected = false;
         loop {
-            let failure = match self.transact(&jobs).await {
-                Ok(decided) => return self.finish(jobs, decided),
-                Err(failure) => failure,
+            // A panic takes the connection with it, and thereby the transaction.
+            let failure = match AssertUnwindSafe(self.transact(&jobs)).catch_unwind().await {
+                Ok(Ok(decided)) => return self.finish(jobs, decided),
+                Ok(Err(failure)) => failure,
+                Err(_) => Failure::Poisoned(Box::new("a panic")),
             };
             match failure {
                 Failure::Rerun(error) if reruns < RERUNS => {
@@ -85,7 +103,7 @@ impl<D: Domain> Batches<D> {
                     self.connection = None;
                     reconnected = true;
                 }
-                Failure::Lost(error) => {
+                Failure::Lost(error) | Failure::Away(error) => {
                     tracing::warn!(%error, jobs = jobs.len(), "the database does not answer");
                     self.connection = None;
                     return fail(jobs, WriteError::Unavailable);
@@ -95,28 +113,40 @@ impl<D: Domain> Batches<D> {
                     Some(false) => {}
                     None => return fail(jobs, WriteError::OutcomeUnknown),
                 },
-                Failure::Rerun(error) | Failure::Poisoned(error) if jobs.len() == 1 => {
+                Failure::Rerun(error) if jobs.len() == 1 => {
                     tracing::error!(%error, "a write failed");
                     let contended = db::is_contention(&error);
                     return fail(jobs, if contended { WriteError::Held } else { WriteError::Failed });
                 }
-                Failure::Rerun(error) | Failure::Poisoned(error) => {
-                    tracing::warn!(%error, jobs = jobs.len(), "a batch failed, trying each write by itself");
-                    let mut held = Vec::new();
-                    for job in jobs {
-                        held.extend(Box::pin(self.run(vec![job])).await);
-                    }
-                    return held;
+                Failure::Poisoned(error) if jobs.len() == 1 => {
+                    tracing::error!(%error, "a write failed");
+                    return fail(jobs, WriteError::Failed);
                 }
+                Failure::Rerun(error) => return self.each(jobs, &error).await,
+                Failure::Poisoned(error) => return self.each(jobs, &*error).await,
             }
         }
+    }
+
+    /// Carries out each job by itself.
+    async fn each(
+        &mut self,
+        jobs: Vec<Job<D>>,
+        error: &(dyn std::fmt::Display + Send + Sync),
+    ) -> Vec<Job<D>> {
+        tracing::warn!(%error, jobs = jobs.len(), "a batch failed, trying each write by itself");
+        let mut held = Vec::new();
+        for job in jobs {
+            held.extend(Box::pin(self.run(vec![job])).await);
+        }
+        held
     }
 
     /// Load, decide, store, append, commit.
     async fn transact(&mut self, jobs: &[Job<D>]) -> Result<Decided, Failure> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
-            None => db::connect(&self.pool).await.map_err(Failure::Lost)?,
+            None => db::connect(&self.pool).await.map_err(Failure::Away)?,
         };
         let decided = timeout(TRANSACTION_AT_MOST, self.until_commit(&mut connection, jobs)).await;
         let decided = match decided {
@@ -129,7 +159,11 @@ impl<D: Domain> Batches<D> {
                     self.connection = Some(connection);
                 }
                 let retryable = db::is_contention(&error) || db::is_constraint(&error);
-                return Err(if retryable { Failure::Rerun(error) } else { Failure::Poisoned(error) });
+                return Err(if retryable {
+                    Failure::Rerun(error)
+                } else {
+                    Failure::Poisoned(Box::new(error))
+                });
             }
             Err(_) => return Err(Failure::Lost(sqlx::Error::PoolTimedOut)),
         };
@@ -222,32 +256,52 @@ impl<D: Domain> Batches<D> {
         tracing::warn!(xid = appended.xid, "the connection was lost during COMMIT, asking what became of it");
         let give_up = Instant::now() + RESOLVE_AT_MOST;
         while Instant::now() < give_up {
-            match self.ask(&appended.xid).await {
-                Ok(Some(status)) if status == "committed" => return Some(true),
-                Ok(Some(status)) if status == "aborted" => return Some(false),
-                Ok(Some(_)) => {}
-                Ok(None) => return None,
-                Err(error) => {
-                    tracing::debug!(%error, "cannot ask yet");
-                    self.connection = None;
-                }
+            match timeout(ASK_AT_MOST, self.ask(appended)).await {
+                Ok(Ok(Fate::Committed)) => return Some(true),
+                Ok(Ok(Fate::Aborted)) => return Some(false),
+                Ok(Ok(Fate::Forgotten)) => return None,
+                Ok(Ok(Fate::Undecided)) => {}
+                Ok(Err(error)) => tracing::debug!(%error, "cannot ask yet"),
+                Err(_) => tracing::debug!("no answer yet"),
             }
             tokio::time::sleep(RESOLVE_EVERY).await;
         }
         None
     }
 
-    async fn ask(&mut self, xid: &str) -> Result<Option<String>, sqlx::Error> {
+    async fn ask(&mut self, appended: &Appended) -> Result<Fate, sqlx::Error> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
             None => db::connect(&self.pool).await?,
         };
-        connection.ping().await?;
-        let status = sqlx::query_scalar!("SELECT pg_xact_status($1::text::xid8)", xid)
+        let status = sqlx::query_scalar!("SELECT pg_xact_status($1::text::xid8)", appended.xid)
             .fetch_one(&mut connection)
-            .await?;
+            .await;
+        let fate = match status {
+            Ok(Some(status)) if status == "committed" => match appended.events.first() {
+                None => Fate::Committed,
+                // A crash may lose an xid just given out, and then it is given out once
+                // more: what was committed is ours only if our event is there.
+                Some(first) => {
+                    let logged = sqlx::query_scalar!(
+                        r#"SELECT EXISTS (SELECT FROM events WHERE seq = $1 AND id = $2) AS "logged!""#,
+                        first.seq,
+                        first.id.0,
+                    )
+                    .fetch_one(&mut connection)
+                    .await?;
+                    if logged { Fate::Committed } else { Fate::Aborted }
+                }
+            },
+            Ok(Some(status)) if status == "aborted" => Fate::Aborted,
+            Ok(Some(_)) => Fate::Undecided,
+            Ok(None) => Fate::Forgotten,
+            // "is in the future": lost in a crash, and not given out again.
+            Err(error) if db::is_invalid_parameter(&error) => Fate::Aborted,
+            Err(error) => return Err(error),
+        };
         self.connection = Some(connection);
-        Ok(status)
+        Ok(fate)
     }
 
     /// A number in [0, 1), from the randomness of a fresh id.

@@ -5,6 +5,19 @@
     reason = "tests may, and clippy does not take their helpers for tests"
 )]
 
+mod bad_input;
+mod contacts;
+mod deals;
 mod delivery;
 mod embedded;
+mod errors;
+mod events;
+mod idempotency;
+mod isolation;
+mod keys;
+mod lost_commit;
+mod openapi;
+mod subscriptions;
 mod support;
+mod triggers;
+mod writer;

@@ -185,9 +185,11 @@ pub async fn store(
     .execute(&mut *connection)
     .await?;
     // Every event committed after this transaction has a higher number than the head now.
+    // Lagging: the checkpoint may pass that number before the process that delivers
+    // hears of the subscription.
     sqlx::query!(
-        "INSERT INTO cursors (company_id, subscription_id, seq)
-         SELECT new.company_id, new.id, log_head.seq
+        "INSERT INTO cursors (company_id, subscription_id, seq, lagging)
+         SELECT new.company_id, new.id, log_head.seq, true
          FROM unnest($1::uuid[], $2::uuid[]) AS new (company_id, id), log_head
          ON CONFLICT (subscription_id) DO NOTHING",
         &companies,

@@ -77,6 +77,7 @@ pub struct SubscriptionView {
     /// `active`, `paused` or `deactivated`.
     status: String,
     /// Why it was deactivated.
+    #[schema(required)]
     status_reason: Option<String>,
     /// How deliveries go.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -91,12 +92,16 @@ struct DeliveryHealth {
     /// Attempts made for the next event.
     head_attempts: i16,
     #[serde(serialize_with = "serialize_time_option")]
+    #[schema(required)]
     next_attempt_at: Option<DateTime<Utc>>,
     #[serde(serialize_with = "serialize_time_option")]
+    #[schema(required)]
     last_attempt_at: Option<DateTime<Utc>>,
     #[serde(serialize_with = "serialize_time_option")]
+    #[schema(required)]
     last_success_at: Option<DateTime<Utc>>,
     /// What was wrong with the last attempt that failed, until one succeeds.
+    #[schema(required)]
     last_error: Option<String>,
     /// Events in a row that were given up after four attempts.
     consecutive_undelivered: i32,
@@ -145,7 +150,9 @@ async fn select(
 ) -> Result<Vec<SubscriptionView>, sqlx::Error> {
     let rows = sqlx::query!(
         r#"SELECT s.id, s.event_type, s.target_url, s.filters, s.status, s.status_reason, s.created_at,
-                  c.lagging, c.head_attempts, c.next_attempt_at, c.last_attempt_at, c.last_success_at, c.last_error,
+                  c.lagging AND EXISTS (
+                      SELECT FROM events e WHERE e.company_id = s.company_id AND e.type = s.event_type AND e.seq > c.seq
+                  ) AS "waiting!", c.head_attempts, c.next_attempt_at, c.last_attempt_at, c.last_success_at, c.last_error,
                   c.undelivered_in_row
            FROM subscriptions s JOIN cursors c ON c.subscription_id = s.id
            WHERE s.company_id = $1 AND ($2::uuid IS NULL OR s.id = $2)
@@ -170,7 +177,7 @@ async fn select(
             status: row.status,
             status_reason: row.status_reason,
             delivery: Some(DeliveryHealth {
-                waiting: row.lagging,
+                waiting: row.waiting,
                 head_attempts: row.head_attempts,
                 next_attempt_at: row.next_attempt_at,
                 last_attempt_at: row.last_attempt_at,

@@ -1,5 +1,6 @@
 //! A server of one's own, on a database of one's own, with the clock in hand.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::http::HeaderMap;
@@ -17,6 +18,7 @@ use serde_json::Value;
 use sqlx::PgPool;
 use uuid::Uuid;
 
+use super::Proxy;
 use super::database::Database;
 
 /// When every world begins: the time of the page's examples.
@@ -30,6 +32,8 @@ pub struct World {
     pub company: CompanyId,
     pub key: String,
     pub http: reqwest::Client,
+    /// The database as the server goes to it.
+    route: String,
     base: String,
     server: Option<Server>,
     ids: Ids,
@@ -54,9 +58,23 @@ impl Answer {
     }
 
     /// The `data` of an answer that must have this status.
+    #[track_caller]
     pub fn data(&self, status: u16) -> Value {
         assert_eq!(self.status, status, "{}", self.text);
         self.json()["data"].clone()
+    }
+
+    /// The text of a header that must be there.
+    #[track_caller]
+    pub fn header(&self, name: &str) -> &str {
+        let value = self.headers.get(name).unwrap_or_else(|| panic!("no header {name}: {self:?}"));
+        value.to_str().unwrap()
+    }
+
+    /// Checks that it is 422 and answers what is said about each field.
+    #[track_caller]
+    pub fn bad_fields(&self) -> Value {
+        self.assert_error(422, "VALIDATION_ERROR")["details"]["fields"].clone()
     }
 
     /// Checks that it is an error in our shape, with this status and code.
@@ -81,11 +99,24 @@ impl Answer {
 impl World {
     pub async fn new() -> Self {
         let database = Database::create().await;
+        let route = database.url.clone();
+        Self::on(database, route).await
+    }
+
+    /// A world whose server goes to its database through a proxy.
+    pub async fn behind_proxy() -> (Self, Proxy) {
+        let database = Database::create().await;
+        let proxy = Proxy::start(&database).await;
+        (Self::on(database, proxy.url.clone()).await, proxy)
+    }
+
+    async fn on(database: Database, route: String) -> Self {
         let clock = Clock::manual(START.parse().unwrap());
         let pool = db::open(&database.url).await.unwrap();
-        let server = start(&database, &clock).await;
+        let server = start(&route, &clock).await;
         let mut world = Self {
-            base: format!("http://{}/api/external", server.address()),
+            route,
+            base: base(server.address()),
             server: Some(server),
             company: CompanyId(Uuid::nil()),
             key: String::new(),
@@ -151,7 +182,12 @@ impl World {
 
     /// A second server on the same database, with the same clock.
     pub async fn another_server(&self) -> Server {
-        start(&self.database, &self.clock).await
+        start(&self.route, &self.clock).await
+    }
+
+    /// From now on requests go to another server.
+    pub fn turn_to(&mut self, address: SocketAddr) {
+        self.base = base(address);
     }
 
     /// The address of a path of the API.
@@ -171,6 +207,11 @@ impl World {
 
     pub async fn send(&self, request: reqwest::RequestBuilder) -> Answer {
         Answer::read(request.send().await.unwrap()).await
+    }
+
+    /// A request with this body as it is, declared as JSON.
+    pub async fn send_text(&self, method: Method, path: &str, body: impl Into<reqwest::Body>) -> Answer {
+        self.send(self.request(method, path).header("content-type", "application/json").body(body)).await
     }
 
     pub async fn get(&self, path: &str) -> Answer {
@@ -198,6 +239,28 @@ impl World {
         self.post("/contacts", serde_json::json!({"name": name, "phoneNumber": phone})).await.data(201)
     }
 
+    /// A deal; its data.
+    pub async fn deal(&self, body: Value) -> Value {
+        self.post("/deals", body).await.data(201)
+    }
+
+    /// The types of all events so far, in the order of the log.
+    pub async fn event_types(&self) -> Vec<String> {
+        sqlx::query_scalar("SELECT type FROM events ORDER BY seq").fetch_all(&self.pool).await.unwrap()
+    }
+
+    /// Everything that requests can write, as text: equal before and after means
+    /// that nothing was written.
+    pub async fn everything_written(&self) -> String {
+        sqlx::query_scalar(
+            "SELECT concat((SELECT json_agg(t ORDER BY id) FROM contacts t), (SELECT json_agg(t ORDER BY id) FROM deals t),
+                           (SELECT json_agg(t ORDER BY id) FROM subscriptions t), (SELECT json_agg(t ORDER BY seq) FROM events t))",
+        )
+        .fetch_one(&self.pool)
+        .await
+        .unwrap()
+    }
+
     /// A subscription; its data.
     pub async fn subscribe(&self, event: &str, url: &str) -> Value {
         self.post("/webhooks/subscribe", serde_json::json!({"event": event, "target_url": url}))
@@ -214,16 +277,20 @@ impl World {
 
     /// Starts it again, on another port.
     pub async fn start_server(&mut self) {
-        let server = start(&self.database, &self.clock).await;
-        self.base = format!("http://{}/api/external", server.address());
+        let server = start(&self.route, &self.clock).await;
+        self.turn_to(server.address());
         self.server = Some(server);
     }
 }
 
-async fn start(database: &Database, clock: &Clock) -> Server {
+fn base(address: SocketAddr) -> String {
+    format!("http://{address}/api/external")
+}
+
+async fn start(route: &str, clock: &Clock) -> Server {
     Server::start(Settings {
         bind: "127.0.0.1:0".parse().unwrap(),
-        pool: db::open(&database.url).await.unwrap(),
+        pool: db::open(route).await.unwrap(),
         clock: clock.clone(),
         retry_delays: RetryDelays::default(),
         delivery_timeout: Duration::from_secs(30),

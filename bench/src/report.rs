@@ -1,0 +1,188 @@
+//! The table: medians over the rounds, and each claim as a ratio within its round.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use crate::pgbench::VARIANTS;
+use crate::phases::{BARE, CONNECTIONS, SUBSCRIPTIONS};
+
+/// What one round measured, by name.
+#[derive(Default)]
+pub struct Figures(BTreeMap<String, f64>);
+
+impl Figures {
+    pub fn set(&mut self, name: impl Into<String>, value: f64) {
+        self.0.insert(name.into(), value);
+    }
+
+    pub fn get(&self, name: &str) -> Option<f64> {
+        self.0.get(name).copied()
+    }
+}
+
+pub struct Report<'a>(pub &'a [Figures]);
+
+impl Report<'_> {
+    fn median(&self, value: impl Fn(&Figures) -> Option<f64>) -> Option<f64> {
+        let mut values: Vec<_> = self.0.iter().filter_map(value).collect();
+        values.sort_by(f64::total_cmp);
+        let middle = values.len() / 2;
+        match values.len() {
+            0 => None,
+            odd if odd % 2 == 1 => Some(values[middle]),
+            _ => Some(f64::midpoint(values[middle - 1], values[middle])),
+        }
+    }
+
+    fn value(&self, name: &str) -> Option<f64> {
+        self.median(|figures| figures.get(name))
+    }
+
+    fn shown(&self, name: &str) -> String {
+        self.value(name).map_or_else(|| "–".into(), number)
+    }
+
+    /// `name` beside `other`: what it is called, its value, and the ratio.
+    fn beside(&self, name: &str, other: &str, title: &str) -> String {
+        let ratio = self.median(|figures| Some(figures.get(name)? / figures.get(other)?));
+        let ratio = ratio.map_or_else(|| "–".into(), |ratio| format!("{ratio:.2}"));
+        format!("{title} | {} | {ratio} |", self.shown(other))
+    }
+
+    fn p50_p99(&self, name: &str) -> String {
+        format!("{} / {}", self.shown(&format!("{name}/p50")), self.shown(&format!("{name}/p99")))
+    }
+
+    pub fn table(&self) -> String {
+        let mut table =
+            String::from("| | isao | beside it, in the same run | | ratio |\n|---|--:|---|--:|--:|\n");
+        let mut row = |name: &str, value: &str, beside: &str| {
+            let beside = if beside.is_empty() { "| | |" } else { beside };
+            let _ = writeln!(table, "| {name} | {value} | {beside}");
+        };
+        for connections in CONNECTIONS {
+            let key = format!("create/{connections}");
+            let mut title = format!("creates/s, {}", plural(connections, "connection"));
+            let mut value = format!("**{}**", self.shown(&key));
+            for (variant, what) in VARIANTS {
+                row(&title, &value, &self.beside(&key, &format!("{variant}/{connections}"), what));
+                (title, value) = (String::new(), String::new());
+            }
+            row(
+                "",
+                "",
+                &self.beside(&key, &format!("trivial/{connections}"), "same requests to a trivial server"),
+            );
+        }
+        for connections in CONNECTIONS {
+            let key = format!("create/{connections}");
+            row(
+                &format!("create p50 / p99 ms, {}", plural(connections, "connection")),
+                &self.p50_p99(&key),
+                "",
+            );
+        }
+        for connections in CONNECTIONS {
+            let key = format!("create/{connections}/cpu");
+            let server = format!("of this the server | {} | |", self.shown(&format!("{key} server")));
+            row(
+                &format!("CPU µs per create, {}", plural(connections, "connection")),
+                &self.shown(&key),
+                &server,
+            );
+        }
+        for (name, title) in
+            [("update", "updates/s"), ("read", "reads/s"), ("mixed", "mixed/s (2 reads, create, update)")]
+        {
+            let millis = format!("p50 / p99 ms | {} | |", self.p50_p99(name));
+            row(&format!("{title}, 16 connections"), &self.shown(name), &millis);
+        }
+        for (subscriptions, bare) in SUBSCRIPTIONS.into_iter().zip(BARE) {
+            let to = plural(subscriptions, "subscription");
+            let (client, beside) = (plural(bare, "connection"), format!("bare/{bare}"));
+            let client = format!("bare client, {client}");
+            let (live, backlog) = (format!("live/{subscriptions}"), format!("backlog/{subscriptions}"));
+            let value = format!("**{}**", self.shown(&live));
+            row(
+                &format!("deliveries/s, {to}, during creates"),
+                &value,
+                &self.beside(&live, &beside, &client),
+            );
+            let creates = format!(
+                "creates/s meanwhile, 16 connections | {} | |",
+                self.shown(&format!("{live}/creates"))
+            );
+            row("", "", &creates);
+            let value = self.shown(&backlog);
+            row(&format!("deliveries/s, {to}, a backlog"), &value, &self.beside(&backlog, &beside, &client));
+            for key in [&live, &backlog] {
+                let (key, beside) = (format!("{key}/cpu"), format!("{beside}/cpu"));
+                let what = if key.starts_with("live") { "during creates" } else { "a backlog" };
+                let client = "bare client's own";
+                row(
+                    &format!("CPU µs per delivery, {to}, {what}"),
+                    &self.shown(&key),
+                    &self.beside(&key, &beside, client),
+                );
+            }
+            let server = format!("of this the server | {} | |", self.shown(&format!("{backlog}/cpu server")));
+            row("", "", &server);
+            let receiver = format!(
+                "the receiver's, not counted | {} | |",
+                self.shown(&format!("{backlog}/cpu receiver"))
+            );
+            row("", "", &receiver);
+        }
+        let answer = format!("to the answer | {} | |", self.p50_p99("paced"));
+        row("create to arrival p50 / p99 ms, 50/s", &self.p50_p99("arrival"), &answer);
+        let most = format!("at most, in the whole run | {} | |", self.shown("memory most"));
+        row("resident memory of the server, MB, before", &self.shown("memory idle"), &most);
+        table
+    }
+}
+
+fn plural(count: u32, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+/// Three digits are worth something; thousands get a comma.
+fn number(value: f64) -> String {
+    if value.abs() < 10.0 {
+        return format!("{value:.2}");
+    }
+    if value.abs() < 100.0 {
+        return format!("{value:.1}");
+    }
+    let digits = format!("{value:.0}");
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_short() {
+        let shown = [0.456, 12.34, 123.4, 1234.5, 1_234_567.0].map(number);
+        assert_eq!(shown, ["0.46", "12.3", "123", "1,234", "1,234,567"]);
+    }
+
+    #[test]
+    fn ratios_are_medians_of_the_rounds_ratios() {
+        let rounds = [(1.0, 2.0), (3.0, 3.0), (100.0, 50.0)].map(|(a, b)| {
+            let mut figures = Figures::default();
+            figures.set("a", a);
+            figures.set("b", b);
+            figures
+        });
+        assert_eq!(Report(&rounds).beside("a", "b", "other"), "other | 3.00 | 1.00 |");
+        assert!(Report(&[]).table().contains("| – |"));
+    }
+}

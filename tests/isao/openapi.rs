@@ -1,0 +1,192 @@
+//! The OpenAPI document: committed, served, complete and true.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::{Answer, World};
+
+/// The committed document.
+const COMMITTED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/openapi.json");
+
+fn document() -> Value {
+    serde_json::from_str(&isao::router::openapi()).unwrap()
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "a wish of whoever runs the tests")]
+fn the_committed_document_is_up_to_date() {
+    let made = isao::router::openapi();
+    if std::env::var("UPDATE_OPENAPI").is_ok() {
+        std::fs::write(COMMITTED, &made).unwrap();
+    }
+    let committed = std::fs::read_to_string(COMMITTED).unwrap_or_default();
+    assert!(
+        committed == made,
+        "openapi.json is out of date; refresh it with UPDATE_OPENAPI=1 cargo test openapi"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_is_served_to_everyone_and_is_of_version_3_1() {
+    let world = World::new().await;
+    let served = world.send(world.http.get(world.url("/openapi.json"))).await;
+    assert_eq!((served.status, served.text), (200, isao::router::openapi()));
+    assert!(document()["openapi"].as_str().unwrap().starts_with("3.1."));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_path_has_the_documented_methods_and_no_others() {
+    let world = World::new().await;
+    for (path, item) in document()["paths"].as_object().unwrap() {
+        let mut methods: Vec<_> = item.as_object().unwrap().keys().map(|name| name.to_uppercase()).collect();
+        if methods.contains(&"GET".to_owned()) {
+            methods.push("HEAD".into());
+        }
+        methods.sort();
+        let path = path.replace("{id}", "nothing").replace("{event_type}", "nothing");
+        let answer = world.send(world.request(Method::TRACE, &path)).await;
+        answer.assert_error(405, "METHOD_NOT_ALLOWED");
+        let mut allowed: Vec<_> = answer.header("allow").split(',').collect();
+        allowed.sort_unstable();
+        assert_eq!(allowed, methods, "{path}");
+        for method in methods {
+            let answer = world.send(world.request(method.parse().unwrap(), &path)).await;
+            assert!(answer.status < 500 && !answer.text.contains("Route not found"), "{method} {path}");
+        }
+    }
+}
+
+/// Checks an answer against the schema that the document has for it. Keys that the
+/// document does not name are refused.
+struct Judge(Value);
+
+impl Judge {
+    fn new() -> Self {
+        let mut document = document();
+        close(&mut document["components"]["schemas"]);
+        Self(document)
+    }
+
+    #[track_caller]
+    fn check(&self, answer: &Answer, method: &str, path: &str) {
+        let pointer = format!(
+            "/paths/{}/{method}/responses/{}/content/application~1json/schema",
+            path.replace('/', "~1"),
+            answer.status
+        );
+        let found = self.0.pointer(&pointer).unwrap_or_else(|| panic!("nothing at {pointer}"));
+        let schema = json!({"allOf": [found], "components": self.0["components"]});
+        let validator = jsonschema::validator_for(&schema).unwrap();
+        let body = answer.json();
+        let errors: Vec<_> =
+            validator.iter_errors(&body).map(|error| format!("{}: {error}", error.instance_path())).collect();
+        assert!(errors.is_empty(), "{method} {path}: {errors:#?}\n{body:#}");
+    }
+}
+
+/// Forbids keys that an object schema does not name.
+fn close(schema: &mut Value) {
+    match schema {
+        Value::Object(object) => {
+            object.values_mut().for_each(close);
+            if object.contains_key("properties") {
+                object.entry("additionalProperties").or_insert(Value::Bool(false));
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(close),
+        _ => {}
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn real_answers_are_as_documented() {
+    let world = World::new().await;
+    let judge = Judge::new();
+    judge.check(&world.get("/test").await, "get", "/test");
+
+    let rich =
+        json!({"name": "Jane Smith", "phoneNumber": "100", "email": "jane@example.com", "tags": ["lead"]});
+    let contact = world.post("/contacts", rich.clone()).await;
+    judge.check(&contact, "post", "/contacts");
+    judge.check(&world.post("/contacts", rich).await, "post", "/contacts");
+    let contact = contact.data(201);
+    let path = format!("/contacts/{}", contact["id"].as_str().unwrap());
+    judge.check(&world.get(&path).await, "get", "/contacts/{id}");
+    judge.check(&world.put(&path, json!({"email": null})).await, "put", "/contacts/{id}");
+    world.contact("John", "200").await;
+    judge.check(&world.get("/contacts?limit=1").await, "get", "/contacts");
+    judge.check(&world.get("/contacts?limit=0").await, "get", "/contacts");
+
+    let member = world.add_member(world.company, "Alice").await;
+    for body in [
+        json!({"title": "Small"}),
+        json!({"title": "Big", "value": 0.1, "probability": 5, "contactId": contact["id"], "assignedToId": member,
+               "status": "won", "expectedCloseDate": "2024-12-31"}),
+    ] {
+        let deal = world.post("/deals", body).await;
+        judge.check(&deal, "post", "/deals");
+        let path = format!("/deals/{}", deal.data(201)["id"].as_str().unwrap());
+        judge.check(&world.get(&path).await, "get", "/deals/{id}");
+        judge.check(
+            &world.put(&format!("{path}/status"), json!({"stage": "x"})).await,
+            "put",
+            "/deals/{id}/status",
+        );
+    }
+    judge.check(&world.get("/deals").await, "get", "/deals");
+
+    let wanted =
+        json!({"event": "deal.won", "target_url": "https://example.com/", "filters": {"stage": "new"}});
+    for _ in 0..2 {
+        judge.check(&world.post("/webhooks/subscribe", wanted.clone()).await, "post", "/webhooks/subscribe");
+    }
+    let list = world.get("/webhooks").await;
+    judge.check(&list, "get", "/webhooks");
+    let path = format!("/webhooks/{}", list.data(200)[0]["id"].as_str().unwrap());
+    judge.check(&world.get(&path).await, "get", "/webhooks/{id}");
+    judge.check(&world.patch(&path, json!({"is_active": false})).await, "patch", "/webhooks/{id}");
+    for event in ["contact.created", "deal.won"] {
+        judge.check(
+            &world.get(&format!("/triggers/{event}/sample")).await,
+            "get",
+            "/triggers/{event_type}/sample",
+        );
+        judge.check(
+            &world.get(&format!("/triggers/{event}/recent")).await,
+            "get",
+            "/triggers/{event_type}/recent",
+        );
+    }
+    judge.check(&world.delete(&path).await, "delete", "/webhooks/{id}");
+    judge.check(&world.delete("/webhooks/unsubscribe").await, "delete", "/webhooks/unsubscribe");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn real_errors_are_as_documented() {
+    let world = World::new().await;
+    let judge = Judge::new();
+    judge.check(&world.get("/contacts/nothing").await, "get", "/contacts/{id}");
+    judge.check(&world.get("/triggers/nothing/recent").await, "get", "/triggers/{event_type}/recent");
+    judge.check(&world.send_text(Method::POST, "/contacts", "{").await, "post", "/contacts");
+    judge.check(&world.post("/deals", json!({"value": "x"})).await, "post", "/deals");
+    let text = world.request(Method::POST, "/deals").header("content-type", "text/plain");
+    judge.check(&world.send(text.body("x")).await, "post", "/deals");
+    let nobody = world.add_key(world.company, &[]).await;
+    for key in ["", &nobody] {
+        let request = world.http.get(world.url("/contacts")).bearer_auth(key);
+        judge.check(&world.send(request).await, "get", "/contacts");
+    }
+}
+
+#[test]
+fn what_records_must_have_is_said_to_be_required() {
+    let document = document();
+    let required = |schema: &str| document["components"]["schemas"][schema]["required"].clone();
+    let fields = |schema: &str| {
+        let properties = document["components"]["schemas"][schema]["properties"].as_object().unwrap();
+        properties.keys().cloned().collect::<Vec<_>>()
+    };
+    for record in ["Contact", "Deal"] {
+        assert_eq!(required(record), json!(fields(record)), "every key is always there: {record}");
+    }
+}

@@ -132,7 +132,7 @@ for (const [name, tester, of] of [
     assert.deepEqual(cleanedRequest.data, created);
 
     // The page's own `perform` answers a hook with the recent contacts, the other with the event.
-    const items = await tester(perform, { authData, subscribeData, cleanedRequest });
+    const items = await tester(perform, { authData, subscribeData, cleanedRequest, meta: {} });
     assert.deepEqual(of === app ? items[0] : items[0].data, created);
 
     await tester(performUnsubscribe, { authData, subscribeData });

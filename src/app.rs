@@ -88,6 +88,7 @@ impl Server {
             feed,
             delivering: delivering.clone(),
             connection: None,
+            planned: None,
         };
         let (writer, writer_task) = Writer::start(batches);
 

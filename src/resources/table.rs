@@ -87,6 +87,10 @@ impl<R> Table<R> {
 }
 
 /// Companies and ids as two arrays, sorted and without repeats, for `unnest`.
+///
+/// What is looked up for each of them is looked up in a `LATERAL` subquery that
+/// cannot become a join: a join that was planned while the table was small reads
+/// the whole table, and goes on so when it has grown.
 pub fn arrays(mut keys: Vec<Key>) -> (Vec<Uuid>, Vec<Uuid>) {
     keys.sort();
     keys.dedup();

@@ -27,6 +27,10 @@ const RERUNS: u32 = 3;
 /// Longest pause before a rerun; the actual one is random, so that two processes
 /// that met in a deadlock don't meet again.
 const RERUN_PAUSE: Duration = Duration::from_millis(20);
+/// How old the plans of the writer's statements may get. A plan that was made while a
+/// table was empty is a bad one soon after, and PostgreSQL would keep it until it
+/// analyzes the table.
+const PLANS_AT_MOST: Duration = Duration::from_secs(1);
 /// How often an undecided COMMIT is asked about.
 const RESOLVE_EVERY: Duration = Duration::from_millis(100);
 /// How long one such question may take.
@@ -46,6 +50,8 @@ pub struct Batches<D: Domain> {
     /// Does this process deliver? If not, whoever does must be told by NOTIFY.
     pub(crate) delivering: Arc<AtomicBool>,
     pub(crate) connection: Option<PgConnection>,
+    /// When its statements were planned.
+    pub(crate) planned: Option<Instant>,
 }
 
 /// How a transaction ended.
@@ -148,6 +154,10 @@ impl<D: Domain> Batches<D> {
             Some(connection) => connection,
             None => db::connect(&self.pool).await.map_err(Failure::Away)?,
         };
+        if self.planned.is_none_or(|planned| planned.elapsed() > PLANS_AT_MOST) {
+            sqlx::query("DISCARD PLANS").execute(&mut connection).await.map_err(Failure::Lost)?;
+            self.planned = Some(Instant::now());
+        }
         let decided = timeout(TRANSACTION_AT_MOST, self.until_commit(&mut connection, jobs)).await;
         let decided = match decided {
             Ok(Ok(decided)) => decided,

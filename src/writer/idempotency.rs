@@ -73,8 +73,10 @@ impl Answers {
         let rows = sqlx::query!(
             "SELECT i.company_id, i.key, i.request, i.status, i.answer
              FROM unnest($1::uuid[], $2::text[]) AS wanted (company_id, key)
-             JOIN idempotency_keys i USING (company_id, key)
-             WHERE i.created_at > $3",
+             CROSS JOIN LATERAL (
+                 SELECT * FROM idempotency_keys t
+                 WHERE t.company_id = wanted.company_id AND t.key = wanted.key AND t.created_at > $3 LIMIT 1
+             ) i",
             &companies,
             &names,
             now - KEPT_FOR,

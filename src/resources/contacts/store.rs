@@ -84,7 +84,10 @@ pub async fn load(
         let rows = sqlx::query!(
             "SELECT c.company_id, c.phone_key, c.id
              FROM unnest($1::uuid[], $2::text[]) AS wanted (company_id, phone_key)
-             JOIN contacts c USING (company_id, phone_key)",
+             CROSS JOIN LATERAL (
+                 SELECT company_id, phone_key, id FROM contacts t
+                 WHERE t.company_id = wanted.company_id AND t.phone_key = wanted.phone_key LIMIT 1
+             ) c",
             &companies,
             &phones,
         )
@@ -107,9 +110,10 @@ async fn lock(
         r#"SELECT c.company_id, c.id, name, first_name, last_name, phone_number, email, position, current_company,
                   industry_sector, city, country, tags AS "tags: Json<Vec<String>>", created_at, updated_at
            FROM unnest($1::uuid[], $2::uuid[]) AS wanted (company_id, id)
-           JOIN contacts c USING (company_id, id)
-           ORDER BY c.company_id, c.id
-           FOR UPDATE OF c SKIP LOCKED"#,
+           CROSS JOIN LATERAL (
+               SELECT * FROM contacts t WHERE t.company_id = wanted.company_id AND t.id = wanted.id
+               FOR UPDATE SKIP LOCKED
+           ) c"#,
         &companies,
         &ids,
     )
@@ -196,7 +200,9 @@ pub async fn find_many(
         r#"SELECT c.company_id, c.id, name, first_name, last_name, phone_number, email, position, current_company,
                   industry_sector, city, country, tags AS "tags: Json<Vec<String>>", created_at, updated_at
            FROM unnest($1::uuid[], $2::uuid[]) AS wanted (company_id, id)
-           JOIN contacts c USING (company_id, id)"#,
+           CROSS JOIN LATERAL (
+               SELECT * FROM contacts t WHERE t.company_id = wanted.company_id AND t.id = wanted.id LIMIT 1
+           ) c"#,
         &companies,
         &ids,
     )

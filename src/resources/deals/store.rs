@@ -172,9 +172,10 @@ async fn lock(connection: &mut PgConnection, touched: Vec<Key>) -> Result<Vec<Lo
         "SELECT d.company_id, d.id, title, description, value, currency, stage, priority, probability, status,
                 expected_close_date, actual_close_date, source, contact_id, assigned_to_id, created_at, updated_at
          FROM unnest($1::uuid[], $2::uuid[]) AS wanted (company_id, id)
-         JOIN deals d USING (company_id, id)
-         ORDER BY d.company_id, d.id
-         FOR UPDATE OF d SKIP LOCKED",
+         CROSS JOIN LATERAL (
+             SELECT * FROM deals t WHERE t.company_id = wanted.company_id AND t.id = wanted.id
+             FOR UPDATE SKIP LOCKED
+         ) d",
         &companies,
         &ids,
     )

@@ -1,6 +1,8 @@
 //! The router: the table of contents of the API.
 
 use axum::Router;
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
@@ -17,6 +19,7 @@ use utoipa_axum::routes;
 use crate::http::auth::{Caller, authenticate};
 use crate::http::error::{ApiError, ErrorBody};
 use crate::http::openapi::ReadErrors;
+use crate::http::query::{Known, refuse_unknown};
 use crate::http::{answer, layers};
 use crate::permission::Permission;
 use crate::records::wire_time;
@@ -74,9 +77,11 @@ pub fn openapi() -> String {
 
 /// Everything that answers HTTP.
 pub fn router(api: Api) -> NormalizePath<Router> {
-    let (routes, _) = routes().split_for_parts();
+    let (routes, document) = routes().split_for_parts();
+    let known = Arc::new(Known::new(BASE, &document));
     let document = openapi();
     let external = routes
+        .route_layer(from_fn_with_state(known, refuse_unknown))
         .route_layer(from_fn_with_state(api.clone(), authenticate))
         .route("/openapi.json", get(async move || answer::json_text(StatusCode::OK, document.clone())));
     let router = Router::new()

@@ -1,12 +1,19 @@
 //! Query strings: unknown parameters are refused, because a silently dropped
 //! paging parameter makes clients loop for ever.
 
+use std::collections::HashMap;
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRequestParts, MatchedPath, Request, State};
+use axum::http::Method;
 use axum::http::request::Parts;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
+use utoipa::openapi::path::ParameterIn;
+use utoipa::openapi::{OpenApi, RefOr};
 
 use super::error::ApiError;
 use super::field::{NOT_A_TIME, parse_time};
@@ -14,7 +21,7 @@ use super::field::{NOT_A_TIME, parse_time};
 /// Longest text of a parameter, in characters.
 const MAX_TEXT: usize = 255;
 
-/// The query string, read into a struct of `Option<String>`s that denies unknown fields.
+/// The query string, read into a struct of `Option<String>`s.
 pub struct Query<T>(pub T);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
@@ -41,6 +48,70 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
             ApiError::new(Code::InvalidQuery, "Invalid query parameter", message)
         })?;
         Ok(Self(query.0))
+    }
+}
+
+/// The query parameters of every route and method, as the OpenAPI document has them.
+pub struct Known {
+    /// What the paths of the document come after.
+    base: &'static str,
+    parameters: HashMap<(String, Method), Vec<String>>,
+}
+
+impl Known {
+    /// Reads them from the document, whose paths are below `base`.
+    pub fn new(base: &'static str, document: &OpenApi) -> Self {
+        let mut parameters = HashMap::new();
+        for (path, item) in &document.paths.paths {
+            let operations = [
+                (Method::GET, &item.get),
+                (Method::POST, &item.post),
+                (Method::PUT, &item.put),
+                (Method::PATCH, &item.patch),
+                (Method::DELETE, &item.delete),
+            ];
+            for (method, operation) in operations {
+                let Some(operation) = operation else { continue };
+                let names = operation.parameters.iter().flatten().filter_map(|parameter| match parameter {
+                    RefOr::T(parameter) if parameter.parameter_in == ParameterIn::Query => {
+                        Some(parameter.name.clone())
+                    }
+                    _ => None,
+                });
+                parameters.insert((path.clone(), method), names.collect());
+            }
+        }
+        Self { base, parameters }
+    }
+
+    fn check(&self, path: &str, method: &Method, query: &str) -> Result<(), ApiError> {
+        let path = path.strip_prefix(self.base).unwrap_or(path).to_owned();
+        let method = if *method == Method::HEAD { Method::GET } else { method.clone() };
+        // A method that there is not is told about elsewhere.
+        let Some(known) = self.parameters.get(&(path, method)) else { return Ok(()) };
+        for (name, _) in url::form_urlencoded::parse(query.as_bytes()) {
+            if !known.iter().any(|known| *known == name) {
+                let allowed = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+                return Err(ApiError::invalid_query(
+                    &name,
+                    format_args!("is not known here; known are: {allowed}"),
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The layer in front of every route that refuses unknown parameters.
+pub async fn refuse_unknown(
+    State(known): State<Arc<Known>>,
+    path: MatchedPath,
+    request: Request,
+    next: Next,
+) -> Response {
+    match known.check(path.as_str(), request.method(), request.uri().query().unwrap_or_default()) {
+        Ok(()) => next.run(request).await,
+        Err(error) => error.into_response(),
     }
 }
 

@@ -57,7 +57,6 @@ async fn sample(caller: Caller, Path(event_type): Path<String>) -> Result<Respon
 
 /// Which records.
 #[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct RecentQuery {
     /// Records in the answer, 1–100; 100 by default and for anything under 1.

@@ -346,3 +346,18 @@ async fn a_bad_path_is_no_more_than_4xx() {
     }
     assert_eq!(world.everything_written().await, before);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_parameter_that_a_route_does_not_know_is_400_on_every_route() {
+    let world = World::new().await;
+    let document = world.get("/openapi.json").await.json();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for method in item.as_object().unwrap().keys() {
+            let method = method.to_uppercase().parse().unwrap();
+            let path = format!("{}?nope=1", path.replace("{event_type}", "deal.won").replace("{id}", "x"));
+            let answer = world.send(world.request(method, &path)).await;
+            let body = answer.assert_error(400, "INVALID_QUERY");
+            assert_eq!(body["details"]["parameter"], "nope", "{path}");
+        }
+    }
+}

@@ -84,7 +84,9 @@ async fn without_a_key_it_is_401() {
         nothing(&bare).header("authorization", format!("Basic {}", world.key)),
         nothing(&bare).header("authorization", &world.key),
     ] {
-        let error = world.send(request).await.assert_error(401, "MISSING_API_KEY");
+        let answer = world.send(request).await;
+        assert_eq!(answer.header("www-authenticate"), "Bearer");
+        let error = answer.assert_error(401, "MISSING_API_KEY");
         assert_eq!(error["error"], "API key required in Authorization header");
         assert_eq!(
             error["message"],

@@ -136,6 +136,13 @@ async fn a_refusal_is_an_answer_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_was_not_understood_leaves_the_key_free() {
+    let world = World::new().await;
+    post(&world, "a", "/contacts", &json!({"name": "Jane"})).await.bad_fields();
+    assert_eq!(post(&world, "a", "/contacts", &jane()).await.status, 201);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn other_methods_know_no_keys() {
     let world = World::new().await;
     let contact = world.contact("Jane", "100").await;

@@ -7,6 +7,7 @@
 
 mod bad_input;
 mod contacts;
+mod crash;
 mod deals;
 mod delivery;
 mod embedded;
@@ -15,8 +16,10 @@ mod events;
 mod idempotency;
 mod isolation;
 mod keys;
+mod lifecycle;
 mod lost_commit;
 mod openapi;
+mod outage;
 mod subscriptions;
 mod support;
 mod triggers;

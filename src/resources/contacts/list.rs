@@ -19,7 +19,7 @@ use crate::records::Contact;
 
 /// Which contacts.
 #[derive(Deserialize, IntoParams)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 #[into_params(parameter_in = Query)]
 pub struct ListQuery {
     /// From 1 (the default) to 10000; `cursor` goes deeper.

@@ -17,7 +17,7 @@ use crate::records::{AssignedTo, Deal, DealContact, Money, Priority, Status};
 
 /// Which deals.
 #[derive(Deserialize, IntoParams)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 #[into_params(parameter_in = Query)]
 pub struct ListQuery {
     /// From 1 (the default) to 10000; `cursor` goes deeper.

@@ -145,7 +145,6 @@ async fn subscribe(State(api): State<Api>, caller: Caller, payload: Payload) -> 
 
 /// Which subscription to end, for clients that send no body with DELETE.
 #[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct UnsubscribeQuery {
     /// `sub_…` or `hook_…`, if it is not in the body.
@@ -206,7 +205,6 @@ async fn change(
 
 /// Which subscriptions.
 #[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct ListQuery {
     /// `active` (the default), `paused`, `deactivated` or `all`.

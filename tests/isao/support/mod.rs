@@ -1,10 +1,12 @@
 //! What the chapters share: a world of one's own, and receivers.
 
 pub mod database;
+pub mod process;
 pub mod proxy;
 pub mod receiver;
 pub mod world;
 
+pub use process::Process;
 pub use proxy::{Cut, Proxy};
 pub use receiver::{Received, Receiver, Reply};
 pub use world::{Answer, World};

@@ -18,8 +18,8 @@ use serde_json::Value;
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use super::Proxy;
 use super::database::Database;
+use super::{Proxy, Received, Receiver, eventually};
 
 /// When every world begins: the time of the page's examples.
 pub const START: &str = "2024-11-08T10:30:00.000Z";
@@ -266,6 +266,32 @@ impl World {
         self.post("/webhooks/subscribe", serde_json::json!({"event": event, "target_url": url}))
             .await
             .data(201)
+    }
+
+    /// Moves the clock to the next retry, if one is on record; its subscription has
+    /// nothing in flight then that could time out.
+    pub async fn skip_to_retry(&self) -> bool {
+        let due: Option<DateTime<Utc>> =
+            sqlx::query_scalar("SELECT min(next_attempt_at) FROM cursors WHERE next_attempt_at > $1")
+                .bind(self.clock.now())
+                .fetch_one(&self.pool)
+                .await
+                .unwrap();
+        let wait = due.and_then(|due| (due - self.clock.now()).to_std().ok());
+        // The clock has whole milliseconds.
+        wait.is_some_and(|wait| {
+            self.clock.advance(wait + Duration::from_millis(1));
+            true
+        })
+    }
+
+    /// Waits until the receiver has got `count` requests, moving the clock to retries.
+    pub async fn expect_with_retries(&self, receiver: &Receiver, count: usize) -> Vec<Received> {
+        eventually(&format!("the arrival of {count} requests"), async || {
+            self.skip_to_retry().await;
+            Some(receiver.all()).filter(|received| received.len() >= count)
+        })
+        .await
     }
 
     /// Stops the server as SIGTERM does; every part must have ended well.

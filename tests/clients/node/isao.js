@@ -100,6 +100,17 @@ async function freePort() {
   return port;
 }
 
+/** Whether something accepts connections there. */
+const listening = (port) =>
+  new Promise((resolve) => {
+    const socket = net.connect(port, '127.0.0.1');
+    socket.on('error', () => resolve(false));
+    socket.on('connect', () => {
+      socket.destroy();
+      resolve(true);
+    });
+  });
+
 /** A snippet of the page, with the server under test in place of the page's. */
 const snippet = (name) => fs.readFileSync(path.join(PAGE, name), 'utf8').replaceAll(PAGE_BASE, BASE);
 
@@ -110,4 +121,4 @@ function load(name, constant) {
   return module.exports;
 }
 
-module.exports = { BASE, KEY, api, data, eventually, freePort, load, phone, receiver, snippet, subscribe };
+module.exports = { BASE, KEY, api, data, eventually, freePort, listening, load, phone, receiver, snippet, subscribe };

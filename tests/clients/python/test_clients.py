@@ -1,5 +1,5 @@
-"""The page's curl examples and its Flask receiver, and the Python library of Standard Webhooks,
-against the server at ISAO_URL with the key ISAO_KEY."""
+"""The page's curl examples, the Flask receivers of the page and of the README, and the Python
+library of Standard Webhooks, against the server at ISAO_URL with the key ISAO_KEY."""
 
 import base64
 import contextlib
@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import signal
 import socket
 import subprocess
@@ -67,6 +68,12 @@ def eventually(what, check):
             return found
         assert time.monotonic() < deadline, f"{what} did not happen within {PATIENCE} s"
         time.sleep(0.02)
+
+
+def free_port():
+    """A port that was free a moment ago."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return probe.getsockname()[1]
 
 
 def listening(port):
@@ -185,30 +192,36 @@ class Curl(unittest.TestCase):
 
 
 class Flask(unittest.TestCase):
-    """The page's Flask receiver, as a program of its own."""
+    """The receivers, each as a program of its own."""
 
     @contextlib.contextmanager
-    def flask(self):
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            port = probe.getsockname()[1]
+    def flask(self, source, port, **environment):
+        """Runs a program that listens on port 3000, on another one; gives the file it prints to."""
         with tempfile.TemporaryDirectory() as directory:
             program = pathlib.Path(directory, "receiver.py")
-            program.write_text((PAGE / "receivers/flask_receiver.py").read_text().replace("3000", str(port)))
+            program.write_text(source.replace("3000", str(port)))
             printed = pathlib.Path(directory, "printed")
             with printed.open("w") as output:
                 # A session of its own: its debug mode runs it in a second process.
                 process = subprocess.Popen(
-                    [sys.executable, program], stdout=output, stderr=output, start_new_session=True
+                    [sys.executable, "-u", program],
+                    env={**os.environ, **environment},
+                    stdout=output,
+                    stderr=output,
+                    start_new_session=True,
                 )
             try:
                 eventually("the start of Flask", lambda: listening(port))
-                yield f"http://127.0.0.1:{port}/webhook/isao", printed
+                yield printed
             finally:
                 os.killpg(process.pid, signal.SIGTERM)
                 process.wait()
 
-    def test_events(self):
-        with self.flask() as (url, printed), contextlib.ExitStack() as subscriptions:
+    def test_of_the_page(self):
+        port = free_port()
+        url = f"http://127.0.0.1:{port}/webhook/isao"
+        source = (PAGE / "receivers/flask_receiver.py").read_text()
+        with self.flask(source, port) as printed, contextlib.ExitStack() as subscriptions:
             for event in ("contact.created", "deal.won", "deal.lost"):
                 subscriptions.enter_context(subscription(event, url))
             name = f"Grace Hopper {phone()}"
@@ -224,6 +237,20 @@ class Flask(unittest.TestCase):
             ):
                 eventually(f"the line {line!r}", lambda: line in printed.read_text())
             self.assertEqual(printed.read_text().count(f"New contact: {name}"), 1)
+
+    def test_of_the_readme(self):
+        readme = pathlib.Path(__file__).parents[3].joinpath("README.md").read_text()
+        source = re.search(r"```python\n(# receiver\.py.*?)```", readme, re.DOTALL)[1]
+        port = free_port()
+        url = f"http://127.0.0.1:{port}/webhook/isao"
+        with subscription("contact.created", url) as made, self.flask(source, port, SECRET=made["secret"]) as printed:
+            name = f"Hedy Lamarr {phone()}"
+            data("POST", "/contacts", {"name": name, "phoneNumber": phone()})
+            eventually("its line", lambda: f"contact.created {name}" in printed.read_text())
+            with self.assertRaises(urllib.error.HTTPError) as forged:
+                opener.open(url, data=b"{}")
+            forged.exception.close()
+            self.assertEqual(forged.exception.code, 500)
 
 
 class Signatures(unittest.TestCase):

@@ -155,7 +155,9 @@ impl<D: Domain> Batches<D> {
             None => db::connect(&self.pool).await.map_err(Failure::Away)?,
         };
         if self.planned.is_none_or(|planned| planned.elapsed() > PLANS_AT_MOST) {
-            sqlx::query("DISCARD PLANS").execute(&mut connection).await.map_err(Failure::Lost)?;
+            let discarded =
+                timeout(TRANSACTION_AT_MOST, sqlx::query("DISCARD PLANS").execute(&mut connection));
+            discarded.await.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map_err(Failure::Lost)?;
             self.planned = Some(Instant::now());
         }
         let decided = timeout(TRANSACTION_AT_MOST, self.until_commit(&mut connection, jobs)).await;

@@ -281,3 +281,79 @@ impl Lane {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    fn definition(version: i64, active: bool) -> Definition {
+        Definition {
+            target: "https://example.com/".parse().unwrap(),
+            filters: Filters::default(),
+            secret: Secret::generate([7; 32]),
+            loopback: false,
+            active,
+            version,
+        }
+    }
+
+    fn lane(read: i64, offering: &AtomicI64) -> Lane {
+        let id = Uuid::from_u128(1);
+        let identity = (CompanyId(id), SubscriptionId(id), EventType::ContactCreated);
+        Lane::new(identity, definition(1, true), Position { read, ..Position::default() }, offering)
+    }
+
+    fn outgoing(seq: i64) -> Arc<Outgoing> {
+        let id = Uuid::from_u128(1);
+        Outgoing::new(Arc::new(Event {
+            seq,
+            company: CompanyId(id),
+            event_type: EventType::ContactCreated,
+            id: crate::ids::EventId(id),
+            record: id,
+            source: "api".into(),
+            at: DateTime::UNIX_EPOCH,
+            data: "{}".into(),
+        }))
+    }
+
+    #[test]
+    fn a_resumption_is_not_undone_by_the_deactivation_before_it() {
+        let lane = lane(0, &AtomicI64::new(0));
+        lane.offer(&outgoing(1));
+        lane.redefine(definition(3, true), 1);
+        lane.redefine(definition(2, false), 1);
+        assert!(matches!(lane.next(), Next::Attempt { .. }));
+    }
+
+    #[test]
+    fn an_event_is_either_read_or_offered() {
+        let offering = AtomicI64::new(3);
+        let lane = lane(0, &offering);
+        assert!(!lane.offer(&outgoing(3)), "it is behind");
+        let page = |seq: i64, read_to| Page { events: vec![outgoing(seq).event.clone()], read_to };
+        // The tail goes on while the lane reads.
+        offering.store(4, Ordering::SeqCst);
+        lane.took_backlog(page(2, 3), &offering);
+        assert!(!lane.offer(&outgoing(4)), "it is behind still");
+        lane.took_backlog(page(4, 4), &offering);
+        assert!(!lane.offer(&outgoing(4)), "it was read");
+        assert!(lane.offer(&outgoing(5)));
+        let snapshot = lane.snapshot();
+        assert_eq!((snapshot.cursor, snapshot.lagging), (1, true));
+    }
+
+    #[test]
+    fn a_full_queue_leaves_the_rest_to_the_log() {
+        let lane = lane(0, &AtomicI64::new(0));
+        let page = i64::try_from(BACKLOG_PAGE).unwrap();
+        assert!((1..=page).all(|seq| lane.offer(&outgoing(seq))));
+        assert!(lane.offer(&outgoing(page + 1)), "that it is behind now is a change");
+        assert!(!lane.offer(&outgoing(page + 2)));
+        for _ in 0..page {
+            lane.attempted(&Outcome::Delivered, DateTime::UNIX_EPOCH);
+        }
+        assert!(matches!(lane.next(), Next::Backlog(read) if read == page));
+    }
+}

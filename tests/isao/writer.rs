@@ -296,6 +296,32 @@ async fn when_the_server_that_delivers_stops_the_other_takes_over() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn deliveries_go_on_when_the_lock_on_them_is_lost() {
+    let world = World::new().await;
+    let second = world.another_server().await;
+    let receiver = Receiver::start().await;
+    world.subscribe("contact.created", &receiver.url("/")).await;
+    for number in 0..3 {
+        world.contact("Somebody", &format!("+3310000000{number}")).await;
+        receiver.expect(number + 1).await;
+        sqlx::query(
+            "SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_database d ON d.oid = database
+             WHERE locktype = 'advisory' AND d.datname = current_database()",
+        )
+        .execute(&world.pool)
+        .await
+        .unwrap();
+    }
+    // Whoever delivers now.
+    world.contact("Last", "+33200000000").await;
+    eventually("the last one", async || {
+        receiver.all().iter().any(|received| received.data()["name"] == "Last").then_some(())
+    })
+    .await;
+    assert!(second.stop().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_lost_the_deliveries_can_no_longer_move_a_cursor() {
     let world = World::new().await;
     let receiver = Receiver::scripted(|_, _| Reply::Never).await;

@@ -397,4 +397,18 @@ mod tests {
         lane.redefine(definition(false, 2), 21);
         assert!(matches!(lane.next(), Next::Backlog(20)), "what is older changes nothing");
     }
+
+    #[test]
+    fn an_event_is_either_read_or_offered() {
+        let (lane, offering) = lane(0, 3);
+        assert!(!offer(&lane, 3), "it is behind");
+        // The tail goes on while the lane reads.
+        offering.store(4, Ordering::SeqCst);
+        lane.took_backlog(Page { events: vec![event(2)], read_to: 3 }, &offering);
+        assert!(!offer(&lane, 4), "it is behind still");
+        lane.took_backlog(Page { events: vec![event(4)], read_to: 4 }, &offering);
+        assert!(!offer(&lane, 4), "it was read");
+        assert!(offer(&lane, 5));
+        assert_eq!((lane.snapshot().cursor, lane.snapshot().lagging), (1, true));
+    }
 }

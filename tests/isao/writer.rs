@@ -296,6 +296,53 @@ async fn when_the_server_that_delivers_stops_the_other_takes_over() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_new_subscription_misses_nothing_that_was_offered_before_it_was_heard_of() {
+    let mut world = World::new().await;
+    world.stop_server().await;
+    // As if another process delivered: this is its lock.
+    let mut leader = world.pool.acquire().await.unwrap();
+    sqlx::query("SELECT pg_advisory_lock($1)")
+        .bind(0x6973_616f_0001_i64)
+        .execute(&mut *leader)
+        .await
+        .unwrap();
+    world.start_server().await;
+    let receiver = Receiver::start().await;
+    world.subscribe("contact.created", &receiver.url("/")).await;
+    world.contact("First", "+33100000001").await;
+    // It has offered the event to those it knew, and dies.
+    sqlx::query("UPDATE shards SET checkpoint = 1").execute(&mut *leader).await.unwrap();
+    leader.close().await.unwrap();
+    assert_eq!(receiver.expect(1).await[0].data()["name"], "First");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deliveries_go_on_when_the_lock_on_them_is_lost() {
+    let world = World::new().await;
+    let second = world.another_server().await;
+    let receiver = Receiver::start().await;
+    world.subscribe("contact.created", &receiver.url("/")).await;
+    for number in 0..3 {
+        world.contact("Somebody", &format!("+3310000000{number}")).await;
+        receiver.expect(number + 1).await;
+        sqlx::query(
+            "SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_database d ON d.oid = database
+             WHERE locktype = 'advisory' AND d.datname = current_database()",
+        )
+        .execute(&world.pool)
+        .await
+        .unwrap();
+    }
+    // Whoever delivers now.
+    world.contact("Last", "+33200000000").await;
+    eventually("the last one", async || {
+        receiver.all().iter().any(|received| received.data()["name"] == "Last").then_some(())
+    })
+    .await;
+    assert!(second.stop().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_lost_the_deliveries_can_no_longer_move_a_cursor() {
     let world = World::new().await;
     let receiver = Receiver::scripted(|_, _| Reply::Never).await;

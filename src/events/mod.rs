@@ -49,11 +49,6 @@ macro_rules! catalogue {
             pub fn record(self) -> RecordKind {
                 match self { $(Self::$variant => RecordKind::$record,)+ }
             }
-
-            /// One sentence for people.
-            pub fn about(self) -> &'static str {
-                match self { $(Self::$variant => $about,)+ }
-            }
         }
     };
 }

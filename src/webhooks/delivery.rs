@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use chrono::{DateTime, Utc};
 use futures_util::FutureExt;
 use sqlx::PgPool;
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
@@ -14,24 +14,16 @@ use super::client::Client;
 use super::lane::{Definition, Lane, Next, Outcome, Outgoing};
 use super::log;
 use super::recorder::{Attempt, Notes};
+use super::request::{self, Answer, Request};
 use super::retry::{MAX_ATTEMPTS, RetryDelays, retry_after};
 use crate::clock::Clock;
+use crate::events::Event;
 use crate::random;
 
 /// Attempts in flight in this process: bounds sockets and memory.
 const IN_FLIGHT: usize = 1024;
 /// Pause before the database is asked again, or a lane that failed is run again.
 const PAUSE: Duration = Duration::from_secs(1);
-
-/// `X-ISAO-Event`
-const EVENT: HeaderName = HeaderName::from_static("x-isao-event");
-/// `X-ISAO-Attempt`
-const ATTEMPT: HeaderName = HeaderName::from_static("x-isao-attempt");
-const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
-const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
-const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
-const USER_AGENT: HeaderValue =
-    HeaderValue::from_static(concat!("ISAO-Webhooks/", env!("CARGO_PKG_VERSION")));
 
 /// How to deliver.
 #[derive(Clone)]
@@ -168,22 +160,23 @@ impl Runner {
         let Settings { clock, .. } = &self.0.settings;
         let event = &outgoing.event;
         let at = clock.now();
-        let answer = self.post(outgoing, definition, number).await;
+        let Answer { response, failure } = self.post(outgoing, definition, number, at).await;
         let ended = clock.now();
         drop(permit);
-        let Answer { status, error, retry_after } = answer;
+        let status = response.as_ref().map(|response| response.status);
         let gone = status == Some(410);
-        let (word, outcome) = match error {
+        let error = failure.map(|failure| failure.message);
+        let (word, outcome) = match &error {
             None => ("delivered", Outcome::Delivered),
             Some(error) => {
-                let delay = self.0.settings.retry_delays.after(number, retry_after, fraction());
+                let wished = response
+                    .filter(|response| matches!(response.status, 429 | 503))
+                    .and_then(|response| retry_after(&response.retry_after?, ended));
+                let delay = self.0.settings.retry_delays.after(number, wished, fraction());
                 let word = if number < MAX_ATTEMPTS { "failed" } else { "undelivered" };
-                (word, Outcome::Failed { error, next_attempt_at: delay.map(|delay| ended + delay) })
+                let next_attempt_at = delay.map(|delay| ended + delay);
+                (word, Outcome::Failed { error: error.clone(), next_attempt_at })
             }
-        };
-        let error = match &outcome {
-            Outcome::Failed { error, .. } => Some(error.clone()),
-            Outcome::Delivered => None,
         };
         match &error {
             Some(error) => {
@@ -213,29 +206,20 @@ impl Runner {
         self.0.notes.dirty(lane);
     }
 
-    async fn post(&self, outgoing: &Outgoing, definition: &Definition, number: u8) -> Answer {
+    async fn post(
+        &self,
+        outgoing: &Outgoing,
+        definition: &Definition,
+        number: u8,
+        at: DateTime<Utc>,
+    ) -> Answer {
         let Settings { clock, client, timeout, .. } = &self.0.settings;
+        let Event { id, event_type, .. } = *outgoing.event;
+        let request = Request { event: id, event_type, attempt: number, at, test: false };
         let body = outgoing.body();
-        let headers = headers(outgoing, definition, number, clock.now().timestamp(), &body);
-        let answer = tokio::select! {
-            answer = client.post(&definition.target, definition.loopback, headers, body) => answer,
-            () = clock.sleep(*timeout) => {
-                let error = format!("no complete answer within {}", crate::duration::format_duration(*timeout));
-                return Answer { status: None, error: Some(error), retry_after: None };
-            }
-        };
-        match answer {
-            Ok(response) => {
-                let wished = response.retry_after.filter(|_| matches!(response.status, 429 | 503));
-                Answer {
-                    status: Some(response.status),
-                    error: (!(200..300).contains(&response.status))
-                        .then(|| format!("answered {}", response.status)),
-                    retry_after: wished.and_then(|header| retry_after(&header, clock.now())),
-                }
-            }
-            Err(error) => Answer { status: None, error: Some(error.to_string()), retry_after: None },
-        }
+        let signature = request.sign(&definition.secret, &body);
+        let target = (&definition.target, definition.loopback);
+        request::send(client, (clock, *timeout), target, request.headers(&signature), body).await
     }
 
     /// 410 Gone: the receiver wants nothing more.
@@ -269,38 +253,6 @@ impl Runner {
             }
         }
     }
-}
-
-/// What came of a POST; `error` is none if it was delivered.
-struct Answer {
-    status: Option<u16>,
-    error: Option<String>,
-    retry_after: Option<Duration>,
-}
-
-/// Standard Webhooks and our own two. Signed over the attempt's own time.
-fn headers(
-    outgoing: &Outgoing,
-    definition: &Definition,
-    number: u8,
-    timestamp: i64,
-    body: &[u8],
-) -> HeaderMap {
-    let id = outgoing.event.id.to_string();
-    let signature = definition.secret.sign(&id, timestamp, body);
-    let mut headers = HeaderMap::with_capacity(8);
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(header::USER_AGENT, USER_AGENT);
-    headers.insert(EVENT, HeaderValue::from_static(outgoing.event.event_type.name()));
-    headers.insert(ATTEMPT, HeaderValue::from(u16::from(number)));
-    headers.insert(WEBHOOK_TIMESTAMP, HeaderValue::from(timestamp));
-    // Ids and base64 are always fit for a header.
-    for (name, value) in [(WEBHOOK_ID, id), (WEBHOOK_SIGNATURE, signature)] {
-        if let Ok(value) = HeaderValue::try_from(value) {
-            headers.insert(name, value);
-        }
-    }
-    headers
 }
 
 /// A random number in [0, 1); without randomness, none is as good.

@@ -20,6 +20,8 @@ mod delivery;
 mod lane;
 mod log;
 mod recorder;
+pub mod request;
+pub mod request;
 pub mod retry;
 pub mod signature;
 mod tail;

@@ -49,10 +49,9 @@ async fn a_failed_event_is_tried_four_times_while_later_ones_wait() {
         let received = receiver.expect(attempt).await;
         assert_eq!(received[attempt - 1].data()["name"], "First");
         assert_eq!(received[attempt - 1].header("x-isao-attempt"), attempt.to_string());
-        if attempt < 4 {
-            receiver.expect_no_more_than(attempt).await;
-            next_retry(&world).await;
-        }
+        // After the last one it pauses before the next event.
+        receiver.expect_no_more_than(attempt).await;
+        next_retry(&world).await;
     }
     let received = receiver.expect(5).await;
     assert_eq!(received[4].data()["name"], "Second");

@@ -38,6 +38,11 @@ struct SubscribedData {
     #[schema(value_type = Object)]
     filters: Value,
     is_active: bool,
+    /// `subscription` or `record`.
+    #[schema(example = "subscription")]
+    ordering: &'static str,
+    /// Deliveries at a time.
+    concurrency: i16,
     /// For verifying signatures (Standard Webhooks). Shown here only.
     secret: String,
 }
@@ -53,6 +58,8 @@ impl From<&Subscription> for Subscribed {
             created_at: subscription.created_at,
             filters: subscription.filters.to_json(),
             is_active: subscription.status == Status::Active,
+            ordering: subscription.ordering.word(),
+            concurrency: subscription.ordering.concurrency(),
             secret: subscription.secret.clone(),
         };
         Self { success: true, data, id, subscription_id }
@@ -74,6 +81,11 @@ pub struct SubscriptionView {
     created_at: DateTime<Utc>,
     #[schema(value_type = Object)]
     filters: Value,
+    /// `subscription` or `record`.
+    #[schema(example = "subscription")]
+    ordering: String,
+    /// Deliveries at a time.
+    concurrency: i16,
     /// `active`, `paused` or `deactivated`.
     status: String,
     /// Why it was deactivated.
@@ -117,6 +129,8 @@ impl From<&Subscription> for SubscriptionView {
             is_active: subscription.status == Status::Active,
             created_at: subscription.created_at,
             filters: subscription.filters.to_json(),
+            ordering: subscription.ordering.word().to_owned(),
+            concurrency: subscription.ordering.concurrency(),
             status: subscription.status.word().to_owned(),
             status_reason: subscription.status_reason.clone(),
             delivery: None,
@@ -150,6 +164,7 @@ async fn select(
 ) -> Result<Vec<SubscriptionView>, sqlx::Error> {
     let rows = sqlx::query!(
         r#"SELECT s.id, s.event_type, s.target_url, s.filters, s.status, s.status_reason, s.created_at,
+                  s.ordering, s.concurrency,
                   c.lagging AND EXISTS (
                       SELECT FROM events e WHERE e.company_id = s.company_id AND e.type = s.event_type AND e.seq > c.seq
                   ) AS "waiting!", c.head_attempts, c.next_attempt_at, c.last_attempt_at, c.last_success_at, c.last_error,
@@ -174,6 +189,8 @@ async fn select(
             is_active: row.status == Status::Active.word(),
             created_at: row.created_at,
             filters: serde_json::from_str(&row.filters).unwrap_or_default(),
+            ordering: row.ordering,
+            concurrency: row.concurrency,
             status: row.status,
             status_reason: row.status_reason,
             delivery: Some(DeliveryHealth {

@@ -65,6 +65,7 @@ async fn start(config: &Config) -> Result<(Database, Server), Error> {
         retry_delays: config.retry_delays,
         delivery_timeout: config.delivery_timeout,
         allow_targets: config.allow_targets.clone(),
+        retention: config.retention,
     })
     .await?;
     let address = server.address();

@@ -13,7 +13,9 @@ use sqlx::PgPool;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::lane::{Lane, Snapshot};
+use crate::db;
 use crate::ids::{CompanyId, EventId, SubscriptionId};
+use crate::retention;
 
 /// Results are gathered for so long before they are written.
 const GATHER: Duration = Duration::from_millis(10);
@@ -140,6 +142,7 @@ impl Recorder {
             match self.write(&gathered, again).await {
                 Ok(true) => break,
                 Ok(false) => return Err(Fenced),
+                Err(error) if db::lacks_partition(&error) && self.make_room(&gathered).await => continue,
                 Err(error) => tracing::warn!(%error, "deliveries cannot be recorded yet"),
             }
             again = true;
@@ -147,6 +150,13 @@ impl Recorder {
         }
         self.checkpoint = gathered.checkpoint;
         Ok(gathered.more)
+    }
+
+    /// The clock may have jumped: makes the partitions for the attempts.
+    async fn make_room(&self, gathered: &Gathered) -> bool {
+        let times: Vec<_> = gathered.attempts.iter().map(|attempt| attempt.at).collect();
+        let made = retention::ensure_attempts(&self.pool, &times).await;
+        made.inspect_err(|error| tracing::warn!(%error, "partitions of attempts cannot be made yet")).is_ok()
     }
 
     fn gather(&mut self) -> Gathered {
@@ -197,7 +207,7 @@ impl Recorder {
                        AS n (company_id, subscription_id, seq, event_id, attempt, at, duration_ms, outcome, status, error)
                    WHERE NOT ($22 AND EXISTS (
                        SELECT FROM attempts known WHERE known.at = n.at AND known.subscription_id = n.subscription_id
-                           AND known.event_id = n.event_id AND known.attempt = n.attempt))
+                           AND known.seq = n.seq AND known.event_id = n.event_id AND known.attempt = n.attempt))
                )
                SELECT count(*) AS "held!" FROM shard"#,
             self.epoch,

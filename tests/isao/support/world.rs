@@ -321,6 +321,7 @@ async fn start(route: &str, clock: &Clock) -> Server {
         retry_delays: RetryDelays::default(),
         delivery_timeout: Duration::from_secs(30),
         allow_targets: AllowList::default(),
+        retention: Duration::from_secs(30 * 24 * 60 * 60),
     })
     .await
     .unwrap()

@@ -20,6 +20,7 @@ use super::log::ReadAhead;
 use super::shard::{Held, Shard};
 use crate::db;
 use crate::ids::{CompanyId, EventId, SubscriptionId};
+use crate::retention;
 
 /// Results are gathered for so long before they are written.
 const GATHER: Duration = Duration::from_millis(10);
@@ -177,6 +178,9 @@ impl Recorder {
         }
         let mut again = false;
         while let Err(error) = self.write(&mut gathered, again).await {
+            if db::lacks_partition(&error) && self.make_room(&gathered).await {
+                continue;
+            }
             tracing::warn!(%error, "deliveries cannot be recorded yet");
             again = true;
             tokio::time::sleep(RETRY).await;
@@ -185,6 +189,13 @@ impl Recorder {
             self.written.insert((shard.id, shard.epoch), checkpoint);
         }
         gathered.more
+    }
+
+    /// The clock may have jumped: makes the partitions for the attempts.
+    async fn make_room(&self, gathered: &Gathered) -> bool {
+        let times: Vec<_> = gathered.attempts.iter().map(|attempt| attempt.at).collect();
+        let made = retention::ensure_attempts(&self.pool, &times).await;
+        made.inspect_err(|error| tracing::warn!(%error, "partitions of attempts cannot be made yet")).is_ok()
     }
 
     fn gather(&mut self, all: bool) -> Gathered {

@@ -168,7 +168,7 @@ async fn a_redirect_is_a_failure_and_not_followed() {
     assert_eq!(received[3].header("x-isao-attempt"), "4");
     recorded(&world, 4).await;
     let outcomes: Vec<(String, Option<i16>)> =
-        sqlx::query_as("SELECT outcome, status FROM attempts ORDER BY id")
+        sqlx::query_as("SELECT outcome, status FROM attempts ORDER BY attempt")
             .fetch_all(&world.pool)
             .await
             .unwrap();

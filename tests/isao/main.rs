@@ -20,6 +20,7 @@ mod lifecycle;
 mod lost_commit;
 mod openapi;
 mod outage;
+mod retention;
 mod subscriptions;
 mod support;
 mod triggers;

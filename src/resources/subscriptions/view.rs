@@ -1,15 +1,21 @@
 //! Subscriptions as shown. Secrets are shown once, to whoever subscribes.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
 use sqlx::PgPool;
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 use super::{Status, Subscription};
 use crate::events::EventType;
 use crate::ids::{CompanyId, SubscriptionId};
 use crate::records::{serialize_time, serialize_time_option};
+
+/// Gaps that are shown of one subscription, the newest.
+const MAX_GAPS: i64 = 20;
 
 /// The answer to subscribing. The ids stand once more at top level, because
 /// Zapier's `subscribeData` is sometimes the whole answer and sometimes its `data`.
@@ -117,6 +123,21 @@ struct DeliveryHealth {
     last_error: Option<String>,
     /// Events in a row that were given up after four attempts.
     consecutive_undelivered: i32,
+    /// What it waited for and will not get, newest first, at most 20.
+    gaps: Vec<Gap>,
+}
+
+/// Events that a subscription will not get although it waited for them.
+#[derive(Serialize, ToSchema)]
+struct Gap {
+    /// `retention`: they became too old to be kept. `skipped`: it was resumed without them.
+    #[schema(value_type = String, example = "retention")]
+    reason: String,
+    /// How many of its type; with filters, at most so many.
+    #[schema(example = 17)]
+    events: i64,
+    #[serde(serialize_with = "serialize_time")]
+    at: DateTime<Utc>,
 }
 
 impl From<&Subscription> for SubscriptionView {
@@ -179,6 +200,7 @@ async fn select(
     )
     .fetch_all(pool)
     .await?;
+    let mut gaps = gaps(pool, company, id).await?;
     let views = rows.into_iter().map(|row| {
         let id = SubscriptionId(row.id);
         SubscriptionView {
@@ -201,8 +223,35 @@ async fn select(
                 last_success_at: row.last_success_at,
                 last_error: row.last_error,
                 consecutive_undelivered: row.undelivered_in_row,
+                gaps: gaps.remove(&row.id).unwrap_or_default(),
             }),
         }
     });
     Ok(views.collect())
+}
+
+/// The newest gaps of each of a company's subscriptions, or of one.
+async fn gaps(
+    pool: &PgPool,
+    company: CompanyId,
+    id: Option<SubscriptionId>,
+) -> Result<HashMap<Uuid, Vec<Gap>>, sqlx::Error> {
+    let rows = sqlx::query!(
+        "SELECT s.id, gap.reason, gap.events, gap.at
+         FROM subscriptions s CROSS JOIN LATERAL (
+             SELECT reason, events, at, to_seq FROM gaps
+             WHERE company_id = $1 AND subscription_id = s.id ORDER BY to_seq DESC LIMIT $3) gap
+         WHERE s.company_id = $1 AND ($2::uuid IS NULL OR s.id = $2)
+         ORDER BY gap.at DESC, gap.to_seq DESC",
+        company.0,
+        id.map(|id| id.0),
+        MAX_GAPS,
+    )
+    .fetch_all(pool)
+    .await?;
+    let mut gaps: HashMap<_, Vec<_>> = HashMap::new();
+    for row in rows {
+        gaps.entry(row.id).or_default().push(Gap { reason: row.reason, events: row.events, at: row.at });
+    }
+    Ok(gaps)
 }

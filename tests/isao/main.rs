@@ -7,6 +7,7 @@
 
 mod bad_input;
 mod contacts;
+mod contention;
 mod crash;
 mod deals;
 mod delivery;

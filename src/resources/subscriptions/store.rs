@@ -108,7 +108,7 @@ async fn lock(
          FROM unnest($1::uuid[], $2::uuid[]) AS wanted (company_id, id)
          JOIN subscriptions s USING (company_id, id)
          ORDER BY s.company_id, s.id
-         FOR UPDATE OF s",
+         FOR NO KEY UPDATE OF s",
         &companies,
         &ids,
     )

@@ -24,7 +24,7 @@ use crate::http::query::{Known, refuse_unknown};
 use crate::http::{answer, layers};
 use crate::permission::Permission;
 use crate::records::wire_time;
-use crate::resources::{Api, contacts, deals, subscriptions, triggers};
+use crate::resources::{Api, contacts, deals, replays, subscriptions, triggers};
 
 /// Where the API lives.
 pub const BASE: &str = "/api/external";
@@ -41,6 +41,7 @@ pub const BASE: &str = "/api/external";
         (name = "Contacts", description = "People the company deals with"),
         (name = "Deals", description = "Opportunities"),
         (name = "Webhooks", description = "Subscriptions to events (REST Hooks)"),
+        (name = "Deliveries", description = "What was delivered, what was not, and how to get it again"),
         (name = "Triggers", description = "Samples and recent records for polling clients"),
     )
 )]
@@ -65,6 +66,7 @@ fn routes() -> OpenApiRouter<Api> {
         .merge(contacts::router())
         .merge(deals::router())
         .merge(subscriptions::router())
+        .merge(replays::router())
         .merge(triggers::router())
 }
 

@@ -2,6 +2,7 @@
 
 pub mod contacts;
 pub mod deals;
+pub mod replays;
 pub mod subscriptions;
 mod table;
 pub mod timeline;
@@ -23,6 +24,27 @@ use crate::http::error::ApiError;
 use crate::ids::{CompanyId, Ids};
 use crate::writer::{Answer, Decision, Domain, NewEvent, Writer};
 use table::Held;
+
+/// A word of a fixed set.
+macro_rules! word {
+    ($(#[$doc:meta])* $name:ident, $($variant:ident = $word:literal),+) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum $name {
+            $(#[doc = $word] $variant,)+
+        }
+
+        impl $crate::http::field::FromJson for $name {
+            fn from_json(json: &str) -> Result<Self, String> {
+                match serde_json::from_str::<&str>(json).map(str::trim) {
+                    $(Ok($word) => Ok(Self::$variant),)+
+                    _ => Err(concat!("must be", $(" \"", $word, "\""),+).replace("\" \"", "\" or \"")),
+                }
+            }
+        }
+    };
+}
+pub(crate) use word;
 
 /// What handlers have at hand.
 #[derive(Clone)]

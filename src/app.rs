@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use axum::ServiceExt;
 use axum::extract::Request;
+use axum::serve::ListenerExt;
 use sqlx::PgPool;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -18,6 +19,9 @@ use crate::clock::Clock;
 use crate::housekeeping;
 use crate::http::auth::Auth;
 use crate::ids::Ids;
+use crate::listeners::Listeners;
+use crate::metrics::Metrics;
+use crate::resources::events::Streams;
 use crate::resources::{Api, Crm};
 use crate::router::router;
 use crate::webhooks::client::Client;
@@ -29,6 +33,10 @@ use crate::writer::{Batches, Writer};
 const FEED: usize = 64;
 /// How long requests in flight are waited for when the server stops.
 const REQUESTS_AT_MOST: Duration = Duration::from_secs(10);
+/// How long the other end of a connection may leave what it was sent: one that is gone
+/// without a word would else be waited for a quarter of an hour.
+#[cfg(target_os = "linux")]
+const TAKEN_AT_MOST: Duration = Duration::from_secs(30);
 
 /// How to run.
 pub struct Settings {
@@ -66,6 +74,16 @@ pub struct Server {
     writer: JoinHandle<()>,
     delivery: JoinHandle<()>,
     housekeeping: JoinHandle<()>,
+    looking: JoinHandle<()>,
+}
+
+/// Events of a stream go out at once, and a connection whose other end takes nothing any
+/// more does not keep its place.
+fn tune(socket: &TcpStream) -> std::io::Result<()> {
+    socket.set_nodelay(true)?;
+    #[cfg(target_os = "linux")]
+    socket2::SockRef::from(socket).set_tcp_user_timeout(Some(TAKEN_AT_MOST))?;
+    Ok(())
 }
 
 impl Server {
@@ -78,6 +96,8 @@ impl Server {
         let client = Client::new(policy.clone(), settings.delivery_timeout)?;
         let ids = Ids::default();
         let delivering = Arc::new(AtomicBool::new(false));
+        let listeners = Listeners::default();
+        let metrics = Arc::new(Metrics::default());
 
         let (feed, committed) = mpsc::channel(FEED);
         let batches = Batches {
@@ -86,6 +106,8 @@ impl Server {
             clock: clock.clone(),
             ids: ids.clone(),
             feed,
+            listeners: listeners.clone(),
+            metrics: metrics.clone(),
             delivering: delivering.clone(),
             connection: None,
             planned: None,
@@ -100,14 +122,24 @@ impl Server {
             retry_delays: settings.retry_delays,
             timeout: settings.delivery_timeout,
             delivering,
+            listeners: listeners.clone(),
+            metrics: metrics.clone(),
         };
         let delivery = tokio::spawn(webhooks::run(delivery, committed, stopped));
         let housekeeping = tokio::spawn(housekeeping::run(pool.clone(), clock.clone()));
 
-        let auth = Auth::new(pool.clone(), clock.clone());
-        let api = Api { pool, writer, clock, ids, auth, policy: Arc::new(policy) };
+        let looking = tokio::spawn(listeners.clone().look(pool.clone()));
+
         let (stop_http, mut stopped) = watch::channel(false);
+        let auth = Auth::new(pool.clone(), clock.clone());
+        let streams = Streams::new(listeners, stopped.clone());
+        let api = Api { pool, writer, clock, ids, auth, policy: Arc::new(policy), streams, metrics };
         let service = ServiceExt::<Request>::into_make_service(router(api));
+        let listener = listener.tap_io(|socket| {
+            if let Err(error) = tune(socket) {
+                tracing::debug!(%error, "a connection cannot be tuned");
+            }
+        });
         let http = tokio::spawn(async move {
             let serve = axum::serve(listener, service).with_graceful_shutdown(async move {
                 let _ = stopped.wait_for(|stop| *stop).await;
@@ -116,7 +148,16 @@ impl Server {
                 tracing::error!(%error, "the HTTP server ended");
             }
         });
-        Ok(Self { address, stop_http, stop_delivery, http, writer: writer_task, delivery, housekeeping })
+        Ok(Self {
+            address,
+            stop_http,
+            stop_delivery,
+            http,
+            writer: writer_task,
+            delivery,
+            housekeeping,
+            looking,
+        })
     }
 
     /// Where it listens.
@@ -131,6 +172,7 @@ impl Server {
             _ = &mut self.writer => "the writer",
             _ = &mut self.delivery => "the delivery",
             _ = &mut self.housekeeping => "the housekeeping",
+            _ = &mut self.looking => "the look at the log for event streams",
         }
     }
 
@@ -148,8 +190,10 @@ impl Server {
         };
         let _ = self.stop_delivery.send(true);
         well &= self.delivery.await.is_ok();
-        self.housekeeping.abort();
-        well &= !matches!(self.housekeeping.await, Err(error) if error.is_panic());
+        for task in [self.housekeeping, self.looking] {
+            task.abort();
+            well &= !matches!(task.await, Err(error) if error.is_panic());
+        }
         // With the last handler gone the writer has answered everything.
         if timeout(REQUESTS_AT_MOST, &mut self.writer).await.map_or(true, |ended| ended.is_err()) {
             tracing::warn!("the writer did not come to an end");

@@ -16,6 +16,7 @@ use super::log;
 use super::recorder::{Attempt, Notes};
 use super::retry::{MAX_ATTEMPTS, RetryDelays, retry_after};
 use crate::clock::Clock;
+use crate::metrics::Metrics;
 use crate::random;
 
 /// Attempts in flight in this process: bounds sockets and memory.
@@ -42,6 +43,7 @@ pub(super) struct Settings {
     pub(super) retry_delays: RetryDelays,
     /// For a whole attempt: connect, send, response headers and body.
     pub(super) timeout: Duration,
+    pub(super) metrics: Arc<Metrics>,
 }
 
 /// Runs lanes.
@@ -165,12 +167,13 @@ impl Runner {
         number: u8,
         permit: SemaphorePermit<'_>,
     ) {
-        let Settings { clock, .. } = &self.0.settings;
+        let Settings { clock, metrics, .. } = &self.0.settings;
         let event = &outgoing.event;
+        let in_flight = metrics.attempt_begins();
         let at = clock.now();
         let answer = self.post(outgoing, definition, number).await;
         let ended = clock.now();
-        drop(permit);
+        drop((permit, in_flight));
         let Answer { status, error, retry_after } = answer;
         let gone = status == Some(410);
         let (word, outcome) = match error {
@@ -191,6 +194,8 @@ impl Runner {
             }
             None => tracing::debug!(subscription = %lane.id, event = %event.id, number, "delivered"),
         }
+        let duration = (ended - at).to_std().unwrap_or_default();
+        metrics.attempt_ended(word, duration);
         let attempt = Attempt {
             company: lane.company,
             subscription: lane.id,
@@ -198,7 +203,7 @@ impl Runner {
             event: event.id,
             number,
             at,
-            duration: (ended - at).to_std().unwrap_or_default(),
+            duration,
             outcome: word,
             status,
             error,

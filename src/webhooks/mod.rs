@@ -35,6 +35,8 @@ use tokio::time::timeout;
 
 use crate::clock::Clock;
 use crate::db;
+use crate::listeners::Listeners;
+use crate::metrics::Metrics;
 use crate::writer::{CHANNEL, Committed};
 use client::Client;
 use delivery::{Runner, Settings};
@@ -75,6 +77,10 @@ pub struct Delivery {
     pub timeout: Duration,
     /// Tells the writer whether this process delivers.
     pub delivering: Arc<AtomicBool>,
+    /// Those who follow the log.
+    pub listeners: Listeners,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
 }
 
 /// Delivers whenever no other process does, until `stop` is true; then finishes
@@ -136,10 +142,12 @@ async fn lead(
         client: delivery.client.clone(),
         retry_delays: delivery.retry_delays,
         timeout: delivery.timeout,
+        metrics: delivery.metrics.clone(),
     };
     let (halt, halted) = watch::channel(false);
     let runner = Runner::new(settings, notes, offering.clone(), halted);
-    let mut tail = Tail::new(delivery.pool.clone(), runner.clone(), offered, offering);
+    let mut tail =
+        Tail::new(delivery.pool.clone(), runner.clone(), delivery.listeners.clone(), offered, offering);
     delivery.delivering.store(true, Ordering::SeqCst);
 
     let ended: Result<(), Interrupted> = tokio::select! {

@@ -19,6 +19,7 @@ use super::lane::{Lane, Outgoing};
 use super::log;
 use crate::events::{Event, EventType};
 use crate::ids::{CompanyId, SubscriptionId};
+use crate::listeners::Listeners;
 use crate::writer::Committed;
 
 /// How often the log is looked at without a hint.
@@ -28,6 +29,7 @@ const POLL: Duration = Duration::from_secs(1);
 pub(super) struct Tail {
     pool: PgPool,
     runner: Runner,
+    listeners: Listeners,
     /// Everything up to here was offered to every lane.
     offered: Arc<AtomicI64>,
     /// Raised to the last number of a batch before any of it is offered.
@@ -44,6 +46,7 @@ impl Tail {
     pub(super) fn new(
         pool: PgPool,
         runner: Runner,
+        listeners: Listeners,
         offered: Arc<AtomicI64>,
         offering: Arc<AtomicI64>,
     ) -> Self {
@@ -51,6 +54,7 @@ impl Tail {
         Self {
             pool,
             runner,
+            listeners,
             offered,
             offering,
             start,
@@ -102,6 +106,8 @@ impl Tail {
                 return Ok(());
             }
             let page = log::after(&self.pool, position, head.seq).await?;
+            // The events of other processes among them have not been told of yet.
+            self.listeners.tell(&page.events);
             self.offer(page.events, page.read_to);
         }
     }

@@ -1,14 +1,12 @@
--- Several processes deliver: shards are held by lease. A subscription's shard follows
--- from its id.
+-- Several processes deliver. Each that does has a row here, its lease: it is alive until
+-- `expires_at`, and it renews that. Whoever finds a lease expired deletes it, and
+-- thereby frees the shards. A subscription's shard follows from its id.
 CREATE TABLE replicas (
     id          uuid PRIMARY KEY,
     expires_at  timestamptz NOT NULL
 ) WITH (fillfactor = 10);
 
-ALTER TABLE shards
-    ADD COLUMN holder      uuid,
-    ADD COLUMN expires_at  timestamptz,
-    ADD CHECK ((holder IS NULL) = (expires_at IS NULL));
+ALTER TABLE shards ADD COLUMN holder uuid REFERENCES replicas (id) ON DELETE SET NULL;
 INSERT INTO shards (id, epoch, checkpoint)
     SELECT number, epoch, checkpoint FROM shards, generate_series(1, 15) AS number;
 

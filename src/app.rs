@@ -25,9 +25,8 @@ use crate::resources::events::Streams;
 use crate::resources::{Api, Crm};
 use crate::router::router;
 use crate::webhooks::client::Client;
-use crate::webhooks::retry::RetryDelays;
-use crate::webhooks::{self, Delivery};
-use crate::writer::{Batches, Writer};
+use crate::webhooks::{self, Delivery, Tuning};
+use crate::writer::{Batches, Committed, Writer};
 
 /// Batches that may wait for the tail; more, and it reads the log instead.
 const FEED: usize = 64;
@@ -38,6 +37,18 @@ const REQUESTS_AT_MOST: Duration = Duration::from_secs(10);
 #[cfg(target_os = "linux")]
 const TAKEN_AT_MOST: Duration = Duration::from_secs(30);
 
+/// What a process does; several may share a database.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Role {
+    /// Answer requests and deliver
+    #[default]
+    All,
+    /// Answer requests; other processes deliver
+    Api,
+    /// Deliver; other processes answer requests
+    Deliver,
+}
+
 /// How to run.
 pub struct Settings {
     /// Where to listen; port 0 picks one.
@@ -46,10 +57,10 @@ pub struct Settings {
     pub pool: PgPool,
     /// The time.
     pub clock: Clock,
-    /// Delays before the second, third and fourth attempt.
-    pub retry_delays: RetryDelays,
-    /// For a whole attempt.
-    pub delivery_timeout: Duration,
+    /// What this process does.
+    pub role: Role,
+    /// How it delivers.
+    pub tuning: Tuning,
     /// Exceptions from the address policy.
     pub allow_targets: AllowList,
 }
@@ -93,9 +104,9 @@ impl Server {
         let listener = TcpListener::bind(bind).await.map_err(|error| StartError::Bind(bind, error))?;
         let address = listener.local_addr().map_err(|error| StartError::Bind(bind, error))?;
         let policy = AddressPolicy { allow: settings.allow_targets, loopback: address.ip().is_loopback() };
-        let client = Client::new(policy.clone(), settings.delivery_timeout)?;
+        let client = Client::new(policy.clone(), settings.tuning.timeout)?;
         let ids = Ids::default();
-        let delivering = Arc::new(AtomicBool::new(false));
+        let whole = Arc::new(AtomicBool::new(false));
         let listeners = Listeners::default();
         let metrics = Arc::new(Metrics::default());
 
@@ -108,7 +119,7 @@ impl Server {
             feed,
             listeners: listeners.clone(),
             metrics: metrics.clone(),
-            delivering: delivering.clone(),
+            whole: whole.clone(),
             connection: None,
             planned: None,
         };
@@ -119,13 +130,16 @@ impl Server {
             pool: pool.clone(),
             clock: clock.clone(),
             client,
-            retry_delays: settings.retry_delays,
-            timeout: settings.delivery_timeout,
-            delivering,
+            replica: ids.next(clock.now()),
+            tuning: settings.tuning,
+            whole,
             listeners: listeners.clone(),
             metrics: metrics.clone(),
         };
-        let delivery = tokio::spawn(webhooks::run(delivery, committed, stopped));
+        let delivery = match settings.role {
+            Role::All | Role::Deliver => tokio::spawn(webhooks::run(delivery, committed, stopped)),
+            Role::Api => tokio::spawn(idle(committed, stopped)),
+        };
         let housekeeping = tokio::spawn(housekeeping::run(pool.clone(), clock.clone()));
 
         let looking = tokio::spawn(listeners.clone().look(pool.clone()));
@@ -134,7 +148,7 @@ impl Server {
         let auth = Auth::new(pool.clone(), clock.clone());
         let streams = Streams::new(listeners, stopped.clone());
         let api = Api { pool, writer, clock, ids, auth, policy: Arc::new(policy), streams, metrics };
-        let service = ServiceExt::<Request>::into_make_service(router(api));
+        let service = ServiceExt::<Request>::into_make_service(router(api, settings.role));
         let listener = listener.tap_io(|socket| {
             if let Err(error) = tune(socket) {
                 tracing::debug!(%error, "a connection cannot be tuned");
@@ -148,16 +162,7 @@ impl Server {
                 tracing::error!(%error, "the HTTP server ended");
             }
         });
-        Ok(Self {
-            address,
-            stop_http,
-            stop_delivery,
-            http,
-            writer: writer_task,
-            delivery,
-            housekeeping,
-            looking,
-        })
+        Ok(Self { address, stop_http, stop_delivery, http, writer: writer_task, delivery, housekeeping, looking })
     }
 
     /// Where it listens.
@@ -200,5 +205,13 @@ impl Server {
             self.writer.abort();
         }
         well
+    }
+}
+
+/// What a process does instead of delivering: it lets go of what others read from the log.
+async fn idle(mut feed: mpsc::Receiver<Committed>, mut stop: watch::Receiver<bool>) {
+    tokio::select! {
+        _ = stop.wait_for(|stop| *stop) => {}
+        () = async { while feed.recv().await.is_some() {} } => {}
     }
 }

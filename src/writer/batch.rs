@@ -52,8 +52,8 @@ pub struct Batches<D: Domain> {
     /// Those who follow the log.
     pub(crate) listeners: Listeners,
     pub(crate) metrics: Arc<Metrics>,
-    /// Does this process deliver? If not, whoever does must be told by NOTIFY.
-    pub(crate) delivering: Arc<AtomicBool>,
+    /// Does this process deliver everything? If not, whoever does must be told by NOTIFY.
+    pub(crate) whole: Arc<AtomicBool>,
     pub(crate) connection: Option<PgConnection>,
     /// When its statements were planned.
     pub(crate) planned: Option<Instant>,
@@ -240,7 +240,7 @@ impl<D: Domain> Batches<D> {
 
         let stored = self.domain.store(connection, state).await?;
         let kept = answers.store(connection, now).await?;
-        let notify = !self.delivering.load(Ordering::Relaxed);
+        let notify = !self.whole.load(Ordering::Relaxed);
         let appended = if !events.is_empty() {
             Some(log::append(connection, &self.ids, events, now, notify).await?)
         } else if stored || kept {

@@ -162,7 +162,16 @@ impl Server {
                 tracing::error!(%error, "the HTTP server ended");
             }
         });
-        Ok(Self { address, stop_http, stop_delivery, http, writer: writer_task, delivery, housekeeping, looking })
+        Ok(Self {
+            address,
+            stop_http,
+            stop_delivery,
+            http,
+            writer: writer_task,
+            delivery,
+            housekeeping,
+            looking,
+        })
     }
 
     /// Where it listens.

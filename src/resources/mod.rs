@@ -2,6 +2,7 @@
 
 pub mod contacts;
 pub mod deals;
+pub mod events;
 pub mod replays;
 pub mod subscriptions;
 mod table;
@@ -22,6 +23,7 @@ use crate::http::auth::{Auth, Caller};
 use crate::http::body::Payload;
 use crate::http::error::ApiError;
 use crate::ids::{CompanyId, Ids};
+use crate::metrics::Metrics;
 use crate::writer::{Answer, Decision, Domain, NewEvent, Writer};
 use table::Held;
 
@@ -61,6 +63,10 @@ pub struct Api {
     pub auth: Auth,
     /// Where webhooks may go.
     pub policy: Arc<AddressPolicy>,
+    /// Event streams.
+    pub streams: events::Streams,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
 }
 
 impl FromRef<Api> for Auth {

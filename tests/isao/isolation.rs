@@ -80,11 +80,27 @@ async fn no_route_shows_or_changes_what_another_company_has() {
                 assert_eq!(answer.json()["companyId"], other.to_string());
                 assert!(!answer.text.contains(&owner.id.to_string()));
             }
-            "GET /contacts" | "GET /deals" | "GET /webhooks" | "GET /triggers/{event_type}/recent" => {
+            "GET /contacts"
+            | "GET /deals"
+            | "GET /webhooks"
+            | "GET /triggers/{event_type}/recent"
+            | "GET /events" => {
                 let list = call(json!({})).await;
                 assert_eq!(list.status, 200);
                 let theirs = [&owner.contact, &owner.deal, &owner.subscription].map(id);
                 assert!(theirs.iter().all(|id| !list.text.contains(id)), "{what}: {}", list.text);
+            }
+            // It reads as the list does; its first event is the stranger's own.
+            "GET /events/stream" => {
+                let own = json!({"name": "Own", "phoneNumber": "+33 300"});
+                let request = world.http.get(world.url("/events/stream?after=AAAAAAAAAAA"));
+                let mut stream = request.bearer_auth(&stranger).send().await.unwrap();
+                owner.call(&world, &stranger, &Method::POST, "/contacts", own).await.data(201);
+                let mut text = String::new();
+                while !text.contains("data:") {
+                    text.push_str(std::str::from_utf8(&stream.chunk().await.unwrap().unwrap()).unwrap());
+                }
+                assert!(text.contains(&other.to_string()) && !text.contains(&owner.id.to_string()), "{text}");
             }
             // Invented, the same for everybody.
             "GET /triggers/{event_type}/sample" => {
@@ -116,7 +132,8 @@ async fn no_route_shows_or_changes_what_another_company_has() {
             }
             _ => panic!("{what} is new: say here what keeps companies apart"),
         }
-        let creates = ["POST /contacts", "POST /webhooks/subscribe"].contains(&what.as_str());
+        let creates =
+            ["POST /contacts", "POST /webhooks/subscribe", "GET /events/stream"].contains(&what.as_str());
         assert!(creates || world.everything_written().await == before, "{what} changed something");
     }
 

@@ -44,6 +44,8 @@ async fn a_path_has_the_documented_methods_and_no_others() {
         }
         methods.sort();
         let path = path.replace("{id}", "nothing").replace("{event_type}", "nothing");
+        // A stream that is granted does not end.
+        let path = path.replace("/events/stream", "/events/stream?after=nothing");
         let answer = world.send(world.request(Method::TRACE, &path)).await;
         answer.assert_error(405, "METHOD_NOT_ALLOWED");
         let mut allowed: Vec<_> = answer.header("allow").split(',').collect();
@@ -165,6 +167,7 @@ async fn real_answers_are_as_documented() {
     let path = format!("/webhooks/{}", list.data(200)[0]["id"].as_str().unwrap());
     judge.check(&world.get(&path).await, "get", "/webhooks/{id}");
     judge.check(&world.patch(&path, json!({"is_active": false})).await, "patch", "/webhooks/{id}");
+    judge.check(&world.get("/events?limit=1").await, "get", "/events");
     for event in ["contact.created", "deal.won"] {
         judge.check(
             &world.get(&format!("/triggers/{event}/sample")).await,
@@ -186,6 +189,8 @@ async fn real_errors_are_as_documented() {
     let world = World::new().await;
     let judge = Judge::new();
     judge.check(&world.get("/contacts/nothing").await, "get", "/contacts/{id}");
+    judge.check(&world.get("/events?types=nothing").await, "get", "/events");
+    judge.check(&world.get("/events/stream?types=nothing").await, "get", "/events/stream");
     judge.check(&world.get("/triggers/nothing/recent").await, "get", "/triggers/{event_type}/recent");
     judge.check(&world.send_text(Method::POST, "/contacts", "{").await, "post", "/contacts");
     judge.check(&world.post("/deals", json!({"value": "x"})).await, "post", "/deals");

@@ -21,7 +21,6 @@ mod lane;
 mod log;
 mod recorder;
 pub mod request;
-pub mod request;
 pub mod retry;
 pub mod signature;
 mod tail;

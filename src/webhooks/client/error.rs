@@ -49,20 +49,6 @@ impl AttemptError {
     }
 }
 
-impl AttemptError {
-    /// The class of the error, in one word.
-    pub fn class(&self) -> &'static str {
-        match self {
-            Self::Blocked(_) => "blocked",
-            Self::Dns(_) => "dns",
-            Self::Connect(_) => "connect",
-            Self::Tls(_) => "tls",
-            Self::Broken(_) => "broken",
-            Self::Other(_) => "other",
-        }
-    }
-}
-
 impl From<reqwest::Error> for AttemptError {
     fn from(error: reqwest::Error) -> Self {
         if let Some(refusal) = causes(&error).find_map(|cause| cause.downcast_ref::<Refusal>()) {

@@ -76,9 +76,6 @@ pub struct Response {
     pub retry_after: Option<String>,
     /// Where the answer came from.
     pub remote_addr: Option<SocketAddr>,
-    /// The first [`HEADERS`] headers, their values cut at [`HEADER_CHARS`]; those of
-    /// cookies are left out.
-    pub headers: Vec<(String, String)>,
     /// The first [`HEADERS_KEPT`] headers, names and values, cut to [`HEADER_CHARS`].
     /// Cookies are left out: they are credentials of the receiver.
     pub headers: Vec<(String, String)>,
@@ -142,7 +139,7 @@ impl Client {
 
 /// The headers as they are kept.
 fn kept(headers: &HeaderMap) -> Vec<(String, String)> {
-    let text = |bytes| storable(bytes).chars().take(HEADER_CHARS).collect();
+    let text = |bytes: &[u8]| storable(bytes).chars().take(HEADER_CHARS).collect();
     let header = |(name, value): (&HeaderName, &HeaderValue)| {
         let value = if name == SET_COOKIE { "…".to_owned() } else { text(value.as_bytes()) };
         (text(name.as_str().as_bytes()), value)
@@ -153,15 +150,6 @@ fn kept(headers: &HeaderMap) -> Vec<(String, String)> {
 /// Text of whatever bytes; without NUL, which PostgreSQL does not store.
 fn storable(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).replace('\0', "\u{fffd}")
-}
-
-/// A header as it is kept: PostgreSQL stores no NUL, and a cookie may be a secret.
-fn header((name, value): (&HeaderName, &HeaderValue)) -> (String, String) {
-    let value = match name {
-        &SET_COOKIE => "…".to_owned(),
-        _ => String::from_utf8_lossy(value.as_bytes()).chars().take(HEADER_CHARS).collect::<String>(),
-    };
-    (name.as_str().to_owned(), value.replace('\0', "\u{fffd}"))
 }
 
 /// Reads the body to its end or [`BODY_BYTES`] and returns its beginning.

@@ -160,18 +160,18 @@ impl Runner {
         let Settings { clock, .. } = &self.0.settings;
         let event = &outgoing.event;
         let at = clock.now();
-        let Answer { response, failure } = self.post(outgoing, definition, number, at).await;
+        let (signature, Answer { response, failure }) = self.post(outgoing, definition, number, at).await;
         let ended = clock.now();
         drop(permit);
-        let status = response.as_ref().map(|response| response.status);
-        let gone = status == Some(410);
-        let error = failure.map(|failure| failure.message);
+        let gone = response.as_ref().is_some_and(|response| response.status == 410);
+        let (error, error_class) = failure.map(|failure| (failure.message, failure.class)).unzip();
         let (word, outcome) = match &error {
             None => ("delivered", Outcome::Delivered),
             Some(error) => {
                 let wished = response
+                    .as_ref()
                     .filter(|response| matches!(response.status, 429 | 503))
-                    .and_then(|response| retry_after(&response.retry_after?, ended));
+                    .and_then(|response| retry_after(response.retry_after.as_deref()?, ended));
                 let delay = self.0.settings.retry_delays.after(number, wished, fraction());
                 let word = if number < MAX_ATTEMPTS { "failed" } else { "undelivered" };
                 let next_attempt_at = delay.map(|delay| ended + delay);
@@ -193,8 +193,10 @@ impl Runner {
             at,
             duration: (ended - at).to_std().unwrap_or_default(),
             outcome: word,
-            status,
+            answer: response,
             error,
+            error_class,
+            signature,
         };
         self.0.notes.attempt(attempt).await;
         if gone {
@@ -212,14 +214,15 @@ impl Runner {
         definition: &Definition,
         number: u8,
         at: DateTime<Utc>,
-    ) -> Answer {
+    ) -> (String, Answer) {
         let Settings { clock, client, timeout, .. } = &self.0.settings;
         let Event { id, event_type, .. } = *outgoing.event;
         let request = Request { event: id, event_type, attempt: number, at, test: false };
         let body = outgoing.body();
         let signature = request.sign(&definition.secret, &body);
         let target = (&definition.target, definition.loopback);
-        request::send(client, (clock, *timeout), target, request.headers(&signature), body).await
+        let headers = request.headers(&signature);
+        (signature, request::send(client, (clock, *timeout), target, headers, body).await)
     }
 
     /// 410 Gone: the receiver wants nothing more.

@@ -12,6 +12,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 use tokio::sync::{Notify, mpsc, oneshot};
 
+use super::client::Response;
 use super::lane::{Lane, Snapshot};
 use crate::ids::{CompanyId, EventId, SubscriptionId};
 
@@ -39,8 +40,10 @@ pub(super) struct Attempt {
     pub(super) duration: Duration,
     /// `delivered`, `failed` or `undelivered`.
     pub(super) outcome: &'static str,
-    pub(super) status: Option<u16>,
+    pub(super) answer: Option<Response>,
     pub(super) error: Option<String>,
+    pub(super) error_class: Option<&'static str>,
+    pub(super) signature: String,
 }
 
 /// Where lanes and the tail leave what is to be written.
@@ -191,11 +194,13 @@ impl Recorder {
                    WHERE c.subscription_id = n.id
                ), appended AS (
                    INSERT INTO attempts (company_id, subscription_id, seq, event_id, attempt, at, duration_ms, outcome,
-                                         status, error)
+                                         status, error, error_class, remote_addr, response_headers, response_body, signature)
                    SELECT n.* FROM shard, unnest($12::uuid[], $13::uuid[], $14::bigint[], $15::uuid[], $16::smallint[],
-                                                 $17::timestamptz[], $18::int[], $19::text[], $20::smallint[], $21::text[])
-                       AS n (company_id, subscription_id, seq, event_id, attempt, at, duration_ms, outcome, status, error)
-                   WHERE NOT ($22 AND EXISTS (
+                                                 $17::timestamptz[], $18::int[], $19::text[], $20::smallint[], $21::text[],
+                                                 $22::text[], $23::text[], $24::text[], $25::text[], $26::text[])
+                       AS n (company_id, subscription_id, seq, event_id, attempt, at, duration_ms, outcome, status, error,
+                             error_class, remote_addr, response_headers, response_body, signature)
+                   WHERE NOT ($27 AND EXISTS (
                        SELECT FROM attempts known WHERE known.at = n.at AND known.subscription_id = n.subscription_id
                            AND known.event_id = n.event_id AND known.attempt = n.attempt))
                )
@@ -219,8 +224,13 @@ impl Recorder {
             &column(attempts, |attempt| attempt.at),
             &column(attempts, |attempt| i32::try_from(attempt.duration.as_millis()).unwrap_or(i32::MAX)),
             &column(attempts, |attempt| attempt.outcome.to_owned()),
-            &column(attempts, |attempt| attempt.status.and_then(|status| i16::try_from(status).ok())) as &[Option<i16>],
+            &column(attempts, |attempt| i16::try_from(attempt.answer.as_ref()?.status).ok()) as &[Option<i16>],
             &column(attempts, |attempt| attempt.error.clone()) as &[Option<String>],
+            &column(attempts, |attempt| attempt.error_class.map(str::to_owned)) as &[Option<String>],
+            &column(attempts, |attempt| Some(attempt.answer.as_ref()?.remote_addr?.to_string())) as &[Option<String>],
+            &column(attempts, |attempt| serde_json::to_string(&attempt.answer.as_ref()?.headers).ok()) as &[Option<String>],
+            &column(attempts, |attempt| Some(attempt.answer.as_ref()?.snippet.clone())) as &[Option<String>],
+            &column(attempts, |attempt| attempt.signature.clone()),
             again,
         )
         .fetch_one(&self.pool)

@@ -18,6 +18,7 @@ use crate::clock::Clock;
 use crate::housekeeping;
 use crate::http::auth::Auth;
 use crate::ids::Ids;
+use crate::resources::deliveries::Tester;
 use crate::resources::{Api, Crm};
 use crate::router::router;
 use crate::webhooks::client::Client;
@@ -96,7 +97,7 @@ impl Server {
         let delivery = Delivery {
             pool: pool.clone(),
             clock: clock.clone(),
-            client,
+            client: client.clone(),
             retry_delays: settings.retry_delays,
             timeout: settings.delivery_timeout,
             delivering,
@@ -105,7 +106,8 @@ impl Server {
         let housekeeping = tokio::spawn(housekeeping::run(pool.clone(), clock.clone()));
 
         let auth = Auth::new(pool.clone(), clock.clone());
-        let api = Api { pool, writer, clock, ids, auth, policy: Arc::new(policy) };
+        let tester = Tester::new(client, settings.delivery_timeout);
+        let api = Api { pool, writer, clock, ids, auth, policy: Arc::new(policy), tester };
         let (stop_http, mut stopped) = watch::channel(false);
         let service = ServiceExt::<Request>::into_make_service(router(api));
         let http = tokio::spawn(async move {

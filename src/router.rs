@@ -23,7 +23,7 @@ use crate::http::query::{Known, refuse_unknown};
 use crate::http::{answer, layers};
 use crate::permission::Permission;
 use crate::records::wire_time;
-use crate::resources::{Api, contacts, deals, subscriptions, triggers};
+use crate::resources::{Api, contacts, deals, deliveries, subscriptions, triggers};
 
 /// Where the API lives.
 pub const BASE: &str = "/api/external";
@@ -40,6 +40,7 @@ pub const BASE: &str = "/api/external";
         (name = "Contacts", description = "People the company deals with"),
         (name = "Deals", description = "Opportunities"),
         (name = "Webhooks", description = "Subscriptions to events (REST Hooks)"),
+        (name = "Deliveries", description = "What was delivered and what was not; tests and previews"),
         (name = "Triggers", description = "Samples and recent records for polling clients"),
     )
 )]
@@ -64,6 +65,7 @@ fn routes() -> OpenApiRouter<Api> {
         .merge(contacts::router())
         .merge(deals::router())
         .merge(subscriptions::router())
+        .merge(deliveries::router())
         .merge(triggers::router())
 }
 

@@ -2,6 +2,7 @@
 
 pub mod contacts;
 pub mod deals;
+pub mod deliveries;
 pub mod subscriptions;
 mod table;
 pub mod triggers;
@@ -21,6 +22,7 @@ use crate::http::body::Payload;
 use crate::http::error::ApiError;
 use crate::ids::{CompanyId, Ids};
 use crate::writer::{Answer, Decision, Domain, NewEvent, Writer};
+use deliveries::Tester;
 use table::Held;
 
 /// What handlers have at hand.
@@ -38,6 +40,8 @@ pub struct Api {
     pub auth: Auth,
     /// Where webhooks may go.
     pub policy: Arc<AddressPolicy>,
+    /// Makes tests of subscriptions.
+    pub tester: Tester,
 }
 
 impl FromRef<Api> for Auth {

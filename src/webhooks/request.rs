@@ -67,8 +67,13 @@ impl Request {
     }
 
     /// For showing: all headers as HTTP/1.1 carries them, in order. After ours come
-    /// those of the client, for this target and a body of `length` bytes.
-    pub fn shown_headers(&self, signature: &str, target: &TargetUrl, length: usize) -> Vec<(String, String)> {
+    /// those of the client, for this target and a body of `length` bytes, if that is known.
+    pub fn shown_headers(
+        &self,
+        signature: &str,
+        target: &TargetUrl,
+        length: Option<usize>,
+    ) -> Vec<(String, String)> {
         let mut headers = self.headers(signature);
         headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
         let url = target.url();
@@ -77,7 +82,9 @@ impl Request {
         if let Ok(host) = HeaderValue::try_from(host) {
             headers.insert(header::HOST, host);
         }
-        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+        if let Some(length) = length {
+            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+        }
         let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
         headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect()
     }

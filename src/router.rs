@@ -25,7 +25,7 @@ use crate::http::{answer, layers};
 use crate::metrics::CONTENT_TYPE;
 use crate::permission::Permission;
 use crate::records::wire_time;
-use crate::resources::{Api, contacts, deals, events, replays, subscriptions, triggers};
+use crate::resources::{Api, contacts, deals, deliveries, events, replays, subscriptions, triggers};
 
 /// Where the API lives.
 pub const BASE: &str = "/api/external";
@@ -69,6 +69,7 @@ fn routes() -> OpenApiRouter<Api> {
         .merge(deals::router())
         .merge(subscriptions::router())
         .merge(replays::router())
+        .merge(deliveries::router())
         .merge(triggers::router())
         .merge(events::router())
 }

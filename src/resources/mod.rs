@@ -2,6 +2,7 @@
 
 pub mod contacts;
 pub mod deals;
+pub mod deliveries;
 pub mod events;
 pub mod replays;
 pub mod subscriptions;
@@ -25,6 +26,7 @@ use crate::http::error::ApiError;
 use crate::ids::{CompanyId, Ids};
 use crate::metrics::Metrics;
 use crate::writer::{Answer, Decision, Domain, NewEvent, Writer};
+use deliveries::Tester;
 use table::Held;
 
 /// A word of a fixed set.
@@ -67,6 +69,8 @@ pub struct Api {
     pub streams: events::Streams,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// Makes tests of subscriptions.
+    pub tester: Tester,
 }
 
 impl FromRef<Api> for Auth {

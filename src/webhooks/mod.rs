@@ -132,7 +132,7 @@ pub async fn run(delivery: Delivery, mut feed: mpsc::Receiver<Committed>, stop: 
         client,
         retry_delays: tuning.retry_delays,
         timeout: tuning.timeout,
-        metrics,
+        metrics: metrics.clone(),
     };
     let runner = Runner(Arc::new(Inner {
         metrics: metrics.clone(),

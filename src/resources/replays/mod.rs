@@ -64,9 +64,9 @@ async fn replay(
 ) -> Result<Response, ApiError> {
     caller.require(Permission::WebhooksWrite)?;
     let id = subscriptions::parse_id(&id)?;
+    let standing = standing(&api, caller.company(), id).await?;
     let Wanted { since, until, only_undelivered, per_second, dry_run } =
         payload.json::<ReplayInput>()?.into_wanted(api.clock.now())?;
-    let standing = standing(&api, caller.company(), id).await?;
     let from = timeline::before(&api.pool, since).await?;
     let to = match until {
         Some(until) => timeline::before(&api.pool, until).await?.min(standing.done),

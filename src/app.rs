@@ -15,11 +15,13 @@ use tokio::time::timeout;
 
 use crate::address::{AddressPolicy, AllowList};
 use crate::clock::Clock;
+use crate::dns::Resolver;
 use crate::housekeeping;
 use crate::http::auth::Auth;
 use crate::ids::Ids;
 use crate::resources::{Api, Crm};
 use crate::router::router;
+use crate::targets::Targets;
 use crate::webhooks::client::Client;
 use crate::webhooks::retry::RetryDelays;
 use crate::webhooks::{self, Delivery};
@@ -44,6 +46,8 @@ pub struct Settings {
     pub delivery_timeout: Duration,
     /// Exceptions from the address policy.
     pub allow_targets: AllowList,
+    /// Who knows the addresses of targets.
+    pub resolver: Resolver,
 }
 
 /// Why the server could not start.
@@ -75,7 +79,8 @@ impl Server {
         let listener = TcpListener::bind(bind).await.map_err(|error| StartError::Bind(bind, error))?;
         let address = listener.local_addr().map_err(|error| StartError::Bind(bind, error))?;
         let policy = AddressPolicy { allow: settings.allow_targets, loopback: address.ip().is_loopback() };
-        let client = Client::new(policy.clone(), settings.delivery_timeout)?;
+        let targets = Targets::new(policy, settings.resolver);
+        let client = Client::new(targets.clone(), settings.delivery_timeout)?;
         let ids = Ids::default();
         let delivering = Arc::new(AtomicBool::new(false));
 
@@ -105,7 +110,7 @@ impl Server {
         let housekeeping = tokio::spawn(housekeeping::run(pool.clone(), clock.clone()));
 
         let auth = Auth::new(pool.clone(), clock.clone());
-        let api = Api { pool, writer, clock, ids, auth, policy: Arc::new(policy) };
+        let api = Api { pool, writer, clock, ids, auth, targets };
         let (stop_http, mut stopped) = watch::channel(false);
         let service = ServiceExt::<Request>::into_make_service(router(api));
         let http = tokio::spawn(async move {

@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 /// The units, longest first, each with its length in milliseconds.
-const UNITS: [(&str, u128); 4] = [("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
+const UNITS: [(&str, u128); 5] =
+    [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
 /// The text is not a duration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not a duration: write a whole number and a unit (ms, s, m or h), such as 30s")]
+#[error("{0:?} is not a duration: write a whole number and a unit (ms, s, m, h or d), such as 30s")]
 pub struct DurationError(String);
 
-/// Reads `250ms`, `30s`, `5m` or `24h`; spaces around it do not matter.
+/// Reads `250ms`, `30s`, `5m`, `24h` or `7d`; spaces around it do not matter.
 pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
     let text = text.trim();
     let error = || DurationError(text.to_owned());
@@ -21,11 +22,11 @@ pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
     u64::try_from(u128::from(number) * unit_ms).map(Duration::from_millis).map_err(|_| error())
 }
 
-/// Writes `duration` in the longest unit that needs no fraction, so that
+/// Writes `duration` in the longest unit up to hours that needs no fraction, so that
 /// [`parse_duration`] reads it back; what is under a millisecond is dropped.
 pub fn format_duration(duration: Duration) -> String {
     let ms = duration.as_millis();
-    UNITS
+    UNITS[1..]
         .iter()
         .find(|(_, unit_ms)| ms > 0 && ms.is_multiple_of(*unit_ms))
         .map_or_else(|| "0s".to_owned(), |(name, unit_ms)| format!("{}{name}", ms / unit_ms))
@@ -47,6 +48,7 @@ mod tests {
             ("5m", 300_000, "5m"),
             ("60m", 3_600_000, "1h"),
             ("24h", 86_400_000, "24h"),
+            ("7d", 604_800_000, "168h"),
         ] {
             let duration = parse_duration(text).unwrap();
             assert_eq!(duration, Duration::from_millis(ms), "{text}");
@@ -59,7 +61,7 @@ mod tests {
     fn anything_else_is_refused_by_name() {
         let too_long = format!("{}h", u64::MAX);
         for text in [
-            "", "s", "30", "30 s", "-1s", "+1s", "1.5s", "1e3s", "30S", "30sec", "1d", "1h30m", "٣s",
+            "", "s", "30", "30 s", "-1s", "+1s", "1.5s", "1e3s", "30S", "30sec", "1D", "1w", "1h30m", "٣s",
             &too_long,
         ] {
             let error = parse_duration(text).unwrap_err().to_string();

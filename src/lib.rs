@@ -16,7 +16,8 @@
 //! catalogue of event types, the envelope, filters), [`permission`], [`api_key`],
 //! [`address`] (where webhooks may go), [`duration`], [`ids`].
 //!
-//! Around them: [`clock`] and [`random`], passed in; [`db`] and [`database`], and
+//! Around them: [`clock`] and [`random`], passed in; [`dns`], and [`targets`], which
+//! judges what it finds; [`db`] and [`database`], and
 //! [`embedded`], a PostgreSQL of our own; [`housekeeping`]; [`app`], which puts
 //! everything together; [`config`], [`cli`], [`admin`] and [`serve`], for whoever
 //! runs it.
@@ -30,6 +31,7 @@ pub mod clock;
 pub mod config;
 pub mod database;
 pub mod db;
+pub mod dns;
 pub mod duration;
 pub mod embedded;
 pub mod events;
@@ -42,5 +44,6 @@ pub mod records;
 pub mod resources;
 pub mod router;
 pub mod serve;
+pub mod targets;
 pub mod webhooks;
 pub mod writer;

@@ -42,6 +42,29 @@ pub enum Rule {
     Reserved,
 }
 
+impl Rule {
+    /// As programs are told.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Unspecified => "unspecified",
+            Self::Loopback => "loopback",
+            Self::Private => "private",
+            Self::SharedNat => "shared_nat",
+            Self::LinkLocal => "link_local",
+            Self::SiteLocal => "site_local",
+            Self::Metadata => "metadata",
+            Self::Multicast => "multicast",
+            Self::Broadcast => "broadcast",
+            Self::Documentation => "documentation",
+            Self::Benchmarking => "benchmarking",
+            Self::Transition => "transition",
+            Self::Discard => "discard",
+            Self::Reserved => "reserved",
+        }
+    }
+}
+
+/// As people are told.
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

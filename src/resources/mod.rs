@@ -6,20 +6,18 @@ pub mod subscriptions;
 mod table;
 pub mod triggers;
 
-use std::sync::Arc;
-
 use axum::extract::FromRef;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool};
 
-use crate::address::AddressPolicy;
 use crate::clock::Clock;
 use crate::http::answer;
 use crate::http::auth::{Auth, Caller};
 use crate::http::body::Payload;
 use crate::http::error::ApiError;
 use crate::ids::{CompanyId, Ids};
+use crate::targets::Targets;
 use crate::writer::{Answer, Decision, Domain, NewEvent, Writer};
 use table::Held;
 
@@ -37,7 +35,7 @@ pub struct Api {
     /// Who is calling.
     pub auth: Auth,
     /// Where webhooks may go.
-    pub policy: Arc<AddressPolicy>,
+    pub targets: Targets,
 }
 
 impl FromRef<Api> for Auth {

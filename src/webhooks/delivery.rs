@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use chrono::{DateTime, Utc};
 use futures_util::FutureExt;
 use sqlx::PgPool;
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
@@ -216,7 +217,7 @@ impl Runner {
     async fn post(&self, outgoing: &Outgoing, definition: &Definition, number: u8) -> Answer {
         let Settings { clock, client, timeout, .. } = &self.0.settings;
         let body = outgoing.body();
-        let headers = headers(outgoing, definition, number, clock.now().timestamp(), &body);
+        let headers = headers(outgoing, definition, number, clock.now(), &body);
         let answer = tokio::select! {
             answer = client.post(&definition.target, definition.loopback, headers, body) => answer,
             () = clock.sleep(*timeout) => {
@@ -283,17 +284,17 @@ fn headers(
     outgoing: &Outgoing,
     definition: &Definition,
     number: u8,
-    timestamp: i64,
+    at: DateTime<Utc>,
     body: &[u8],
 ) -> HeaderMap {
     let id = outgoing.event.id.to_string();
-    let signature = definition.secret.sign(&id, timestamp, body);
+    let signature = definition.secrets.sign(&id, at, body);
     let mut headers = HeaderMap::with_capacity(8);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(header::USER_AGENT, USER_AGENT);
     headers.insert(EVENT, HeaderValue::from_static(outgoing.event.event_type.name()));
     headers.insert(ATTEMPT, HeaderValue::from(u16::from(number)));
-    headers.insert(WEBHOOK_TIMESTAMP, HeaderValue::from(timestamp));
+    headers.insert(WEBHOOK_TIMESTAMP, HeaderValue::from(at.timestamp()));
     // Ids and base64 are always fit for a header.
     for (name, value) in [(WEBHOOK_ID, id), (WEBHOOK_SIGNATURE, signature)] {
         if let Ok(value) = HeaderValue::try_from(value) {

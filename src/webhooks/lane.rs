@@ -18,7 +18,7 @@ use tokio::sync::Notify;
 
 use super::log::{BACKLOG_PAGE, Page};
 use super::retry::MAX_ATTEMPTS;
-use super::signature::Secret;
+use super::signature::Secrets;
 use crate::address::TargetUrl;
 use crate::events::{Event, EventType, Filters};
 use crate::ids::{CompanyId, SubscriptionId};
@@ -45,7 +45,7 @@ impl Outgoing {
 pub(super) struct Definition {
     pub(super) target: TargetUrl,
     pub(super) filters: Filters,
-    pub(super) secret: Secret,
+    pub(super) secrets: Secrets,
     pub(super) loopback: bool,
     pub(super) active: bool,
     pub(super) version: i64,

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 
 use super::lane::{Definition, Health, Position};
+use super::signature::Secrets;
 use crate::events::{Event, EventType, Filters};
 use crate::ids::{CompanyId, EventId, SubscriptionId};
 
@@ -110,7 +111,8 @@ pub(super) async fn changed_after(
     checkpoint: i64,
 ) -> Result<Vec<Changed>, sqlx::Error> {
     let rows = sqlx::query!(
-        "SELECT s.company_id, s.id, s.event_type, s.target_url, s.filters, s.secret, s.status, s.loopback, s.version,
+        "SELECT s.company_id, s.id, s.event_type, s.target_url, s.filters, s.secret, s.previous_secret,
+                s.previous_secret_until, s.status, s.loopback, s.version,
                 c.seq, c.lagging, c.head_attempts, c.next_attempt_at, c.undelivered_in_row, c.last_attempt_at,
                 c.last_success_at, c.last_error
          FROM subscriptions s JOIN cursors c ON c.subscription_id = s.id
@@ -128,7 +130,10 @@ pub(super) async fn changed_after(
             return None;
         };
         let active = row.status == "active";
-        let definition = Definition { target, filters, secret, loopback: row.loopback, active, version: row.version };
+        // One that does not parse has nothing to sign with.
+        let previous = row.previous_secret.and_then(|previous| previous.parse().ok()).zip(row.previous_secret_until);
+        let secrets = Secrets { current: secret, previous };
+        let definition = Definition { target, filters, secrets, loopback: row.loopback, active, version: row.version };
         Some(Changed {
             company: CompanyId(row.company_id),
             id,

@@ -146,7 +146,7 @@ mod tests {
             ("2s,15s,25h", "the retry delay 25h is longer than 24h"),
             (
                 "2s,,60s",
-                "\"\" is not a duration: write a whole number and a unit (ms, s, m or h), such as 30s",
+                "\"\" is not a duration: write a whole number and a unit (ms, s, m, h or d), such as 30s",
             ),
         ] {
             assert_eq!(text.parse::<RetryDelays>().unwrap_err().to_string(), error);

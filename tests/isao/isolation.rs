@@ -103,6 +103,10 @@ async fn no_route_shows_or_changes_what_another_company_has() {
                 let twin = call(json!({"event": "contact.created", "target_url": URL})).await.data(201);
                 assert_ne!(twin["secret"], owner.subscription["secret"], "twins are per company");
             }
+            // About a URL, which belongs to nobody.
+            "POST /webhooks/check-url" => {
+                assert_eq!(call(json!({"target_url": "http://10.0.0.1/"})).await.data(200)["allowed"], false);
+            }
             "DELETE /webhooks/unsubscribe" => {
                 for name in ["id", "subscription_id"] {
                     let body = json!({"subscription_id": owner.subscription[name]});

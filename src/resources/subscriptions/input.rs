@@ -4,10 +4,11 @@ use serde::Deserialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::address::{AddressPolicy, TargetUrl};
+use crate::address::TargetUrl;
 use crate::events::{EventType, Filters};
 use crate::http::error::ApiError;
 use crate::http::field::{Field, FromJson, Problems, Text};
+use crate::targets::Targets;
 use crate::webhooks::signature::Secret;
 
 impl FromJson for EventType {
@@ -81,16 +82,16 @@ pub struct NewSubscription {
 
 impl SubscribeInput {
     /// Checks it; `made` is the secret if none is given.
-    pub(super) fn into_new(
+    pub(super) async fn into_new(
         self,
-        policy: &AddressPolicy,
+        targets: &Targets,
         loopback: bool,
         made: Secret,
     ) -> Result<NewSubscription, ApiError> {
         let mut problems = Problems::default();
         let event_type = problems.required("event", self.event);
         let target = problems.required("target_url", self.target_url);
-        check_target(&mut problems, policy, loopback, target.as_ref());
+        check_target(&mut problems, targets, loopback, target.as_ref()).await;
         let filters = problems.optional("filters", self.filters).flatten().unwrap_or_default();
         let filters = event_type.and_then(|event_type| check_filters(&mut problems, event_type, &filters));
         let secret = problems.optional("secret", self.secret).flatten().unwrap_or(made);
@@ -104,8 +105,15 @@ impl SubscribeInput {
     }
 }
 
-fn check_target(problems: &mut Problems, policy: &AddressPolicy, loopback: bool, target: Option<&TargetUrl>) {
-    if let Some(Err(refusal)) = target.map(|target| policy.check_url(target, loopback)) {
+async fn check_target(
+    problems: &mut Problems,
+    targets: &Targets,
+    loopback: bool,
+    target: Option<&TargetUrl>,
+) {
+    if let Some(target) = target
+        && let Some(refusal) = targets.refusal(target, loopback).await
+    {
         problems.add("target_url", format!("is refused: {refusal}"));
     }
 }
@@ -144,11 +152,11 @@ pub struct Changes {
 }
 
 impl ChangeInput {
-    pub(super) fn into_changes(self, policy: &AddressPolicy, loopback: bool) -> Result<Changes, ApiError> {
+    pub(super) async fn into_changes(self, targets: &Targets, loopback: bool) -> Result<Changes, ApiError> {
         let mut problems = Problems::default();
         let active = problems.kept("is_active", self.is_active);
         let target = problems.kept("target_url", self.target_url);
-        check_target(&mut problems, policy, loopback, target.as_ref());
+        check_target(&mut problems, targets, loopback, target.as_ref()).await;
         let filters = problems.optional("filters", self.filters).map(Option::unwrap_or_default);
         if problems.is_empty() && active.is_none() && target.is_none() && filters.is_none() {
             problems.add("is_active", "is missing: send at least one of is_active, target_url, filters");

@@ -306,7 +306,10 @@ mod tests {
         Definition {
             target: "https://example.com/".parse().unwrap(),
             filters: Filters::default(),
-            secret: Secret::generate([1; 32]),
+            secrets: Secrets {
+                current: crate::webhooks::signature::Secret::generate([1; 32]),
+                previous: None,
+            },
             loopback: false,
             active,
             version,

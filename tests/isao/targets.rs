@@ -23,13 +23,18 @@ fn known(name: &str, _: usize) -> Option<Vec<&'static str>> {
     }
 }
 
+async fn world() -> (World, Dns) {
+    let dns = Dns::scripted(known).await;
+    (World::asking(&dns).await, dns)
+}
+
 async fn check(world: &World, url: &str) -> Value {
     world.post("/webhooks/check-url", json!({"target_url": url})).await.data(200)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_check_says_what_subscribing_would_say() {
-    let world = World::asking(&Dns::scripted(known).await).await;
+    let (world, _dns) = world().await;
     for (url, status) in [
         ("https://public.example/hook", 201),
         ("https://private.example/hook", 422),
@@ -64,7 +69,7 @@ async fn a_check_says_what_subscribing_would_say() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_check_names_address_rule_and_setting() {
-    let world = World::asking(&Dns::scripted(known).await).await;
+    let (world, _dns) = world().await;
     let private = "private.example resolves to 10.0.0.5, a private address (10.0.0.0/8), which webhooks may not \
                    reach; to allow it, add private.example or 10.0.0.5 to ISAO_ALLOW_TARGETS";
     let also = private.replace("10.0.0.5", "fd00::5").replace("10.0.0.0/8", "fc00::/7");
@@ -101,7 +106,7 @@ async fn a_check_names_address_rule_and_setting() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_name_that_does_not_resolve_is_said_so_and_can_be_subscribed() {
-    let world = World::asking(&Dns::scripted(known).await).await;
+    let (world, _dns) = world().await;
     for (name, says) in
         [("unknown.example", "there is no such name"), ("silent.example", "did not answer in time")]
     {
@@ -120,7 +125,7 @@ async fn a_name_that_does_not_resolve_is_said_so_and_can_be_subscribed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_check_connects_to_nothing() {
-    let world = World::asking(&Dns::scripted(known).await).await;
+    let (world, _dns) = world().await;
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -132,7 +137,7 @@ async fn a_check_connects_to_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_may_not_subscribe_may_not_ask() {
-    let world = World::asking(&Dns::scripted(known).await).await;
+    let (world, _dns) = world().await;
     let reader = world.add_key(world.company, &[Permission::WebhooksRead]).await;
     let asked = world.http.post(world.url("/webhooks/check-url")).bearer_auth(reader);
     let refused = world.send(asked.json(&json!({"target_url": "https://private.example/"}))).await;
@@ -149,7 +154,7 @@ async fn who_may_not_subscribe_may_not_ask() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_of_the_target_is_judged_alike() {
-    let world = World::asking(&Dns::scripted(known).await).await;
+    let (world, _dns) = world().await;
     let made = world.subscribe("deal.won", "https://public.example/").await;
     let path = format!("/webhooks/{}", made["id"].as_str().unwrap());
     let told = world.patch(&path, json!({"target_url": "https://private.example/"})).await.bad_fields();
@@ -177,76 +182,94 @@ async fn a_name_that_changes_its_mind_after_the_check_reaches_nothing() {
     assert_eq!(dns.asked("rebind.example"), 1, "the check");
 
     world.contact("Jane", "100").await;
-    for attempt in 1..=4 {
-        eventually("the refusal of an attempt", async || {
-            let refused: i64 = sqlx::query_scalar(
-                "SELECT count(*) FROM attempts WHERE error LIKE 'target refused: rebind.example resolves to 127.0.0.1%'",
-            )
-            .fetch_one(&world.pool)
-            .await
-            .unwrap();
-            if refused < attempt {
-                world.skip_to_retry().await;
-            }
-            Some(()).filter(|()| refused >= attempt)
-        })
-        .await;
-        // Nobody looks a second time between judging and connecting.
-        assert_eq!(dns.asked("rebind.example"), 1 + attempt as usize);
-    }
+    eventually("the refusal of every attempt", async || {
+        world.skip_to_retry().await;
+        let refused: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM attempts WHERE error LIKE 'target refused: rebind.example resolves to 127.0.0.1%'",
+        )
+        .fetch_one(&world.pool)
+        .await
+        .unwrap();
+        (refused == 4).then_some(())
+    })
+    .await;
+    assert_eq!(dns.asked("rebind.example"), 1 + 4, "nobody asks once more between judging and connecting");
     let seen = world.get(&path).await.data(200);
     assert!(seen["delivery"]["last_error"].as_str().unwrap().contains("ISAO_ALLOW_TARGETS"), "{seen}");
     assert!(receiver.all().is_empty());
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn names_that_hang_hold_up_nobody_else() {
-    const HANGING: usize = 600;
-    let dns =
-        Dns::scripted(|name, _| if name.ends_with("slow.example") { None } else { Some(vec!["127.0.0.1"]) })
-            .await;
-    let world = World::asking(&dns).await;
-    let receiver = Receiver::start().await;
-    // Not over REST, which would look each of them up.
-    let good = world.subscribe("contact.created", "http://placeholder.localhost/").await;
-    let id =
-        uuid::Uuid::parse_str(good["subscription_id"].as_str().unwrap().trim_start_matches("sub_")).unwrap();
-    let mut connection = world.pool.begin().await.unwrap();
+/// Gives the company `count` more subscriptions like this one, to names that hang. Not
+/// over REST, which would look each of them up.
+async fn multiply(world: &World, subscription: &Value, count: i32) {
+    let id = subscription["subscription_id"].as_str().unwrap().trim_start_matches("sub_");
+    let mut transaction = world.pool.begin().await.unwrap();
+    sqlx::query("UPDATE subscription_version SET version = version + 1")
+        .execute(&mut *transaction)
+        .await
+        .unwrap();
     sqlx::query(
         "WITH made AS (
              INSERT INTO subscriptions (company_id, id, event_type, target_url, filters, secret, status, loopback,
                                         created_at, updated_at, version)
-             SELECT company_id, gen_random_uuid(), event_type, 'http://' || number || '.slow.example/', filters, secret,
-                    status, loopback, created_at, updated_at, subscription_version.version + 1
-             FROM subscriptions, subscription_version, generate_series(1, $2) AS number WHERE id = $1
+             SELECT company_id, gen_random_uuid(), event_type, 'http://' || number || '.slow.example/', filters,
+                    secret, status, loopback, created_at, updated_at, v.version
+             FROM subscriptions, subscription_version v, generate_series(1, $2) AS number WHERE id = $1
              RETURNING company_id, id)
          INSERT INTO cursors (company_id, subscription_id, seq, lagging)
          SELECT company_id, id, log_head.seq, true FROM made, log_head",
     )
-    .bind(id)
-    .bind(HANGING as i32)
-    .execute(&mut *connection)
+    .bind(uuid::Uuid::parse_str(id).unwrap())
+    .bind(count)
+    .execute(&mut *transaction)
     .await
     .unwrap();
-    sqlx::query("UPDATE subscription_version SET version = version + 1")
-        .execute(&mut *connection)
-        .await
-        .unwrap();
-    connection.commit().await.unwrap();
-    let name = format!("http://quick.example:{}/", receiver.address.port());
-    world
-        .patch(&format!("/webhooks/{}", good["id"].as_str().unwrap()), json!({"target_url": name}))
-        .await
-        .data(200);
+    transaction.commit().await.unwrap();
+}
 
+#[tokio::test(flavor = "multi_thread")]
+async fn names_that_hang_hold_up_nobody_else() {
+    const HANGING: usize = 600;
+    // A machine may be so busy that lookups give up while it is at something else.
+    const ROUNDS: usize = 3;
+    let dns =
+        Dns::scripted(|name, _| if name.ends_with("slow.example") { None } else { Some(vec!["127.0.0.1"]) })
+            .await;
+    let mut world = World::asking(&dns).await;
+    let hanging = world.subscribe("contact.created", "http://localhost/").await;
+    multiply(&world, &hanging, HANGING as i32).await;
+    world.delete(&format!("/webhooks/{}", hanging["id"].as_str().unwrap())).await;
     world.contact("Jane", "100").await;
-    eventually("that hundreds of names hang", async || {
-        let hanging = (1..=HANGING).filter(|number| dns.asked(&format!("{number}.slow.example")) > 0).count();
-        Some(()).filter(|()| hanging >= HANGING / 2)
-    })
-    .await;
-    let started = tokio::time::Instant::now();
-    world.contact("John", "101").await;
-    receiver.expect(2).await;
-    assert!(started.elapsed() < Duration::from_secs(4), "sooner than the first lookup gives up");
+    // From here on it is about another company.
+    let other = world.add_company("Other").await;
+    world.key = world.add_key(other, &Permission::ALL).await;
+    let receiver = Receiver::start().await;
+    let url = format!("http://quick.example:{}/", receiver.address.port());
+    world.subscribe("contact.created", &url).await;
+
+    let given_up = async || -> i64 {
+        sqlx::query_scalar("SELECT count(*) FROM attempts WHERE error LIKE 'host name not resolved%'")
+            .fetch_one(&world.pool)
+            .await
+            .unwrap()
+    };
+    for round in 1..=ROUNDS {
+        // Every lookup asks twice.
+        let asked = || {
+            (1..=HANGING)
+                .filter(|number| dns.asked(&format!("{number}.slow.example")) >= 2 * round - 1)
+                .count()
+        };
+        eventually("that hundreds of names hang", async || (asked() > HANGING / 2).then_some(())).await;
+        let before = given_up().await;
+        world.contact("John", &format!("20{round}")).await;
+        receiver.expect(round).await;
+        if given_up().await == before {
+            return;
+        }
+        let all = (HANGING * round) as i64;
+        eventually("the end of all lookups", async || (given_up().await >= all).then_some(())).await;
+        world.clock.advance(Duration::from_secs(60 * 60));
+    }
+    panic!("every time a delivery came after names that hung");
 }

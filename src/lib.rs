@@ -18,7 +18,8 @@
 //!
 //! Beside it: [`listeners`], who waits for events in this process, and [`metrics`].
 //!
-//! Around them: [`clock`] and [`random`], passed in; [`db`] and [`database`], and
+//! Around them: [`clock`] and [`random`], passed in; [`dns`], and [`targets`], which
+//! judges what it finds; [`db`] and [`database`], and
 //! [`embedded`], a PostgreSQL of our own; [`retention`]; [`app`], which puts
 //! everything together; [`config`], [`cli`], [`admin`] and [`serve`], for whoever
 //! runs it.
@@ -32,6 +33,7 @@ pub mod clock;
 pub mod config;
 pub mod database;
 pub mod db;
+pub mod dns;
 pub mod duration;
 pub mod embedded;
 pub mod events;
@@ -46,5 +48,6 @@ pub mod resources;
 pub mod retention;
 pub mod router;
 pub mod serve;
+pub mod targets;
 pub mod webhooks;
 pub mod writer;

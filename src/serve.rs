@@ -10,6 +10,7 @@ use crate::app::{self, Server, Settings};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::database::{self, Database};
+use crate::dns::Resolver;
 use crate::ids::Ids;
 
 /// The exit code when a second signal ends the server at once: that of a shell for SIGINT.
@@ -66,6 +67,7 @@ async fn start(config: &Config) -> Result<(Database, Server), Error> {
         tuning: config.tuning(),
         allow_targets: config.allow_targets.clone(),
         retention: config.retention,
+        resolver: Resolver::system(),
     })
     .await?;
     let address = server.address();

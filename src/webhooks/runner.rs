@@ -211,7 +211,9 @@ impl Runner {
             Some(error) => {
                 tracing::info!(subscription = %lane.id, event = %outgoing.event.id, attempt, error, "attempt failed");
             }
-            None => tracing::debug!(subscription = %lane.id, event = %outgoing.event.id, attempt, "delivered"),
+            None => {
+                tracing::debug!(subscription = %lane.id, event = %outgoing.event.id, attempt, "delivered")
+            }
         }
         self.0.notes.attempt(record).await;
         if gone {
@@ -254,7 +256,9 @@ impl Runner {
     ) {
         let mut halted = lane.shard.halted();
         loop {
-            match log::deactivate(&self.0.pool, lane.id, definition.version, &reason, self.0.clock.now()).await {
+            match log::deactivate(&self.0.pool, lane.id, definition.version, &reason, self.0.clock.now())
+                .await
+            {
                 Ok(Some(version)) => {
                     self.0.metrics.deactivated.of(cause).inc();
                     self.0.alerts.tell(self.alert("subscription.deactivated", lane, definition, reason));

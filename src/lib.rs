@@ -6,8 +6,9 @@
 //! order in which a request becomes a webhook:
 //!
 //! 1. [`router`]: the table of contents of the API. [`http`]: what all routes share.
-//! 2. [`resources`]: contacts, deals, subscriptions, triggers, the feed of events. Each
-//!    has its wire types, its rules as pure functions, and its SQL together.
+//! 2. [`resources`]: contacts, deals, subscriptions, their deliveries and replays, triggers,
+//!    the feed of events. Each has its wire types, its rules as pure functions, and its SQL
+//!    together.
 //! 3. [`writer`]: makes the commands of many handlers one transaction, which ends
 //!    with appending their events to the log.
 //! 4. [`webhooks`]: reads the log and delivers.

@@ -43,9 +43,8 @@ pub fn read(arguments: impl Iterator<Item = String>) -> Result<Wish, String> {
             Some((name, value)) if name.starts_with('-') => (name.to_owned(), Some(value.to_owned())),
             _ => (argument, None),
         };
-        let mut value = || {
-            given.clone().or_else(|| arguments.next()).ok_or_else(|| format!("{name} needs a value"))
-        };
+        let mut value =
+            || given.clone().or_else(|| arguments.next()).ok_or_else(|| format!("{name} needs a value"));
         match &*name {
             "--rounds" => {
                 let text = value()?;
@@ -64,7 +63,8 @@ pub fn read(arguments: impl Iterator<Item = String>) -> Result<Wish, String> {
         }
     }
     let matches = |filter: &String| if exact { filter == NAME } else { NAME.contains(&**filter) };
-    let meant = (filters.is_empty() || filters.iter().any(matches)) && !skipped.iter().any(matches) && !ignored;
+    let meant =
+        (filters.is_empty() || filters.iter().any(matches)) && !skipped.iter().any(matches) && !ignored;
     if list {
         let names = match (meant, terse) {
             (true, true) => "faults: test\n",

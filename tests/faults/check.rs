@@ -65,8 +65,10 @@ impl Seen {
         positions: Vec<Position>,
         undelivered: Vec<(Uuid, Uuid, Vec<i16>)>,
     ) -> Self {
-        let positions =
-            positions.into_iter().map(|position| (SubscriptionId(position.subscription_id), position)).collect();
+        let positions = positions
+            .into_iter()
+            .map(|position| (SubscriptionId(position.subscription_id), position))
+            .collect();
         let undelivered = undelivered
             .into_iter()
             .map(|(subscription, event, attempts)| {
@@ -180,7 +182,8 @@ fn check_writes(seen: &Seen, writes: &[Write], verdict: &mut Verdict) {
             (Told::Done, Some(seq)) => {
                 let before = last.insert(write.worker, *seq);
                 if before.is_some_and(|before| before >= *seq) {
-                    let text = format!("at {seq}, but the same worker's previous write is at {before:?}: {write:?}");
+                    let text =
+                        format!("at {seq}, but the same worker's previous write is at {before:?}: {write:?}");
                     verdict.found(Kind::Order, text);
                 }
             }

@@ -31,10 +31,7 @@ impl Cluster {
             data_dir: data_dir.clone(),
             durability: Durability::Full,
             supervisor: env!("CARGO_BIN_EXE_isao").into(),
-            search: Search::new(
-                std::env::var_os("PG_BIN_DIR").map(PathBuf::from),
-                std::env::var_os("PATH"),
-            ),
+            search: Search::new(std::env::var_os("PG_BIN_DIR").map(PathBuf::from), std::env::var_os("PATH")),
             cache_dir: Some(env!("CARGO_TARGET_TMPDIR").into()),
             say: Box::new(|_| {}),
         });

@@ -62,7 +62,9 @@ impl Fault {
             Self::ServerFrozen => "one of two servers is stopped for longer than its lease, and goes on",
             Self::PostgresKilled => "kill -9 of PostgreSQL's first process, then of one with a connection",
             Self::PostgresRestarted => "pg_ctl restart -m immediate",
-            Self::DatabaseAway => "every connection to the database is cut, and none comes through for a while",
+            Self::DatabaseAway => {
+                "every connection to the database is cut, and none comes through for a while"
+            }
             Self::ClockJumps => "the clocks of two servers jump forwards and backwards by hours",
             Self::ReceiverFails => "nothing but receivers that fail three of ten deliveries",
         }

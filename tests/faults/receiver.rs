@@ -89,7 +89,8 @@ async fn receive(
         false if percent(50) => Response::builder().status(503).body(Body::empty()).unwrap(),
         // The connection closes in the middle of the answer.
         false => {
-            let broken = futures_util::stream::once(async { Err::<Bytes, _>(std::io::Error::other("broken")) });
+            let broken =
+                futures_util::stream::once(async { Err::<Bytes, _>(std::io::Error::other("broken")) });
             Response::new(Body::from_stream(broken))
         }
     }

@@ -67,8 +67,16 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let head = [
-            "rounds", "events", "deliveries", "unanswered", "undelivered", "lost", "disorder", "twice",
-            "elsewhere", "other",
+            "rounds",
+            "events",
+            "deliveries",
+            "unanswered",
+            "undelivered",
+            "lost",
+            "disorder",
+            "twice",
+            "elsewhere",
+            "other",
         ];
         write!(f, "{:<20}", "fault")?;
         for word in head {

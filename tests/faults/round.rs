@@ -197,16 +197,21 @@ impl<'a> Round<'a> {
         }
         let seen = self.come_to_rest(&mut findings).await;
         tokio::time::sleep(SETTLE).await;
-        let mut verdict = check::check(&seen, &self.receiver, &self.subscriptions, &writes, &self.windows);
         self.servers_are_well(&mut findings).await;
-        verdict.findings.extend(findings);
+        let mut verdict = check::check(&seen, &self.receiver, &self.subscriptions, &writes, &self.windows);
+        // First what explains the others.
+        findings.append(&mut verdict.findings);
+        verdict.findings = findings;
         verdict.unanswered = writes.iter().filter(|write: &&Write| write.told != Told::Done).count();
         drop(std::mem::take(&mut self.processes));
         if verdict.findings.is_empty() {
             self.cluster.drop(&self.database).await;
             let _ = std::fs::remove_dir_all(&self.logs);
         } else {
-            println!("  kept: {} and the database {}", self.logs.display(), self.database.name);
+            let (logs, name, directory) =
+                (self.logs.display(), &self.database.name, self.directory.display());
+            println!("  its logs: {logs}");
+            println!("  its database: isao database --data-dir {directory}/database -- psql -d {name}");
         }
         verdict
     }

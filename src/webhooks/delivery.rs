@@ -104,6 +104,8 @@ impl Runner {
 
     async fn run(&self, lane: &Arc<Lane>) {
         let mut stopping = self.0.stopping.clone();
+        // What was waited for is due, whatever the clock says: it may have been set back meanwhile.
+        let mut waited = None;
         loop {
             if *stopping.borrow() {
                 return lane.abandon();
@@ -113,11 +115,13 @@ impl Runner {
                 Next::Backlog(position) => self.read_backlog(lane, position).await,
                 Next::Attempt { outgoing, definition, attempt, due } => {
                     let now = self.0.settings.clock.now();
-                    if let Some(wait) =
-                        due.and_then(|due| (due - now).to_std().ok()).filter(|wait| !wait.is_zero())
+                    if let Some(wait) = due
+                        .filter(|due| waited != Some(*due))
+                        .and_then(|due| (due - now).to_std().ok())
+                        .filter(|wait| !wait.is_zero())
                     {
                         tokio::select! {
-                            () = self.0.settings.clock.sleep(wait) => {}
+                            () = self.0.settings.clock.sleep(wait) => waited = due,
                             () = lane.changed.notified() => {}
                             _ = stopping.wait_for(|stopping| *stopping) => {}
                         }

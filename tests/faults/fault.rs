@@ -136,9 +136,9 @@ impl Fault {
                     round.proxy.open();
                 }
                 Self::ClockJumps => {
-                    round.clocks[blow % 2].jump(TimeDelta::hours(JUMPS[blow]));
+                    round.clocks[blow % 2].jump(jump(blow));
                     round.work().await;
-                    round.clocks[(blow + 1) % 2].jump(TimeDelta::hours(-JUMPS[blow]));
+                    round.clocks[(blow + 1) % 2].jump(-jump(blow));
                 }
                 Self::ReceiverFails => {}
             }
@@ -146,6 +146,10 @@ impl Fault {
         }
         round.work().await;
     }
+}
+
+fn jump(blow: usize) -> TimeDelta {
+    TimeDelta::hours(JUMPS[blow % JUMPS.len()])
 }
 
 /// A random instant.

@@ -19,6 +19,9 @@ use super::random::percent;
 /// How many of a hundred deliveries an unreliable receiver fails.
 const FAILS: usize = 30;
 
+/// Below this path, receivers fail now and then.
+pub const UNRELIABLE: &str = "/unreliable/";
+
 /// A delivery that arrived.
 #[derive(Clone, Debug)]
 pub struct Arrival {
@@ -29,10 +32,13 @@ pub struct Arrival {
     pub accepted: bool,
 }
 
+/// By path.
+type Arrivals = Arc<Mutex<HashMap<String, Vec<Arrival>>>>;
+
 /// Records what arrives at each path.
 pub struct Receiver {
     address: SocketAddr,
-    arrivals: Arc<Mutex<HashMap<String, Vec<Arrival>>>>,
+    arrivals: Arrivals,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -40,7 +46,7 @@ impl Receiver {
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let arrivals = Arc::default();
+        let arrivals = Arrivals::default();
         let app = Router::new().fallback(receive).with_state(Arc::clone(&arrivals));
         let task = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
         Self { address, arrivals, task }
@@ -63,13 +69,7 @@ impl Drop for Receiver {
     }
 }
 
-/// Whether a receiver fails now and then is in its path.
-pub const UNRELIABLE: &str = "/unreliable/";
-
-async fn receive(
-    State(arrivals): State<Arc<Mutex<HashMap<String, Vec<Arrival>>>>>,
-    request: Request,
-) -> Response<Body> {
+async fn receive(State(arrivals): State<Arrivals>, request: Request) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let path = parts.uri.path().to_owned();
     let Ok(body) = body.collect().await else {

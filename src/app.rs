@@ -21,14 +21,25 @@ use crate::ids::Ids;
 use crate::resources::{Api, Crm};
 use crate::router::router;
 use crate::webhooks::client::Client;
-use crate::webhooks::retry::RetryDelays;
-use crate::webhooks::{self, Delivery};
-use crate::writer::{Batches, Writer};
+use crate::webhooks::{self, Delivery, Tuning};
+use crate::writer::{Batches, Committed, Writer};
 
 /// Batches that may wait for the tail; more, and it reads the log instead.
 const FEED: usize = 64;
 /// How long requests in flight are waited for when the server stops.
 const REQUESTS_AT_MOST: Duration = Duration::from_secs(10);
+
+/// What a process does; several may share a database.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Role {
+    /// Answer requests and deliver
+    #[default]
+    All,
+    /// Answer requests; other processes deliver
+    Api,
+    /// Deliver; other processes answer requests
+    Deliver,
+}
 
 /// How to run.
 pub struct Settings {
@@ -38,10 +49,10 @@ pub struct Settings {
     pub pool: PgPool,
     /// The time.
     pub clock: Clock,
-    /// Delays before the second, third and fourth attempt.
-    pub retry_delays: RetryDelays,
-    /// For a whole attempt.
-    pub delivery_timeout: Duration,
+    /// What this process does.
+    pub role: Role,
+    /// How it delivers.
+    pub tuning: Tuning,
     /// Exceptions from the address policy.
     pub allow_targets: AllowList,
 }
@@ -75,9 +86,9 @@ impl Server {
         let listener = TcpListener::bind(bind).await.map_err(|error| StartError::Bind(bind, error))?;
         let address = listener.local_addr().map_err(|error| StartError::Bind(bind, error))?;
         let policy = AddressPolicy { allow: settings.allow_targets, loopback: address.ip().is_loopback() };
-        let client = Client::new(policy.clone(), settings.delivery_timeout)?;
+        let client = Client::new(policy.clone(), settings.tuning.timeout)?;
         let ids = Ids::default();
-        let delivering = Arc::new(AtomicBool::new(false));
+        let whole = Arc::new(AtomicBool::new(false));
 
         let (feed, committed) = mpsc::channel(FEED);
         let batches = Batches {
@@ -86,7 +97,7 @@ impl Server {
             clock: clock.clone(),
             ids: ids.clone(),
             feed,
-            delivering: delivering.clone(),
+            whole: whole.clone(),
             connection: None,
             planned: None,
         };
@@ -97,17 +108,20 @@ impl Server {
             pool: pool.clone(),
             clock: clock.clone(),
             client,
-            retry_delays: settings.retry_delays,
-            timeout: settings.delivery_timeout,
-            delivering,
+            replica: ids.next(clock.now()),
+            tuning: settings.tuning,
+            whole,
         };
-        let delivery = tokio::spawn(webhooks::run(delivery, committed, stopped));
+        let delivery = match settings.role {
+            Role::All | Role::Deliver => tokio::spawn(webhooks::run(delivery, committed, stopped)),
+            Role::Api => tokio::spawn(idle(committed, stopped)),
+        };
         let housekeeping = tokio::spawn(housekeeping::run(pool.clone(), clock.clone()));
 
         let auth = Auth::new(pool.clone(), clock.clone());
         let api = Api { pool, writer, clock, ids, auth, policy: Arc::new(policy) };
         let (stop_http, mut stopped) = watch::channel(false);
-        let service = ServiceExt::<Request>::into_make_service(router(api));
+        let service = ServiceExt::<Request>::into_make_service(router(api, settings.role));
         let http = tokio::spawn(async move {
             let serve = axum::serve(listener, service).with_graceful_shutdown(async move {
                 let _ = stopped.wait_for(|stop| *stop).await;
@@ -156,5 +170,13 @@ impl Server {
             self.writer.abort();
         }
         well
+    }
+}
+
+/// What a process does instead of delivering: it lets go of what others read from the log.
+async fn idle(mut feed: mpsc::Receiver<Committed>, mut stop: watch::Receiver<bool>) {
+    tokio::select! {
+        _ = stop.wait_for(|stop| *stop) => {}
+        () = async { while feed.recv().await.is_some() {} } => {}
     }
 }

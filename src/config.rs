@@ -7,15 +7,24 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use url::Url;
 
 use crate::address::AllowList;
 use crate::api_key::ApiKey;
 use crate::duration::{format_duration, parse_duration};
 use crate::embedded::{self, Search};
+use crate::app::Role;
 use crate::webhooks::retry::RetryDelays;
+use crate::webhooks::{Tuning, health, limits};
 
 /// The longest attempt that may be asked for: the events behind it wait.
 const DELIVERY_TIMEOUT_MAX: Duration = Duration::from_secs(10 * 60);
+
+/// Attempts in flight that may be asked for: each takes a socket.
+const IN_FLIGHT_RANGE: std::ops::RangeInclusive<usize> = 1..=65_536;
+
+/// Leases that may be asked for: shorter ones would be lost to a busy database.
+const LEASE_RANGE: std::ops::RangeInclusive<Duration> = Duration::from_secs(2)..=Duration::from_secs(600);
 
 /// What the help puts the settings of the database under.
 const DATABASE: &str = "Database";
@@ -44,6 +53,53 @@ pub struct Config {
     )]
     pub delivery_timeout: Duration,
 
+    /// Attempts in flight at a time, in all
+    #[arg(
+        long, env = "ISAO_IN_FLIGHT", value_name = "NUMBER", default_value_t = limits::IN_FLIGHT,
+        value_parser = parse_in_flight
+    )]
+    pub in_flight: usize,
+
+    /// Attempts in flight at a time to one host and port
+    #[arg(
+        long, env = "ISAO_IN_FLIGHT_PER_HOST", value_name = "NUMBER",
+        default_value_t = limits::IN_FLIGHT_PER_HOST, value_parser = parse_in_flight
+    )]
+    pub in_flight_per_host: usize,
+
+    /// Undelivered events in a row after which a subscription is deactivated
+    ///
+    /// Its events wait until it is resumed.
+    #[arg(
+        long, env = "ISAO_DEACTIVATE_AFTER", value_name = "NUMBER",
+        default_value_t = health::DEACTIVATE_AFTER, value_parser = clap::value_parser!(i32).range(1..)
+    )]
+    pub deactivate_after: i32,
+
+    /// How long a subscription pauses after an undelivered event, before the next one's first
+    /// attempt; twice as long after each further one, up to 64 times
+    #[arg(
+        long, env = "ISAO_DEGRADED_PAUSE", value_name = "DURATION", default_value = "30s",
+        value_parser = parse_duration
+    )]
+    pub degraded_pause: Duration,
+
+    /// A URL that is told (POST, JSON) when a subscription fails and when it is deactivated
+    #[arg(long, env = "ISAO_ALERT_URL", value_name = "URL", hide_env_values = true)]
+    pub alert_url: Option<Url>,
+
+    /// What this process does, where several share a database
+    #[arg(long, env = "ISAO_ROLE", value_name = "ROLE", value_enum, default_value_t)]
+    pub role: Role,
+
+    /// After so much silence of a process that delivers, others take over (2s to 10m)
+    ///
+    /// Of one that stops or crashes they know at once; this is for one that hangs.
+    #[arg(
+        long, env = "ISAO_LEASE", value_name = "DURATION", default_value = "10s", value_parser = parse_lease
+    )]
+    pub lease: Duration,
+
     /// Hosts and addresses that webhooks may be sent to although they are not public
     ///
     /// Separated by commas, for example: hooks.internal,*.lan,10.0.0.0/8
@@ -63,6 +119,22 @@ pub struct Config {
     /// Which database.
     #[command(flatten)]
     pub database: DatabaseConfig,
+}
+
+impl Config {
+    /// How deliveries are made.
+    pub fn tuning(&self) -> Tuning {
+        Tuning {
+            retry_delays: self.retry_delays,
+            timeout: self.delivery_timeout,
+            lease: self.lease,
+            in_flight: self.in_flight,
+            in_flight_per_host: self.in_flight_per_host,
+            deactivate_after: self.deactivate_after,
+            degraded_pause: self.degraded_pause,
+            alert_url: self.alert_url.clone(),
+        }
+    }
 }
 
 /// Which database, for the server and for every command beside it.
@@ -142,6 +214,22 @@ fn parse_delivery_timeout(text: &str) -> Result<Duration, String> {
         ));
     }
     Ok(timeout)
+}
+
+fn parse_in_flight(text: &str) -> Result<usize, String> {
+    let number: usize = text.parse().map_err(|_| "write a whole number")?;
+    match IN_FLIGHT_RANGE.contains(&number) {
+        true => Ok(number),
+        false => Err(format!("it has to be {} to {}", IN_FLIGHT_RANGE.start(), IN_FLIGHT_RANGE.end())),
+    }
+}
+
+fn parse_lease(text: &str) -> Result<Duration, String> {
+    let lease = parse_duration(text).map_err(|error| error.to_string())?;
+    match LEASE_RANGE.contains(&lease) {
+        true => Ok(lease),
+        false => Err("it has to be between 2s and 10m".to_owned()),
+    }
 }
 
 fn parse_key(text: &str) -> Result<ApiKey, &'static str> {

@@ -16,6 +16,7 @@ use utoipa::{Modify, OpenApi, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::app::Role;
 use crate::http::auth::{Caller, authenticate};
 use crate::http::error::{ApiError, ErrorBody};
 use crate::http::openapi::ReadErrors;
@@ -76,7 +77,7 @@ pub fn openapi() -> String {
 }
 
 /// Everything that answers HTTP.
-pub fn router(api: Api) -> NormalizePath<Router> {
+pub fn router(api: Api, role: Role) -> NormalizePath<Router> {
     let (routes, document) = routes().split_for_parts();
     let known = Arc::new(Known::new(BASE, &document));
     let document = openapi();
@@ -84,8 +85,11 @@ pub fn router(api: Api) -> NormalizePath<Router> {
         .route_layer(from_fn_with_state(known, refuse_unknown))
         .route_layer(from_fn_with_state(api.clone(), authenticate))
         .route("/openapi.json", get(async move || answer::json_text(StatusCode::OK, document.clone())));
-    let router = Router::new()
-        .nest(BASE, external)
+    let router = match role {
+        Role::All | Role::Api => Router::new().nest(BASE, external),
+        Role::Deliver => Router::new(),
+    };
+    let router = router
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .fallback(layers::not_found)

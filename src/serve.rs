@@ -63,8 +63,8 @@ async fn start(config: &Config) -> Result<(Database, Server), Error> {
         bind: config.bind,
         pool: database.pool.clone(),
         clock: admin.clock.clone(),
-        retry_delays: config.retry_delays,
-        delivery_timeout: config.delivery_timeout,
+        role: config.role,
+        tuning: config.tuning(),
         allow_targets: config.allow_targets.clone(),
     })
     .await?;

@@ -51,6 +51,11 @@ impl TargetUrl {
         &self.url
     }
 
+    /// Host and port.
+    pub fn authority(&self) -> &str {
+        &self.url[url::Position::BeforeHost..url::Position::BeforePath]
+    }
+
     /// The host to connect to: an address in whatever spelling it was written, or a name.
     pub fn host(&self) -> &Host {
         &self.host

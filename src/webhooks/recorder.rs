@@ -1,46 +1,69 @@
 //! The recorder: writes down what the lanes did, all of them together.
 //!
 //! One statement moves every cursor that moved, appends every attempt and the
-//! checkpoint, or does nothing at all if another process has taken the shard
-//! meanwhile. What was not written when the process dies is sent again.
+//! checkpoints, for those shards that this process still holds: it locks their rows, and
+//! they carry the epoch. What was not written when the process dies is sent again.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::time::Instant;
+use uuid::Uuid;
 
+use super::client::Response;
 use super::lane::{Lane, Snapshot};
+use super::log::ReadAhead;
+use super::shard::Shard;
+use crate::db;
 use crate::ids::{CompanyId, EventId, SubscriptionId};
 
 /// Results are gathered for so long before they are written.
 const GATHER: Duration = Duration::from_millis(10);
-/// The checkpoint is written at least so often; a restart reads the log from there.
-const CHECKPOINT: Duration = Duration::from_secs(5);
+/// The checkpoints are written so often, if they have moved; a restart reads the log
+/// from there.
+const CHECKPOINT: Duration = Duration::from_secs(1);
 /// Attempts that wait to be written; beyond it lanes wait for the database.
 const ATTEMPTS: usize = 4096;
 /// Lanes written in one statement, which must end well within `statement_timeout`
-/// also when all lanes changed at once, as they do when the deliveries start.
+/// also when all lanes changed at once, as they do when a database comes back.
 const LANES: usize = 2048;
 /// Pause before a write that failed is tried again.
 const RETRY: Duration = Duration::from_millis(500);
+/// How this session's statements are planned: once, and by the indexes. The tables may
+/// be empty when it is, and the arrays are of any length.
+const PLANS: &str = "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; \
+                     SET enable_hashjoin = off; SET enable_mergejoin = off";
+
+/// Why an attempt was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// The event was next.
+    Live,
+    /// Somebody wanted it again.
+    Replay,
+}
 
 /// One attempt, to be appended.
-#[derive(Debug)]
 pub(super) struct Attempt {
     pub(super) company: CompanyId,
     pub(super) subscription: SubscriptionId,
+    pub(super) shard: Arc<Shard>,
     pub(super) seq: i64,
     pub(super) event: EventId,
     pub(super) number: u8,
+    pub(super) cause: Cause,
     pub(super) at: DateTime<Utc>,
     pub(super) duration: Duration,
     /// `delivered`, `failed` or `undelivered`.
     pub(super) outcome: &'static str,
-    pub(super) status: Option<u16>,
     pub(super) error: Option<String>,
+    pub(super) error_class: Option<&'static str>,
+    pub(super) signature: String,
+    pub(super) answer: Option<Response>,
 }
 
 /// Where lanes and the tail leave what is to be written.
@@ -48,6 +71,7 @@ pub(super) struct Attempt {
 pub(super) struct Notes {
     attempts: mpsc::Sender<Attempt>,
     dirty: Arc<Mutex<Vec<Arc<Lane>>>>,
+    flushes: mpsc::Sender<oneshot::Sender<()>>,
     wake: Arc<Notify>,
 }
 
@@ -55,7 +79,7 @@ impl Notes {
     /// Notes an attempt; waits if too many are not written yet. Comes before the
     /// lane moves on, so that no cursor passes an attempt that nobody knows of.
     pub(super) async fn attempt(&self, attempt: Attempt) {
-        // Without a recorder the shard is lost, and what happens now is not written.
+        // Without a recorder the server ends, and what happens now is not written.
         let _ = self.attempts.send(attempt).await;
     }
 
@@ -69,29 +93,37 @@ impl Notes {
             self.wake.notify_one();
         }
     }
-}
 
-/// The shard was taken over by another process.
-#[derive(Debug, thiserror::Error)]
-#[error("another process has taken over the deliveries")]
-pub(super) struct Fenced;
+    /// Has the attempts written soon, although no lane changed.
+    pub(super) fn wake(&self) {
+        self.wake.notify_one();
+    }
+
+    /// Waits until everything noted so far is written, checkpoints included.
+    pub(super) async fn flush(&self) {
+        let (sender, flushed) = oneshot::channel();
+        if self.flushes.send(sender).await.is_ok() {
+            let _ = flushed.await;
+        }
+    }
+}
 
 /// Writes down what the lanes did.
 pub(super) struct Recorder {
     pool: PgPool,
-    /// The epoch under which this process holds the shard.
-    epoch: i64,
-    /// Up to here every event was offered to every lane.
-    offered: Arc<AtomicI64>,
+    connection: Option<PgConnection>,
     attempts: mpsc::Receiver<Attempt>,
+    flushes: mpsc::Receiver<oneshot::Sender<()>>,
     notes: Notes,
-    /// The checkpoint that was written last.
-    checkpoint: i64,
+    /// The shards of this process with the checkpoints that were written last.
+    shards: Arc<Mutex<Vec<Arc<Shard>>>>,
+    written: BTreeMap<(i16, i64), i64>,
+    checked: Instant,
 }
 
 /// What is written at once.
 struct Gathered {
-    checkpoint: i64,
+    checkpoints: Vec<(Arc<Shard>, i64)>,
     snapshots: Vec<Snapshot>,
     attempts: Vec<Attempt>,
     /// Are there more lanes to be written?
@@ -99,27 +131,38 @@ struct Gathered {
 }
 
 impl Recorder {
-    pub(super) fn new(pool: PgPool, epoch: i64, offered: Arc<AtomicI64>) -> (Self, Notes) {
-        let (sender, attempts) = mpsc::channel(ATTEMPTS);
-        let notes = Notes { attempts: sender, dirty: Arc::default(), wake: Arc::default() };
-        let checkpoint = offered.load(Ordering::SeqCst);
-        (Self { pool, epoch, offered, attempts, notes: notes.clone(), checkpoint }, notes)
+    /// `shards` are those that the tail offers events to.
+    pub(super) fn new(pool: PgPool, shards: Arc<Mutex<Vec<Arc<Shard>>>>) -> (Self, Notes) {
+        let (attempt, attempts) = mpsc::channel(ATTEMPTS);
+        let (flush, flushes) = mpsc::channel(1);
+        let notes = Notes { attempts: attempt, dirty: Arc::default(), flushes: flush, wake: Arc::default() };
+        let recorder = Self {
+            pool,
+            connection: None,
+            attempts,
+            flushes,
+            notes: notes.clone(),
+            shards,
+            written: BTreeMap::new(),
+            checked: Instant::now(),
+        };
+        (recorder, notes)
     }
 
-    /// Writes until the lanes are at `rest`, and then once more.
-    pub(super) async fn run(mut self, mut rest: oneshot::Receiver<()>) -> Result<(), Fenced> {
+    /// Writes until it is dropped.
+    pub(super) async fn run(mut self) {
         loop {
-            let last = tokio::select! {
-                () = self.notes.wake.notified() => false,
-                () = tokio::time::sleep(CHECKPOINT) => false,
-                _ = &mut rest => true,
+            let asked = tokio::select! {
+                () = self.notes.wake.notified() => None,
+                asked = self.flushes.recv() => asked,
+                () = tokio::time::sleep(CHECKPOINT) => None,
             };
-            if !last {
+            if asked.is_none() {
                 tokio::time::sleep(GATHER).await;
             }
-            while self.flush().await? {}
-            if last {
-                return Ok(());
+            while self.flush(asked.is_some()).await {}
+            if let Some(asked) = asked {
+                let _ = asked.send(());
             }
         }
     }
@@ -127,104 +170,195 @@ impl Recorder {
     /// Writes what there is to write; answers whether there is more. Keeps trying
     /// with the same things while the database is away: lanes wait when the list of
     /// attempts is full.
-    async fn flush(&mut self) -> Result<bool, Fenced> {
-        let gathered = self.gather();
-        if gathered.snapshots.is_empty()
-            && gathered.attempts.is_empty()
-            && gathered.checkpoint == self.checkpoint
-        {
-            return Ok(false);
+    async fn flush(&mut self, all: bool) -> bool {
+        let mut gathered = self.gather(all);
+        if gathered.snapshots.is_empty() && gathered.attempts.is_empty() && gathered.checkpoints.is_empty() {
+            return false;
         }
         let mut again = false;
-        loop {
-            match self.write(&gathered, again).await {
-                Ok(true) => break,
-                Ok(false) => return Err(Fenced),
-                Err(error) => tracing::warn!(%error, "deliveries cannot be recorded yet"),
-            }
+        while let Err(error) = self.write(&mut gathered, again).await {
+            tracing::warn!(%error, "deliveries cannot be recorded yet");
             again = true;
             tokio::time::sleep(RETRY).await;
         }
-        self.checkpoint = gathered.checkpoint;
-        Ok(gathered.more)
+        for (shard, checkpoint) in gathered.checkpoints {
+            self.written.insert((shard.id, shard.epoch), checkpoint);
+        }
+        gathered.more
     }
 
-    fn gather(&mut self) -> Gathered {
+    fn gather(&mut self, all: bool) -> Gathered {
         // First what was offered, then the lanes: a lane that took one of those
         // events is on the list by now.
-        let offered = self.offered.load(Ordering::SeqCst);
+        let due = all || self.checked.elapsed() >= CHECKPOINT;
+        let mut checkpoints = if due { self.checkpoints() } else { Vec::new() };
         let (lanes, more) = {
             let mut dirty = self.notes.dirty.lock().unwrap_or_else(PoisonError::into_inner);
             let some = dirty.len().min(LANES);
             (dirty.drain(..some).collect::<Vec<_>>(), !dirty.is_empty())
         };
-        // Only with the last of them may it move.
-        let checkpoint = if more { self.checkpoint } else { offered };
+        if more {
+            // Only with the last of them may they move.
+            checkpoints.clear();
+        } else if due {
+            self.checked = Instant::now();
+        }
         let snapshots = lanes.iter().map(|lane| lane.snapshot()).collect();
         // Last the attempts: those that the snapshots count are here.
         let attempts = std::iter::from_fn(|| self.attempts.try_recv().ok()).collect();
-        Gathered { checkpoint, snapshots, attempts, more }
+        Gathered { checkpoints, snapshots, attempts, more }
     }
 
-    /// False if the shard is lost. `again`: it may have been written already, if only
-    /// the answer was lost.
-    async fn write(
-        &self,
-        Gathered { checkpoint, snapshots, attempts, .. }: &Gathered,
-        again: bool,
-    ) -> Result<bool, sqlx::Error> {
-        fn column<S, T>(rows: &[S], value: impl Fn(&S) -> T) -> Vec<T> {
-            rows.iter().map(value).collect()
-        }
-        let held = sqlx::query_scalar!(
-            r#"WITH shard AS (
-                   UPDATE shards SET checkpoint = greatest(checkpoint, $2) WHERE id = 0 AND epoch = $1 RETURNING id
-               ), moved AS (
-                   UPDATE cursors c SET seq = n.seq, lagging = n.lagging, head_attempts = n.head_attempts,
-                          next_attempt_at = n.next_attempt_at, undelivered_in_row = n.undelivered_in_row,
-                          last_attempt_at = n.last_attempt_at, last_success_at = n.last_success_at,
-                          last_error = n.last_error
-                   FROM shard, unnest($3::uuid[], $4::bigint[], $5::bool[], $6::smallint[], $7::timestamptz[], $8::int[],
-                                      $9::timestamptz[], $10::timestamptz[], $11::text[])
-                       AS n (id, seq, lagging, head_attempts, next_attempt_at, undelivered_in_row, last_attempt_at,
-                             last_success_at, last_error)
-                   WHERE c.subscription_id = n.id
-               ), appended AS (
-                   INSERT INTO attempts (company_id, subscription_id, seq, event_id, attempt, at, duration_ms, outcome,
-                                         status, error)
-                   SELECT n.* FROM shard, unnest($12::uuid[], $13::uuid[], $14::bigint[], $15::uuid[], $16::smallint[],
-                                                 $17::timestamptz[], $18::int[], $19::text[], $20::smallint[], $21::text[])
-                       AS n (company_id, subscription_id, seq, event_id, attempt, at, duration_ms, outcome, status, error)
-                   WHERE NOT ($22 AND EXISTS (
-                       SELECT FROM attempts known WHERE known.at = n.at AND known.subscription_id = n.subscription_id
-                           AND known.event_id = n.event_id AND known.attempt = n.attempt))
-               )
-               SELECT count(*) AS "held!" FROM shard"#,
-            self.epoch,
-            checkpoint,
-            &column(snapshots, |lane| lane.id.0),
-            &column(snapshots, |lane| lane.cursor),
-            &column(snapshots, |lane| lane.lagging),
-            &column(snapshots, |lane| i16::from(lane.position.head_attempts)),
-            &column(snapshots, |lane| lane.position.next_attempt_at) as &[Option<DateTime<Utc>>],
-            &column(snapshots, |lane| lane.position.health.undelivered_in_row),
-            &column(snapshots, |lane| lane.position.health.last_attempt_at) as &[Option<DateTime<Utc>>],
-            &column(snapshots, |lane| lane.position.health.last_success_at) as &[Option<DateTime<Utc>>],
-            &column(snapshots, |lane| lane.position.health.last_error.clone()) as &[Option<String>],
-            &column(attempts, |attempt| attempt.company.0),
-            &column(attempts, |attempt| attempt.subscription.0),
-            &column(attempts, |attempt| attempt.seq),
-            &column(attempts, |attempt| attempt.event.0),
-            &column(attempts, |attempt| i16::from(attempt.number)),
-            &column(attempts, |attempt| attempt.at),
-            &column(attempts, |attempt| i32::try_from(attempt.duration.as_millis()).unwrap_or(i32::MAX)),
-            &column(attempts, |attempt| attempt.outcome.to_owned()),
-            &column(attempts, |attempt| attempt.status.and_then(|status| i16::try_from(status).ok())) as &[Option<i16>],
-            &column(attempts, |attempt| attempt.error.clone()) as &[Option<String>],
-            again,
-        )
-        .fetch_one(&self.pool)
-        .await?;
-        Ok(held == 1)
+    /// The checkpoints that have moved.
+    fn checkpoints(&mut self) -> Vec<(Arc<Shard>, i64)> {
+        let shards = self.shards.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        self.written.retain(|key, _| shards.iter().any(|shard| (shard.id, shard.epoch) == *key));
+        let moved = shards.into_iter().filter_map(|shard| {
+            let offered = shard.offered();
+            (self.written.get(&(shard.id, shard.epoch)) != Some(&offered)).then_some((shard, offered))
+        });
+        moved.collect()
     }
+
+    /// Writes. `again`: it may have been written already, if only the answer was lost.
+    async fn write(&mut self, gathered: &mut Gathered, again: bool) -> Result<(), sqlx::Error> {
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => {
+                let mut connection = db::connect(&self.pool).await?;
+                sqlx::raw_sql(PLANS).execute(&mut connection).await?;
+                connection
+            }
+        };
+        if again {
+            forget_written(&mut connection, &mut gathered.attempts).await?;
+        }
+        write(&mut connection, gathered).await?;
+        self.connection = Some(connection);
+        Ok(())
+    }
+}
+
+/// Drops the attempts that are in the database already.
+async fn forget_written(connection: &mut PgConnection, attempts: &mut Vec<Attempt>) -> Result<(), sqlx::Error> {
+    let rows = sqlx::query!(
+        "SELECT known.subscription_id, known.seq, known.attempt, known.at
+         FROM unnest($1::uuid[], $2::bigint[], $3::smallint[], $4::timestamptz[])
+             AS n (subscription_id, seq, attempt, at)
+         JOIN attempts known USING (subscription_id, seq, attempt, at)",
+        &column(attempts, |attempt| attempt.subscription.0),
+        &column(attempts, |attempt| attempt.seq),
+        &column(attempts, |attempt| i16::from(attempt.number)),
+        &column(attempts, |attempt| attempt.at),
+    )
+    .fetch_all(connection)
+    .await?;
+    let known: HashSet<(Uuid, i64, i16, DateTime<Utc>)> =
+        rows.into_iter().map(|row| (row.subscription_id, row.seq, row.attempt, row.at)).collect();
+    attempts.retain(|new| !known.contains(&(new.subscription.0, new.seq, i16::from(new.number), new.at)));
+    Ok(())
+}
+
+async fn write(
+    connection: &mut PgConnection,
+    Gathered { checkpoints, snapshots, attempts, .. }: &Gathered,
+) -> Result<(), sqlx::Error> {
+    let touched = checkpoints.iter().map(|(shard, _)| shard);
+    let touched = touched.chain(snapshots.iter().map(|lane| &lane.shard));
+    let touched: BTreeMap<_, _> = touched
+        .chain(attempts.iter().map(|attempt| &attempt.shard))
+        .filter(|shard| !shard.is_lost())
+        .map(|shard| (shard.id, shard.epoch))
+        .collect();
+    let (shards, epochs): (Vec<_>, Vec<_>) = touched.into_iter().unzip();
+    sqlx::query!(
+        r#"WITH held AS (
+               SELECT s.id, s.epoch FROM unnest($1::smallint[], $2::bigint[]) AS h (id, epoch)
+               JOIN shards s ON s.id = h.id AND s.epoch = h.epoch
+               ORDER BY s.id FOR SHARE OF s
+           ), checked AS (
+               UPDATE shards s SET checkpoint = greatest(s.checkpoint, n.checkpoint)
+               FROM unnest($3::smallint[], $4::bigint[], $5::bigint[]) AS n (id, epoch, checkpoint)
+               JOIN held ON held.id = n.id AND held.epoch = n.epoch
+               WHERE s.id = n.id AND s.epoch = n.epoch
+           ), moved AS (
+               UPDATE cursors c SET seq = n.seq, lagging = n.lagging, head_attempts = n.head_attempts,
+                      next_attempt_at = n.next_attempt_at, undelivered_in_row = n.undelivered_in_row,
+                      last_attempt_at = n.last_attempt_at, last_success_at = n.last_success_at,
+                      last_error = n.last_error, read_ahead = n.read_ahead
+               FROM unnest($6::uuid[], $7::smallint[], $8::bigint[], $9::bigint[], $10::bool[], $11::smallint[],
+                           $12::timestamptz[], $13::int[], $14::timestamptz[], $15::timestamptz[], $16::text[], $17::text[])
+                   AS n (id, shard, epoch, seq, lagging, head_attempts, next_attempt_at, undelivered_in_row,
+                         last_attempt_at, last_success_at, last_error, read_ahead)
+               JOIN held ON held.id = n.shard AND held.epoch = n.epoch
+               WHERE c.subscription_id = n.id
+           )
+           INSERT INTO attempts (company_id, subscription_id, seq, event_id, attempt, at, duration_ms, outcome, cause,
+                                 status, error, error_class, remote_addr, response_headers, response_body, signature)
+           SELECT n.company_id, n.subscription_id, n.seq, n.event_id, n.attempt, n.at, n.duration_ms, n.outcome, n.cause,
+                  n.status, n.error, n.error_class, n.remote_addr, n.response_headers, n.response_body, n.signature
+           FROM unnest($18::uuid[], $19::uuid[], $20::smallint[], $21::bigint[], $22::bigint[], $23::uuid[],
+                       $24::smallint[], $25::timestamptz[], $26::int[], $27::text[], $28::text[], $29::smallint[],
+                       $30::text[], $31::text[], $32::text[], $33::text[], $34::text[], $35::text[])
+               AS n (company_id, subscription_id, shard, epoch, seq, event_id, attempt, at, duration_ms, outcome, cause,
+                     status, error, error_class, remote_addr, response_headers, response_body, signature)
+           JOIN held ON held.id = n.shard AND held.epoch = n.epoch"#,
+        &shards,
+        &epochs,
+        &column(checkpoints, |(shard, _)| shard.id),
+        &column(checkpoints, |(shard, _)| shard.epoch),
+        &column(checkpoints, |(_, checkpoint)| *checkpoint),
+        &column(snapshots, |lane| lane.id.0),
+        &column(snapshots, |lane| lane.shard.id),
+        &column(snapshots, |lane| lane.shard.epoch),
+        &column(snapshots, |lane| lane.cursor),
+        &column(snapshots, |lane| lane.lagging),
+        &column(snapshots, |lane| i16::from(lane.head_attempts)),
+        &column(snapshots, |lane| lane.next_attempt_at) as &[Option<DateTime<Utc>>],
+        &column(snapshots, |lane| lane.health.undelivered_in_row),
+        &column(snapshots, |lane| lane.health.last_attempt_at) as &[Option<DateTime<Utc>>],
+        &column(snapshots, |lane| lane.health.last_success_at) as &[Option<DateTime<Utc>>],
+        &column(snapshots, |lane| lane.health.last_error.clone()) as &[Option<String>],
+        &column(snapshots, read_ahead) as &[Option<String>],
+        &column(attempts, |attempt| attempt.company.0),
+        &column(attempts, |attempt| attempt.subscription.0),
+        &column(attempts, |attempt| attempt.shard.id),
+        &column(attempts, |attempt| attempt.shard.epoch),
+        &column(attempts, |attempt| attempt.seq),
+        &column(attempts, |attempt| attempt.event.0),
+        &column(attempts, |attempt| i16::from(attempt.number)),
+        &column(attempts, |attempt| attempt.at),
+        &column(attempts, |attempt| i32::try_from(attempt.duration.as_millis()).unwrap_or(i32::MAX)),
+        &column(attempts, |attempt| attempt.outcome.to_owned()),
+        &column(attempts, |attempt| cause(attempt.cause).to_owned()),
+        &column(attempts, |attempt| i16::try_from(attempt.answer.as_ref()?.status).ok()) as &[Option<i16>],
+        &column(attempts, |attempt| attempt.error.clone()) as &[Option<String>],
+        &column(attempts, |attempt| attempt.error_class.map(str::to_owned)) as &[Option<String>],
+        &column(attempts, |attempt| Some(attempt.answer.as_ref()?.remote_addr?.to_string())) as &[Option<String>],
+        &column(attempts, |attempt| serde_json::to_string(&attempt.answer.as_ref()?.headers).ok()) as &[Option<String>],
+        &column(attempts, |attempt| Some(attempt.answer.as_ref()?.snippet.clone())) as &[Option<String>],
+        &column(attempts, |attempt| attempt.signature.clone()),
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+fn column<S, T>(rows: &[S], value: impl Fn(&S) -> T) -> Vec<T> {
+    rows.iter().map(value).collect()
+}
+
+fn cause(cause: Cause) -> &'static str {
+    match cause {
+        Cause::Live => "live",
+        Cause::Replay => "replay",
+    }
+}
+
+/// As it is stored in `cursors.read_ahead`.
+fn read_ahead(lane: &Snapshot) -> Option<String> {
+    let (read, owed) = lane.read_ahead.as_ref()?;
+    let owed = owed.iter().map(|owed| (owed.seq, owed.attempts, owed.due.map(|due| due.timestamp_millis())));
+    let stored: ReadAhead = (*read, owed.collect());
+    serde_json::to_string(&stored).ok()
 }

@@ -4,87 +4,143 @@
 //! and reads the log when they are not, when another process sends a NOTIFY, and
 //! now and then anyway: a wake-up is a hint, the query is the truth. It never
 //! offers an event under definitions of subscriptions older than the event.
+//!
+//! It offers to the lanes of the shards that this process holds. Those of a shard
+//! that is new here are first offered what lies between the shard's checkpoint and
+//! where the tail is.
 
 use std::collections::HashMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sqlx::PgPool;
-use sqlx::postgres::PgListener;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
-use super::delivery::Runner;
 use super::lane::{Lane, Outgoing};
+use super::lease::Change;
 use super::log;
+use super::runner::Runner;
+use super::shard::{self, SHARDS, Shard};
 use crate::events::{Event, EventType};
 use crate::ids::{CompanyId, SubscriptionId};
 use crate::writer::Committed;
 
 /// How often the log is looked at without a hint.
 const POLL: Duration = Duration::from_secs(1);
+/// Pause before the database is asked again when it did not answer.
+const RETRY: Duration = Duration::from_millis(300);
 
 /// The reader of the log, with the lanes it offers to.
 pub(super) struct Tail {
     pool: PgPool,
     runner: Runner,
-    /// Everything up to here was offered to every lane.
-    offered: Arc<AtomicI64>,
-    /// Raised to the last number of a batch before any of it is offered.
-    offering: Arc<AtomicI64>,
-    /// The checkpoint from which this process started.
-    start: i64,
+    /// Does this process hold every shard? Then its writer need not tell others.
+    whole: Arc<AtomicBool>,
+    /// The same as `shards`, for the recorder.
+    known: Arc<Mutex<Vec<Arc<Shard>>>>,
+    /// The shards that are held, all of them offered everything up to `position`.
+    shards: HashMap<i16, Arc<Shard>>,
+    position: i64,
     /// The version of the subscriptions that is known.
     version: i64,
-    lanes: HashMap<SubscriptionId, Arc<Lane>>,
+    lanes: Lanes,
+}
+
+/// Lanes, to be found by subscription and by event.
+#[derive(Default)]
+struct Lanes {
+    by_id: HashMap<SubscriptionId, Arc<Lane>>,
     by_type: HashMap<(CompanyId, EventType), Vec<Arc<Lane>>>,
+}
+
+impl Lanes {
+    fn insert(&mut self, lane: Arc<Lane>) {
+        self.by_type.entry((lane.company, lane.event_type)).or_default().push(lane.clone());
+        self.by_id.insert(lane.id, lane);
+    }
+
+    fn remove(&mut self, leaves: impl Fn(&Lane) -> bool) {
+        self.by_id.retain(|_, lane| !leaves(lane));
+        self.by_type.retain(|_, lanes| {
+            lanes.retain(|lane| !leaves(lane));
+            !lanes.is_empty()
+        });
+    }
+
+    /// Offers events to the lanes of their company and type.
+    fn offer(&self, events: Vec<Arc<Event>>, runner: &Runner) {
+        for event in events {
+            let Some(lanes) = self.by_type.get(&(event.company, event.event_type)) else { continue };
+            let outgoing = Outgoing::new(event);
+            for lane in lanes {
+                if lane.offer(&outgoing) {
+                    runner.kick(lane);
+                }
+            }
+        }
+    }
 }
 
 impl Tail {
     pub(super) fn new(
         pool: PgPool,
         runner: Runner,
-        offered: Arc<AtomicI64>,
-        offering: Arc<AtomicI64>,
+        whole: Arc<AtomicBool>,
+        known: Arc<Mutex<Vec<Arc<Shard>>>>,
     ) -> Self {
-        let start = offered.load(Ordering::SeqCst);
-        Self {
-            pool,
-            runner,
-            offered,
-            offering,
-            start,
-            version: -1,
-            lanes: HashMap::new(),
-            by_type: HashMap::new(),
-        }
+        let (shards, lanes) = Default::default();
+        Self { pool, runner, whole, known, shards, position: 0, version: 0, lanes }
     }
 
-    /// Reads and offers until it is dropped. Fails when the database does.
+    /// Tells others which shards are held.
+    fn tell(&self) {
+        self.whole.store(self.shards.len() == usize::from(SHARDS.unsigned_abs()), Ordering::SeqCst);
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = self.shards.values().cloned().collect();
+    }
+
+    /// Reads and offers until it is dropped.
     pub(super) async fn run(
         &mut self,
         feed: &mut mpsc::Receiver<Committed>,
-        mut hints: PgListener,
-    ) -> Result<std::convert::Infallible, sqlx::Error> {
-        self.catch_up().await?;
+        hints: &Notify,
+        mut changes: mpsc::Receiver<Change>,
+    ) -> Infallible {
         loop {
-            tokio::select! {
-                Some(committed) = feed.recv() => self.take(committed).await?,
-                hint = hints.recv() => { hint?; self.catch_up().await?; }
-                () = tokio::time::sleep(POLL) => self.catch_up().await?,
+            let done = tokio::select! {
+                Some(change) = changes.recv() => {
+                    match change {
+                        Change::Take(shards) => self.take_shards(shards).await,
+                        Change::Leave(shards, left) => {
+                            self.leave_shards(&shards);
+                            let _ = left.send(());
+                        }
+                    }
+                    Ok(())
+                }
+                Some(committed) = feed.recv() => self.take(committed).await,
+                () = hints.notified() => self.catch_up().await,
+                () = tokio::time::sleep(POLL) => self.catch_up().await,
+            };
+            if let Err(error) = done {
+                tracing::warn!(%error, "the log cannot be read yet");
+                tokio::time::sleep(RETRY).await;
             }
         }
     }
 
     /// Takes a batch from this process's writer, if it comes next.
     async fn take(&mut self, committed: Committed) -> Result<(), sqlx::Error> {
-        let position = self.offered.load(Ordering::SeqCst);
+        if self.shards.is_empty() {
+            return Ok(());
+        }
         match (committed.events.first(), committed.events.last()) {
-            (Some(first), _) if first.seq > position + 1 => self.catch_up().await,
+            (Some(first), _) if first.seq > self.position + 1 => self.catch_up().await,
             // Read from the log already.
-            (_, Some(last)) if last.seq <= position => Ok(()),
+            (_, Some(last)) if last.seq <= self.position => Ok(()),
             (_, last) => {
-                let last = last.map_or(position, |last| last.seq);
+                let last = last.map_or(self.position, |last| last.seq);
                 self.know(committed.version).await?;
                 self.offer(committed.events, last);
                 Ok(())
@@ -94,32 +150,24 @@ impl Tail {
 
     /// Reads the log to its end.
     async fn catch_up(&mut self) -> Result<(), sqlx::Error> {
+        if self.shards.is_empty() {
+            return Ok(());
+        }
         let head = log::head(&self.pool).await?;
         self.know(head.version).await?;
-        loop {
-            let position = self.offered.load(Ordering::SeqCst);
-            if position >= head.seq {
-                return Ok(());
-            }
-            let page = log::after(&self.pool, position, head.seq).await?;
+        while self.position < head.seq {
+            let page = log::after(&self.pool, self.position, head.seq).await?;
             self.offer(page.events, page.read_to);
         }
+        Ok(())
     }
 
-    /// Offers events to the lanes of their company and type; now everything up to
-    /// `last` was offered.
+    /// Offers events; now everything up to `last` was offered.
     fn offer(&mut self, events: Vec<Arc<Event>>, last: i64) {
-        self.offering.fetch_max(last, Ordering::SeqCst);
-        for event in events {
-            let Some(lanes) = self.by_type.get(&(event.company, event.event_type)) else { continue };
-            let outgoing = Outgoing::new(event);
-            for lane in lanes {
-                if lane.offer(&outgoing) {
-                    self.runner.kick(lane);
-                }
-            }
-        }
-        self.offered.fetch_max(last, Ordering::SeqCst);
+        self.shards.values().for_each(|shard| shard.will_offer(last));
+        self.lanes.offer(events, &self.runner);
+        self.shards.values().for_each(|shard| shard.has_offered(last));
+        self.position = self.position.max(last);
     }
 
     /// Learns of the changes of subscriptions up to `version`, at least.
@@ -127,40 +175,104 @@ impl Tail {
         if version <= self.version {
             return Ok(());
         }
-        for changed in log::changed_after(&self.pool, self.version, self.start).await? {
+        for changed in log::changed_after(&self.pool, self.version).await? {
             self.version = self.version.max(changed.version);
-            self.apply(changed);
+            if let Some(shard) = self.shards.get(&shard::of(changed.id)) {
+                self.apply(changed, &shard.clone());
+            }
         }
         self.version = self.version.max(version);
         Ok(())
     }
 
-    fn apply(&mut self, changed: log::Changed) {
-        let offered = self.offered.load(Ordering::SeqCst);
-        let key = (changed.company, changed.event_type);
-        let lane = match (self.lanes.get(&changed.id), changed.definition) {
-            (Some(lane), Some(definition)) => {
-                lane.redefine(definition, offered);
-                lane.clone()
+    fn apply(&mut self, changed: log::Changed, shard: &Arc<Shard>) {
+        let id = changed.id;
+        match (self.lanes.by_id.get(&id).cloned(), changed) {
+            (Some(lane), log::Changed { definition: Some(definition), replays, .. }) => {
+                lane.redefine(definition);
+                self.runner.kick(&lane);
+                self.runner.replay(&lane, replays);
             }
-            (None, Some(definition)) => {
-                let identity = (changed.company, changed.id, changed.event_type);
-                let lane = Arc::new(Lane::new(identity, definition, changed.position, &self.offering));
-                self.lanes.insert(changed.id, lane.clone());
-                self.by_type.entry(key).or_default().push(lane.clone());
-                lane
+            (None, changed) => {
+                if let Some((lane, replays)) = changed.into_lane(shard) {
+                    self.lanes.insert(lane.clone());
+                    self.runner.kick(&lane);
+                    self.runner.replay(&lane, replays);
+                }
             }
-            (known, None) => {
-                if let Some(lane) = known {
-                    lane.retire();
+            (Some(lane), _) => {
+                lane.retire();
+                self.lanes.remove(|lane| lane.id == id);
+            }
+        }
+    }
+
+    /// Joins shards, as soon as the database answers; stops if they are lost before.
+    async fn take_shards(&mut self, new: Vec<Arc<Shard>>) {
+        let mut lanes = Lanes::default();
+        let mut joined = None;
+        while !new.iter().all(|shard| shard.is_halted()) {
+            match self.join(&new, &mut lanes, &mut joined).await {
+                Ok(()) => break,
+                Err(error) => {
+                    tracing::warn!(%error, "deliveries cannot begin yet");
+                    tokio::time::sleep(RETRY).await;
                 }
-                self.lanes.remove(&changed.id);
-                if let Some(lanes) = self.by_type.get_mut(&key) {
-                    lanes.retain(|lane| lane.id != changed.id);
+            }
+        }
+        for lane in lanes.by_id.into_values() {
+            self.runner.start(&lane);
+            self.lanes.insert(lane);
+        }
+        self.shards.extend(new.into_iter().map(|shard| (shard.id, shard)));
+        self.tell();
+    }
+
+    /// Makes the lanes of new shards, once, and offers them what the tail has passed:
+    /// `joined` tells up to where.
+    async fn join(
+        &mut self,
+        new: &[Arc<Shard>],
+        lanes: &mut Lanes,
+        joined: &mut Option<i64>,
+    ) -> Result<(), sqlx::Error> {
+        let checkpoint = new.iter().map(|shard| shard.offered()).min().unwrap_or(self.position);
+        let head = log::head(&self.pool).await?;
+        let mut position = match *joined {
+            Some(position) => position,
+            None => {
+                let ids: Vec<_> = new.iter().map(|shard| shard.id).collect();
+                let found = log::of_shards(&self.pool, &ids).await?;
+                for changed in found {
+                    let Some(shard) = new.iter().find(|shard| shard.id == shard::of(changed.id)) else { continue };
+                    if let Some((lane, replays)) = changed.into_lane(shard) {
+                        self.runner.replay(&lane, replays);
+                        lanes.insert(lane);
+                    }
                 }
-                return;
+                if self.shards.is_empty() {
+                    // The first ones: the tail begins where they do.
+                    (self.position, self.version) = (checkpoint, head.version);
+                }
+                *joined.insert(checkpoint)
             }
         };
-        self.runner.kick(&lane);
+        while position < self.position {
+            let page = log::after(&self.pool, position, self.position).await?;
+            position = page.read_to;
+            new.iter().for_each(|shard| shard.will_offer(position));
+            lanes.offer(page.events, &self.runner);
+            new.iter().for_each(|shard| shard.has_offered(position));
+            *joined = Some(position);
+        }
+        // One whose checkpoint is beyond (another process had come farther) waits for the tail.
+        Ok(())
+    }
+
+    /// Forgets shards.
+    fn leave_shards(&mut self, shards: &[i16]) {
+        self.shards.retain(|id, _| !shards.contains(id));
+        self.tell();
+        self.lanes.remove(|lane| shards.contains(&lane.shard.id));
     }
 }

@@ -47,8 +47,8 @@ pub struct Batches<D: Domain> {
     pub(crate) ids: Ids,
     /// The tail of this process.
     pub(crate) feed: mpsc::Sender<Committed>,
-    /// Does this process deliver? If not, whoever does must be told by NOTIFY.
-    pub(crate) delivering: Arc<AtomicBool>,
+    /// Does this process deliver everything? If not, whoever does must be told by NOTIFY.
+    pub(crate) whole: Arc<AtomicBool>,
     pub(crate) connection: Option<PgConnection>,
     /// When its statements were planned.
     pub(crate) planned: Option<Instant>,
@@ -235,7 +235,7 @@ impl<D: Domain> Batches<D> {
 
         let stored = self.domain.store(connection, state).await?;
         let kept = answers.store(connection, now).await?;
-        let notify = !self.delivering.load(Ordering::Relaxed);
+        let notify = !self.whole.load(Ordering::Relaxed);
         let appended = if !events.is_empty() {
             Some(log::append(connection, &self.ids, events, now, notify).await?)
         } else if stored || kept {

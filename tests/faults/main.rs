@@ -41,6 +41,9 @@ const LEASE: Duration = Duration::from_secs(2);
 /// `ISAO_RETRY_DELAYS` of the servers: short, so that unreliable receivers keep up.
 const RETRY_DELAYS: &str = "20ms,40ms,80ms";
 
+/// `ISAO_DEGRADED_PAUSE` of the servers: short, since unreliable receivers give some events up.
+const DEGRADED_PAUSE: Duration = Duration::from_millis(20);
+
 /// For whatever has to happen in the end: generous, since machines are busy.
 const PATIENCE: Duration = Duration::from_secs(60);
 

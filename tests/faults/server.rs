@@ -4,16 +4,17 @@ use std::fs::File;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
-use std::time::Duration;
 
 use isao::address::AllowList;
-use isao::app::{Server, Settings};
+use isao::app::{Role, Server, Settings};
 use isao::clock::Clock;
 use isao::db;
+use isao::duration::format_duration;
+use isao::webhooks::Tuning;
 use serde_json::Value;
 use tokio::process::{Child, Command};
 
-use super::{LEASE, RETRY_DELAYS, eventually};
+use super::{DEGRADED_PAUSE, LEASE, RETRY_DELAYS, eventually};
 
 /// `isao serve` in a process of its own.
 pub struct Process {
@@ -29,7 +30,8 @@ impl Process {
             .env("DATABASE_URL", database_url)
             .env("ISAO_LOG", "info")
             .env("ISAO_RETRY_DELAYS", RETRY_DELAYS)
-            .env("ISAO_LEASE", format!("{}ms", LEASE.as_millis()))
+            .env("ISAO_LEASE", format_duration(LEASE))
+            .env("ISAO_DEGRADED_PAUSE", format_duration(DEGRADED_PAUSE))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(File::create(&log).unwrap())
@@ -81,8 +83,13 @@ pub async fn in_process(database_url: &str, clock: Clock) -> Server {
         bind: "127.0.0.1:0".parse().unwrap(),
         pool: db::open(database_url).await.unwrap(),
         clock,
-        retry_delays: RETRY_DELAYS.parse().unwrap(),
-        delivery_timeout: Duration::from_secs(30),
+        role: Role::All,
+        tuning: Tuning {
+            retry_delays: RETRY_DELAYS.parse().unwrap(),
+            lease: LEASE,
+            degraded_pause: DEGRADED_PAUSE,
+            ..Tuning::default()
+        },
         allow_targets: AllowList::default(),
     })
     .await

@@ -34,6 +34,21 @@ pub enum AttemptError {
     Other(String),
 }
 
+impl AttemptError {
+    /// The kind of error in one word, as it is recorded. `timeout` and `status` are
+    /// the caller's to say.
+    pub fn class(&self) -> &'static str {
+        match self {
+            Self::Blocked(_) => "blocked",
+            Self::Dns(_) => "dns",
+            Self::Connect(_) => "connect",
+            Self::Tls(_) => "tls",
+            Self::Broken(_) => "broken",
+            Self::Other(_) => "other",
+        }
+    }
+}
+
 impl From<reqwest::Error> for AttemptError {
     fn from(error: reqwest::Error) -> Self {
         if let Some(refusal) = causes(&error).find_map(|cause| cause.downcast_ref::<Refusal>()) {

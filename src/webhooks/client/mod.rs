@@ -22,15 +22,23 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::header::{HeaderMap, RETRY_AFTER};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, SET_COOKIE};
 use reqwest::redirect;
 
 use crate::address::{AddressPolicy, Refusal, TargetUrl};
 
 pub use error::AttemptError;
 
-/// How much of an answer's body is kept, in bytes: enough for an error message.
-pub const SNIPPET_BYTES: usize = 2 * 1024;
+/// How much of an answer's body is kept, in bytes: enough for an error message, and
+/// little enough to keep with every attempt.
+pub const SNIPPET_BYTES: usize = 1024;
+
+/// How many of an answer's headers are kept. Servers send some ten; the receiver
+/// chooses, so there is a bound.
+pub const HEADERS_KEPT: usize = 32;
+
+/// How much of a header's value is kept, in characters.
+pub const HEADER_CHARS: usize = 256;
 
 /// How much of an answer's body is read, in bytes, so that the connection can be
 /// used again. A longer answer counts as complete here; its connection is closed.
@@ -68,6 +76,9 @@ pub struct Response {
     pub retry_after: Option<String>,
     /// Where the answer came from.
     pub remote_addr: Option<SocketAddr>,
+    /// The first [`HEADERS_KEPT`] headers, names and values, cut to [`HEADER_CHARS`].
+    /// Cookies are left out: they are credentials of the receiver.
+    pub headers: Vec<(String, String)>,
     /// The first [`SNIPPET_BYTES`] of the body, as far as they are UTF-8, without NUL.
     pub snippet: String,
 }
@@ -120,9 +131,25 @@ impl Client {
                 .and_then(|value| value.to_str().ok())
                 .map(str::to_owned),
             remote_addr: response.remote_addr(),
+            headers: kept(response.headers()),
             snippet,
         })
     }
+}
+
+/// The headers as they are kept.
+fn kept(headers: &HeaderMap) -> Vec<(String, String)> {
+    let text = |bytes: &[u8]| -> String { storable(bytes).chars().take(HEADER_CHARS).collect() };
+    let header = |(name, value): (&HeaderName, &HeaderValue)| {
+        let value = if name == SET_COOKIE { "…".to_owned() } else { text(value.as_bytes()) };
+        (text(name.as_str().as_bytes()), value)
+    };
+    headers.iter().take(HEADERS_KEPT).map(header).collect()
+}
+
+/// Text of whatever bytes; without NUL, which PostgreSQL does not store.
+fn storable(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).replace('\0', "\u{fffd}")
 }
 
 /// Reads the body to its end or [`BODY_BYTES`] and returns its beginning.
@@ -135,8 +162,7 @@ async fn read_body(response: &mut reqwest::Response) -> Result<String, reqwest::
         let room = SNIPPET_BYTES - snippet.len();
         snippet.extend_from_slice(&chunk[..chunk.len().min(room)]);
     }
-    // PostgreSQL stores no NUL.
-    Ok(String::from_utf8_lossy(&snippet).replace('\0', "\u{fffd}"))
+    Ok(storable(&snippet))
 }
 
 /// The system's resolver, minus the addresses the policy refuses.

@@ -7,12 +7,12 @@ use axum::http::HeaderMap;
 use chrono::{DateTime, Utc};
 use isao::address::AllowList;
 use isao::api_key::{ApiKey, ServiceType};
-use isao::app::{Server, Settings};
+use isao::app::{Role, Server, Settings};
 use isao::clock::Clock;
 use isao::db;
 use isao::ids::{CompanyId, Ids};
 use isao::permission::Permission;
-use isao::webhooks::retry::RetryDelays;
+use isao::webhooks::Tuning;
 use reqwest::Method;
 use serde_json::Value;
 use sqlx::PgPool;
@@ -318,8 +318,8 @@ async fn start(route: &str, clock: &Clock) -> Server {
         bind: "127.0.0.1:0".parse().unwrap(),
         pool: db::open(route).await.unwrap(),
         clock: clock.clone(),
-        retry_delays: RetryDelays::default(),
-        delivery_timeout: Duration::from_secs(30),
+        role: Role::All,
+        tuning: Tuning::default(),
         allow_targets: AllowList::default(),
     })
     .await

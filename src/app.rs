@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicI64};
 use std::time::Duration;
 
 use axum::ServiceExt;
@@ -15,10 +15,10 @@ use tokio::time::timeout;
 
 use crate::address::{AddressPolicy, AllowList};
 use crate::clock::Clock;
-use crate::housekeeping;
 use crate::http::auth::Auth;
 use crate::ids::Ids;
 use crate::resources::{Api, Crm};
+use crate::retention::Retention;
 use crate::router::router;
 use crate::webhooks::client::Client;
 use crate::webhooks::{self, Delivery, Tuning};
@@ -55,6 +55,8 @@ pub struct Settings {
     pub tuning: Tuning,
     /// Exceptions from the address policy.
     pub allow_targets: AllowList,
+    /// How old events and attempts get, at least.
+    pub retention: Duration,
 }
 
 /// Why the server could not start.
@@ -76,7 +78,7 @@ pub struct Server {
     http: JoinHandle<()>,
     writer: JoinHandle<()>,
     delivery: JoinHandle<()>,
-    housekeeping: JoinHandle<()>,
+    retention: JoinHandle<()>,
 }
 
 impl Server {
@@ -90,6 +92,16 @@ impl Server {
         let ids = Ids::default();
         let whole = Arc::new(AtomicBool::new(false));
 
+        let appended = Arc::new(AtomicI64::new(0));
+        let retention = Retention {
+            pool: pool.clone(),
+            clock: clock.clone(),
+            keep: settings.retention,
+            appended: appended.clone(),
+        };
+        let enough_until = retention.prepare().await;
+        let retention = tokio::spawn(retention.run(enough_until));
+
         let (feed, committed) = mpsc::channel(FEED);
         let batches = Batches {
             domain: Crm,
@@ -98,6 +110,7 @@ impl Server {
             ids: ids.clone(),
             feed,
             whole: whole.clone(),
+            appended,
             connection: None,
             planned: None,
         };
@@ -116,7 +129,6 @@ impl Server {
             Role::All | Role::Deliver => tokio::spawn(webhooks::run(delivery, committed, stopped)),
             Role::Api => tokio::spawn(idle(committed, stopped)),
         };
-        let housekeeping = tokio::spawn(housekeeping::run(pool.clone(), clock.clone()));
 
         let auth = Auth::new(pool.clone(), clock.clone());
         let api = Api { pool, writer, clock, ids, auth, policy: Arc::new(policy) };
@@ -130,7 +142,7 @@ impl Server {
                 tracing::error!(%error, "the HTTP server ended");
             }
         });
-        Ok(Self { address, stop_http, stop_delivery, http, writer: writer_task, delivery, housekeeping })
+        Ok(Self { address, stop_http, stop_delivery, http, writer: writer_task, delivery, retention })
     }
 
     /// Where it listens.
@@ -144,7 +156,7 @@ impl Server {
             _ = &mut self.http => "the HTTP server",
             _ = &mut self.writer => "the writer",
             _ = &mut self.delivery => "the delivery",
-            _ = &mut self.housekeeping => "the housekeeping",
+            _ = &mut self.retention => "the retention",
         }
     }
 
@@ -162,8 +174,8 @@ impl Server {
         };
         let _ = self.stop_delivery.send(true);
         well &= self.delivery.await.is_ok();
-        self.housekeeping.abort();
-        well &= !matches!(self.housekeeping.await, Err(error) if error.is_panic());
+        self.retention.abort();
+        well &= !matches!(self.retention.await, Err(error) if error.is_panic());
         // With the last handler gone the writer has answered everything.
         if timeout(REQUESTS_AT_MOST, &mut self.writer).await.map_or(true, |ended| ended.is_err()) {
             tracing::warn!("the writer did not come to an end");

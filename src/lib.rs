@@ -17,7 +17,7 @@
 //! [`address`] (where webhooks may go), [`duration`], [`ids`].
 //!
 //! Around them: [`clock`] and [`random`], passed in; [`db`] and [`database`], and
-//! [`embedded`], a PostgreSQL of our own; [`housekeeping`]; [`app`], which puts
+//! [`embedded`], a PostgreSQL of our own; [`retention`]; [`app`], which puts
 //! everything together; [`config`], [`cli`], [`admin`] and [`serve`], for whoever
 //! runs it.
 
@@ -33,13 +33,13 @@ pub mod db;
 pub mod duration;
 pub mod embedded;
 pub mod events;
-pub mod housekeeping;
 pub mod http;
 pub mod ids;
 pub mod permission;
 pub mod random;
 pub mod records;
 pub mod resources;
+pub mod retention;
 pub mod router;
 pub mod serve;
 pub mod webhooks;

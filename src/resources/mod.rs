@@ -4,6 +4,7 @@ pub mod contacts;
 pub mod deals;
 pub mod subscriptions;
 mod table;
+pub mod timeline;
 pub mod triggers;
 
 use std::sync::Arc;

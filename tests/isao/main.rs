@@ -7,6 +7,7 @@
 
 mod bad_input;
 mod contacts;
+mod contention;
 mod crash;
 mod deals;
 mod delivery;
@@ -20,6 +21,7 @@ mod lifecycle;
 mod lost_commit;
 mod openapi;
 mod outage;
+mod retention;
 mod subscriptions;
 mod support;
 mod triggers;

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
 
 use isao::address::AllowList;
 use isao::app::{Role, Server, Settings};
@@ -15,6 +16,9 @@ use serde_json::Value;
 use tokio::process::{Child, Command};
 
 use super::{DEGRADED_PAUSE, LEASE, RETRY_DELAYS, eventually};
+
+/// Longer than any clock jumps.
+const RETENTION: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// `isao serve` in a process of its own.
 pub struct Process {
@@ -91,6 +95,7 @@ pub async fn in_process(database_url: &str, clock: Clock) -> Server {
             ..Tuning::default()
         },
         allow_targets: AllowList::default(),
+        retention: RETENTION,
     })
     .await
     .unwrap()

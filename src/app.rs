@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use axum::ServiceExt;
 use axum::extract::Request;
+use axum::serve::ListenerExt;
 use sqlx::PgPool;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -17,6 +18,10 @@ use crate::address::{AddressPolicy, AllowList};
 use crate::clock::Clock;
 use crate::http::auth::Auth;
 use crate::ids::Ids;
+use crate::listeners::Listeners;
+use crate::metrics::Metrics;
+use crate::resources::deliveries::Tester;
+use crate::resources::events::Streams;
 use crate::resources::{Api, Crm};
 use crate::retention::Retention;
 use crate::router::router;
@@ -28,6 +33,10 @@ use crate::writer::{Batches, Committed, Writer};
 const FEED: usize = 64;
 /// How long requests in flight are waited for when the server stops.
 const REQUESTS_AT_MOST: Duration = Duration::from_secs(10);
+/// How long the other end of a connection may leave what it was sent: one that is gone
+/// without a word would else be waited for a quarter of an hour.
+#[cfg(target_os = "linux")]
+const TAKEN_AT_MOST: Duration = Duration::from_secs(30);
 
 /// What a process does; several may share a database.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -79,6 +88,16 @@ pub struct Server {
     writer: JoinHandle<()>,
     delivery: JoinHandle<()>,
     retention: JoinHandle<()>,
+    looking: JoinHandle<()>,
+}
+
+/// Events of a stream go out at once, and a connection whose other end takes nothing any
+/// more does not keep its place.
+fn tune(socket: &TcpStream) -> std::io::Result<()> {
+    socket.set_nodelay(true)?;
+    #[cfg(target_os = "linux")]
+    socket2::SockRef::from(socket).set_tcp_user_timeout(Some(TAKEN_AT_MOST))?;
+    Ok(())
 }
 
 impl Server {
@@ -91,6 +110,8 @@ impl Server {
         let client = Client::new(policy.clone(), settings.tuning.timeout)?;
         let ids = Ids::default();
         let whole = Arc::new(AtomicBool::new(false));
+        let listeners = Listeners::default();
+        let metrics = Arc::new(Metrics::default());
 
         let appended = Arc::new(AtomicI64::new(0));
         let retention = Retention {
@@ -109,6 +130,8 @@ impl Server {
             clock: clock.clone(),
             ids: ids.clone(),
             feed,
+            listeners: listeners.clone(),
+            metrics: metrics.clone(),
             whole: whole.clone(),
             appended,
             connection: None,
@@ -120,20 +143,31 @@ impl Server {
         let delivery = Delivery {
             pool: pool.clone(),
             clock: clock.clone(),
-            client,
+            client: client.clone(),
             replica: ids.next(clock.now()),
-            tuning: settings.tuning,
+            tuning: settings.tuning.clone(),
             whole,
+            listeners: listeners.clone(),
+            metrics: metrics.clone(),
         };
         let delivery = match settings.role {
             Role::All | Role::Deliver => tokio::spawn(webhooks::run(delivery, committed, stopped)),
             Role::Api => tokio::spawn(idle(committed, stopped)),
         };
 
-        let auth = Auth::new(pool.clone(), clock.clone());
-        let api = Api { pool, writer, clock, ids, auth, policy: Arc::new(policy) };
+        let looking = tokio::spawn(listeners.clone().look(pool.clone()));
+
         let (stop_http, mut stopped) = watch::channel(false);
+        let auth = Auth::new(pool.clone(), clock.clone());
+        let streams = Streams::new(listeners, stopped.clone());
+        let tester = Tester::new(client, settings.tuning.timeout);
+        let api = Api { pool, writer, clock, ids, auth, policy: Arc::new(policy), streams, metrics, tester };
         let service = ServiceExt::<Request>::into_make_service(router(api, settings.role));
+        let listener = listener.tap_io(|socket| {
+            if let Err(error) = tune(socket) {
+                tracing::debug!(%error, "a connection cannot be tuned");
+            }
+        });
         let http = tokio::spawn(async move {
             let serve = axum::serve(listener, service).with_graceful_shutdown(async move {
                 let _ = stopped.wait_for(|stop| *stop).await;
@@ -142,7 +176,16 @@ impl Server {
                 tracing::error!(%error, "the HTTP server ended");
             }
         });
-        Ok(Self { address, stop_http, stop_delivery, http, writer: writer_task, delivery, retention })
+        Ok(Self {
+            address,
+            stop_http,
+            stop_delivery,
+            http,
+            writer: writer_task,
+            delivery,
+            retention,
+            looking,
+        })
     }
 
     /// Where it listens.
@@ -157,6 +200,7 @@ impl Server {
             _ = &mut self.writer => "the writer",
             _ = &mut self.delivery => "the delivery",
             _ = &mut self.retention => "the retention",
+            _ = &mut self.looking => "the look at the log for event streams",
         }
     }
 
@@ -174,8 +218,10 @@ impl Server {
         };
         let _ = self.stop_delivery.send(true);
         well &= self.delivery.await.is_ok();
-        self.retention.abort();
-        well &= !matches!(self.retention.await, Err(error) if error.is_panic());
+        for task in [self.retention, self.looking] {
+            task.abort();
+            well &= !matches!(task.await, Err(error) if error.is_panic());
+        }
         // With the last handler gone the writer has answered everything.
         if timeout(REQUESTS_AT_MOST, &mut self.writer).await.map_or(true, |ended| ended.is_err()) {
             tracing::warn!("the writer did not come to an end");

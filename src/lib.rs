@@ -6,8 +6,8 @@
 //! order in which a request becomes a webhook:
 //!
 //! 1. [`router`]: the table of contents of the API. [`http`]: what all routes share.
-//! 2. [`resources`]: contacts, deals, subscriptions, triggers. Each has its wire
-//!    types, its rules as pure functions, and its SQL together.
+//! 2. [`resources`]: contacts, deals, subscriptions, triggers, the feed of events. Each
+//!    has its wire types, its rules as pure functions, and its SQL together.
 //! 3. [`writer`]: makes the commands of many handlers one transaction, which ends
 //!    with appending their events to the log.
 //! 4. [`webhooks`]: reads the log and delivers.
@@ -15,6 +15,8 @@
 //! Values that these speak of, free of any I/O: [`records`] and [`events`] (the
 //! catalogue of event types, the envelope, filters), [`permission`], [`api_key`],
 //! [`address`] (where webhooks may go), [`duration`], [`ids`].
+//!
+//! Beside it: [`listeners`], who waits for events in this process, and [`metrics`].
 //!
 //! Around them: [`clock`] and [`random`], passed in; [`db`] and [`database`], and
 //! [`embedded`], a PostgreSQL of our own; [`retention`]; [`app`], which puts
@@ -35,6 +37,8 @@ pub mod embedded;
 pub mod events;
 pub mod http;
 pub mod ids;
+pub mod listeners;
+pub mod metrics;
 pub mod permission;
 pub mod random;
 pub mod records;

@@ -4,9 +4,9 @@ use axum::Router;
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::from_fn_with_state;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde::Serialize;
 use tower::Layer;
@@ -22,9 +22,10 @@ use crate::http::error::{ApiError, ErrorBody};
 use crate::http::openapi::ReadErrors;
 use crate::http::query::{Known, refuse_unknown};
 use crate::http::{answer, layers};
+use crate::metrics::CONTENT_TYPE;
 use crate::permission::Permission;
 use crate::records::wire_time;
-use crate::resources::{Api, contacts, deals, subscriptions, triggers};
+use crate::resources::{Api, contacts, deals, deliveries, events, replays, subscriptions, triggers};
 
 /// Where the API lives.
 pub const BASE: &str = "/api/external";
@@ -41,7 +42,9 @@ pub const BASE: &str = "/api/external";
         (name = "Contacts", description = "People the company deals with"),
         (name = "Deals", description = "Opportunities"),
         (name = "Webhooks", description = "Subscriptions to events (REST Hooks)"),
+        (name = "Deliveries", description = "What was delivered, what was not, and how to get it again"),
         (name = "Triggers", description = "Samples and recent records for polling clients"),
+        (name = "Events", description = "The log of all events, to be read or followed"),
     )
 )]
 struct Document;
@@ -65,7 +68,10 @@ fn routes() -> OpenApiRouter<Api> {
         .merge(contacts::router())
         .merge(deals::router())
         .merge(subscriptions::router())
+        .merge(replays::router())
+        .merge(deliveries::router())
         .merge(triggers::router())
+        .merge(events::router())
 }
 
 /// The OpenAPI document, as served and as committed.
@@ -92,8 +98,12 @@ pub fn router(api: Api, role: Role) -> NormalizePath<Router> {
     let router = router
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
         .fallback(layers::not_found)
-        .layer(from_fn_with_state((api.clock.clone(), api.ids.clone()), layers::outermost))
+        .layer(from_fn_with_state(
+            (api.clock.clone(), api.ids.clone(), api.metrics.clone()),
+            layers::outermost,
+        ))
         .with_state(api);
     NormalizePathLayer::trim_trailing_slash().layer(router)
 }
@@ -102,6 +112,21 @@ pub fn router(api: Api, role: Role) -> NormalizePath<Router> {
 async fn ready(State(api): State<Api>) -> Result<&'static str, ApiError> {
     sqlx::query("SELECT 1").execute(&api.pool).await?;
     Ok("ready\n")
+}
+
+/// For Prometheus. Says nothing about any company.
+async fn metrics(State(api): State<Api>) -> Result<Response, ApiError> {
+    let (all, idle) = (api.pool.size() as usize, api.pool.num_idle());
+    // Both are counted while connections come and go.
+    for (gauge, count) in [
+        (&api.metrics.connections_in_use, all.saturating_sub(idle)),
+        (&api.metrics.connections_idle, idle),
+        (&api.metrics.streams_open, api.streams.open()),
+    ] {
+        gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+    let text = api.metrics.render().map_err(|error| ApiError::internal(&error))?;
+    Ok(([(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE))], text).into_response())
 }
 
 /// The answer to `/test`.

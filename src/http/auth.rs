@@ -41,6 +41,7 @@ type Cache = HashMap<[u8; 32], (DateTime<Utc>, Arc<Known>)>;
 #[derive(Debug)]
 struct Known {
     id: KeyId,
+    hash: [u8; 32],
     company: CompanyId,
     company_name: String,
     permissions: Vec<Permission>,
@@ -155,9 +156,7 @@ impl Auth {
                 "API key appears to be invalid or too short",
             )
         })?;
-        let now = self.0.clock.now();
-        let known = self.look_up(&key, now).await?;
-        known.filter(|known| known.expires_at.is_none_or(|expiry| expiry > now)).ok_or_else(|| {
+        self.in_force(key.hash()).await?.ok_or_else(|| {
             unauthorized(
                 Code::InvalidApiKey,
                 "Invalid API key",
@@ -166,8 +165,21 @@ impl Auth {
         })
     }
 
-    async fn look_up(&self, key: &ApiKey, now: DateTime<Utc>) -> Result<Option<Arc<Known>>, ApiError> {
-        let hash = key.hash();
+    /// Is the caller's key still in force, and does it still have the permission? For
+    /// whatever outlasts a request.
+    pub async fn still_grants(&self, caller: &Caller, wanted: Permission) -> Result<bool, ApiError> {
+        let known = self.in_force(caller.key.hash).await?;
+        Ok(known.is_some_and(|known| known.permissions.iter().any(|held| held.grants(wanted))))
+    }
+
+    /// The key with this hash, unless it is unknown, expired or revoked.
+    async fn in_force(&self, hash: [u8; 32]) -> Result<Option<Arc<Known>>, ApiError> {
+        let now = self.0.clock.now();
+        let known = self.look_up(hash, now).await?;
+        Ok(known.filter(|known| known.expires_at.is_none_or(|expiry| expiry > now)))
+    }
+
+    async fn look_up(&self, hash: [u8; 32], now: DateTime<Utc>) -> Result<Option<Arc<Known>>, ApiError> {
         if let Some((seen, known)) = self.cache().get(&hash)
             && now < *seen + CACHED_FOR
         {
@@ -185,6 +197,7 @@ impl Auth {
         let known = row.map(|row| {
             Arc::new(Known {
                 id: KeyId(row.id),
+                hash,
                 company: CompanyId(row.company_id),
                 company_name: row.company_name,
                 permissions: row.permissions.iter().filter_map(|name| Permission::parse(name)).collect(),

@@ -54,6 +54,8 @@ codes! {
     MethodNotAllowed, "METHOD_NOT_ALLOWED", METHOD_NOT_ALLOWED;
     /// A unique value is taken; `details` names the field and the existing id.
     AlreadyExists, "ALREADY_EXISTS", CONFLICT;
+    /// Not as things stand now; the message says what stands against it.
+    Conflict, "CONFLICT", CONFLICT;
     /// The Idempotency-Key was used for another request.
     IdempotencyKeyReused, "IDEMPOTENCY_KEY_REUSED", CONFLICT;
     /// The body is over the limit.
@@ -64,9 +66,11 @@ codes! {
     ValidationError, "VALIDATION_ERROR", UNPROCESSABLE_ENTITY;
     /// The key's requests per minute are used up; see `Retry-After`.
     RateLimitExceeded, "RATE_LIMIT_EXCEEDED", TOO_MANY_REQUESTS;
+    /// The company has as many event streams open as it may.
+    TooManyStreams, "TOO_MANY_STREAMS", TOO_MANY_REQUESTS;
     /// A fault of the server; quote the request id.
     InternalError, "INTERNAL_ERROR", INTERNAL_SERVER_ERROR;
-    /// More writes are waiting than the server takes on; see `Retry-After`.
+    /// More writes are waiting, or event streams open, than the server takes on; see `Retry-After`.
     Overloaded, "OVERLOADED", SERVICE_UNAVAILABLE;
     /// The database does not answer; see `Retry-After`.
     DatabaseUnavailable, "DATABASE_UNAVAILABLE", SERVICE_UNAVAILABLE;

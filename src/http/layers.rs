@@ -1,5 +1,6 @@
 //! What happens to every request and response, whichever route it takes.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{MatchedPath, Request, State};
@@ -12,6 +13,7 @@ use super::answer::json_text;
 use super::error::{ApiError, Code};
 use crate::clock::Clock;
 use crate::ids::Ids;
+use crate::metrics::Metrics;
 
 /// How long a request may take in all, its body included. Longer than the
 /// database's own limits, so that those speak first.
@@ -20,9 +22,17 @@ const REQUEST_AT_MOST: Duration = Duration::from_secs(20);
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Longest request id that is taken over from the caller.
 const MAX_REQUEST_ID: usize = 128;
+/// What requests for a route that there is not are counted under.
+const NO_ROUTE: &str = "none";
 
-/// The outermost layer: a request id, a bound on time, panics caught, errors rendered, one log line.
-pub async fn outermost(State((clock, ids)): State<(Clock, Ids)>, request: Request, next: Next) -> Response {
+/// The outermost layer: a request id, a bound on time, panics caught, errors rendered, one log line,
+/// one more counted.
+pub async fn outermost(
+    State((clock, ids, metrics)): State<(Clock, Ids, Arc<Metrics>)>,
+    route: Option<MatchedPath>,
+    request: Request,
+    next: Next,
+) -> Response {
     let started = tokio::time::Instant::now();
     let id = request_id(&request).unwrap_or_else(|| {
         let id = format!("req_{}", ids.next(clock.now()).simple());
@@ -40,7 +50,9 @@ pub async fn outermost(State((clock, ids)): State<(Clock, Ids)>, request: Reques
         Err(_) => ApiError::outcome_unknown().into_response(),
     };
     let mut response = render(response, &clock);
-    let (status, ms) = (response.status().as_u16(), started.elapsed().as_secs_f64() * 1000.0);
+    let (status, took) = (response.status().as_u16(), started.elapsed());
+    metrics.answered(method.as_str(), route.as_ref().map_or(NO_ROUTE, MatchedPath::as_str), status, took);
+    let ms = took.as_secs_f64() * 1000.0;
     let request_id = id.to_str().unwrap_or_default();
     if response.status().is_server_error() {
         tracing::warn!(%method, path, status, ms, request_id, "request failed");

@@ -12,6 +12,7 @@ use super::request::{self, Answer, Failure, Request};
 use super::retry::{MAX_ATTEMPTS, RetryDelays, retry_after};
 use crate::clock::Clock;
 use crate::events::Event;
+use crate::metrics::Metrics;
 use crate::random;
 
 /// Makes attempts.
@@ -22,12 +23,15 @@ pub(super) struct Sender {
     pub(super) retry_delays: RetryDelays,
     /// For a whole attempt: connect, send, response headers and body.
     pub(super) timeout: Duration,
+    pub(super) metrics: Arc<Metrics>,
 }
 
 /// An attempt that has ended.
 pub(super) struct Sent {
     pub(super) at: DateTime<Utc>,
     pub(super) duration: Duration,
+    /// `delivered`, `failed` (another attempt follows) or `undelivered` (none does).
+    outcome: &'static str,
     signature: String,
     answer: Option<Response>,
     failure: Option<Failure>,
@@ -37,7 +41,8 @@ pub(super) struct Sent {
 impl Sender {
     /// Posts an event. Never takes longer than the timeout, by the clock.
     pub(super) async fn send(&self, outgoing: &Arc<Outgoing>, definition: &Definition, attempt: u8) -> Sent {
-        let Self { clock, client, retry_delays, timeout } = self;
+        let Self { clock, client, retry_delays, timeout, metrics } = self;
+        let in_flight = metrics.attempt_begins();
         let body = outgoing.body();
         let at = clock.now();
         let Event { id, event_type, .. } = *outgoing.event;
@@ -47,12 +52,21 @@ impl Sender {
         let Answer { response: answer, failure } =
             request::send(client, (clock, *timeout), target, request.headers(&signature), body).await;
         let ended = clock.now();
+        drop(in_flight);
         let wished = answer.as_ref().filter(|answer| matches!(answer.status, 429 | 503));
         let wished = wished.and_then(|answer| retry_after(answer.retry_after.as_deref()?, ended));
         let delay = retry_delays.after(attempt, wished, fraction()).filter(|_| failure.is_some());
+        let outcome = match &failure {
+            None => "delivered",
+            Some(_) if attempt < MAX_ATTEMPTS => "failed",
+            Some(_) => "undelivered",
+        };
+        let duration = (ended - at).to_std().unwrap_or_default();
+        metrics.attempt_ended(outcome, duration);
         Sent {
             at,
-            duration: (ended - at).to_std().unwrap_or_default(),
+            duration,
+            outcome,
             signature,
             answer,
             failure,
@@ -78,11 +92,6 @@ impl Sent {
 
     /// As it is recorded.
     pub(super) fn into_record(self, lane: &Lane, event: &Event, number: u8, cause: Cause) -> Attempt {
-        let outcome = match &self.failure {
-            None => "delivered",
-            Some(_) if number < MAX_ATTEMPTS => "failed",
-            Some(_) => "undelivered",
-        };
         let (error, error_class) = self.failure.map(|failure| (failure.message, failure.class)).unzip();
         Attempt {
             company: lane.company,
@@ -94,7 +103,7 @@ impl Sent {
             cause,
             at: self.at,
             duration: self.duration,
-            outcome,
+            outcome: self.outcome,
             error,
             error_class,
             signature: self.signature,

@@ -43,6 +43,8 @@ use url::Url;
 use uuid::Uuid;
 
 use crate::clock::Clock;
+use crate::listeners::Listeners;
+use crate::metrics::Metrics;
 use crate::writer::Committed;
 use attempt::Sender;
 use client::Client;
@@ -110,14 +112,18 @@ pub struct Delivery {
     pub tuning: Tuning,
     /// Tells the writer whether this process delivers everything.
     pub whole: Arc<AtomicBool>,
+    /// Those who follow the log.
+    pub listeners: Listeners,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
 }
 
 /// Delivers this process's share until `stop` is true; then finishes what is in flight,
 /// within a bound, records it, and hands over.
 pub async fn run(delivery: Delivery, mut feed: mpsc::Receiver<Committed>, stop: watch::Receiver<bool>) {
-    let Delivery { pool, clock, client, replica, tuning, whole } = delivery;
+    let Delivery { pool, clock, client, replica, tuning, whole, listeners, metrics } = delivery;
     let held = Held::default();
-    let (recorder, notes) = Recorder::new(pool.clone(), held.clone());
+    let (recorder, notes) = Recorder::new(pool.clone(), held.clone(), metrics.clone());
     let (valid, validity) = watch::channel(Instant::now());
     let (changes, changed) = mpsc::channel(CHANGES);
     let hints = Arc::new(Notify::new());
@@ -126,8 +132,10 @@ pub async fn run(delivery: Delivery, mut feed: mpsc::Receiver<Committed>, stop: 
         client,
         retry_delays: tuning.retry_delays,
         timeout: tuning.timeout,
+        metrics: metrics.clone(),
     };
     let runner = Runner(Arc::new(Inner {
+        metrics: metrics.clone(),
         pool: pool.clone(),
         clock,
         sender,
@@ -139,8 +147,8 @@ pub async fn run(delivery: Delivery, mut feed: mpsc::Receiver<Committed>, stop: 
         alerts: Alerts::new(tuning.alert_url),
         replays: Replays::default(),
     }));
-    let mut tail = Tail::new(pool.clone(), runner, whole);
-    let keeper = Keeper::new((pool, replica, tuning.lease), held, valid, changes, hints.clone(), notes);
+    let mut tail = Tail::new(pool.clone(), runner, listeners, whole);
+    let keeper = Keeper::new((pool, replica, tuning.lease), (held, metrics), valid, changes, hints.clone(), notes);
     // Whoever of them ends, but for the keeper when told to stop, has panicked: so has this.
     let mut recorder = tokio::spawn(recorder.run());
     tokio::select! {

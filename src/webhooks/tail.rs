@@ -25,6 +25,7 @@ use super::runner::Runner;
 use super::shard::{self, SHARDS, Shard};
 use crate::events::{Event, EventType};
 use crate::ids::{CompanyId, SubscriptionId};
+use crate::listeners::Listeners;
 use crate::writer::Committed;
 
 /// How often the log is looked at without a hint.
@@ -36,6 +37,7 @@ const RETRY: Duration = Duration::from_millis(300);
 pub(super) struct Tail {
     pool: PgPool,
     runner: Runner,
+    listeners: Listeners,
     /// Does this process hold every shard? Then its writer need not tell others.
     whole: Arc<AtomicBool>,
     /// The shards that are held, all of them offered everything up to `position`.
@@ -82,9 +84,9 @@ impl Lanes {
 }
 
 impl Tail {
-    pub(super) fn new(pool: PgPool, runner: Runner, whole: Arc<AtomicBool>) -> Self {
+    pub(super) fn new(pool: PgPool, runner: Runner, listeners: Listeners, whole: Arc<AtomicBool>) -> Self {
         let (shards, lanes) = Default::default();
-        Self { pool, runner, whole, shards, position: 0, version: 0, lanes }
+        Self { pool, runner, listeners, whole, shards, position: 0, version: 0, lanes }
     }
 
     /// Reads and offers until it is dropped.
@@ -144,6 +146,8 @@ impl Tail {
         self.know(head.version).await?;
         while self.position < head.seq {
             let page = log::after(&self.pool, self.position, head.seq).await?;
+            // The events of other processes among them have not been told of yet.
+            self.listeners.tell(&page.events);
             self.offer(page.events, page.read_to);
         }
         Ok(())

@@ -17,6 +17,8 @@ use super::{Answer, Committed, Decision, Domain, WriteError};
 use crate::clock::Clock;
 use crate::db;
 use crate::ids::Ids;
+use crate::listeners::Listeners;
+use crate::metrics::Metrics;
 use crate::retention;
 
 /// Bound on everything before COMMIT. The database gives up on a statement sooner.
@@ -50,6 +52,9 @@ pub struct Batches<D: Domain> {
     pub(crate) ids: Ids,
     /// The tail of this process.
     pub(crate) feed: mpsc::Sender<Committed>,
+    /// Those who follow the log.
+    pub(crate) listeners: Listeners,
+    pub(crate) metrics: Arc<Metrics>,
     /// Does this process deliver everything? If not, whoever does must be told by NOTIFY.
     pub(crate) whole: Arc<AtomicBool>,
     /// The last number of the log that was taken here: before it passes the last partition,
@@ -267,9 +272,12 @@ impl<D: Domain> Batches<D> {
         Ok(Decided { outcomes, appended })
     }
 
-    /// Answers the handlers and hands the events to the tail.
+    /// Answers the handlers and hands the events to the tail and those who listen.
     fn finish(&self, jobs: Vec<Job<D>>, decided: Decided) -> Vec<Job<D>> {
+        self.metrics.write_batches.inc();
         if let Some(appended) = decided.appended {
+            self.metrics.events_appended.inc_by(appended.events.len() as u64);
+            self.listeners.tell(&appended.events);
             if let Some(last) = appended.events.last() {
                 self.appended.store(last.seq, Ordering::Relaxed);
             }
@@ -279,7 +287,10 @@ impl<D: Domain> Batches<D> {
         let mut held = Vec::new();
         for (job, outcome) in jobs.into_iter().zip(decided.outcomes) {
             match outcome {
-                Some(answer) => job.answer(answer),
+                Some(answer) => {
+                    self.metrics.write_commands.inc();
+                    job.answer(answer);
+                }
                 None => held.push(job),
             }
         }

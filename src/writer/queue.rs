@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::batch::Batches;
 use super::{Answer, Domain, IdempotencyKey};
 use crate::ids::CompanyId;
+use crate::metrics::Metrics;
 
 /// Commands waiting in all. Some seconds of work; beyond it a 503 is kinder than a wait.
 const QUEUE: usize = 2048;
@@ -46,15 +47,30 @@ pub enum WriteError {
     Failed,
 }
 
+impl WriteError {
+    /// As it is counted.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Unavailable => "unavailable",
+            Self::Held => "held",
+            Self::KeyReused => "key_reused",
+            Self::OutcomeUnknown => "outcome_unknown",
+            Self::Failed => "failed",
+        }
+    }
+}
+
 /// The way in: submits commands to the process's one writer task.
 pub struct Writer<D: Domain> {
     queue: mpsc::Sender<Job<D>>,
     waiting: Arc<Mutex<HashMap<CompanyId, usize>>>,
+    metrics: Arc<Metrics>,
 }
 
 impl<D: Domain> Clone for Writer<D> {
     fn clone(&self) -> Self {
-        Self { queue: self.queue.clone(), waiting: self.waiting.clone() }
+        Self { queue: self.queue.clone(), waiting: self.waiting.clone(), metrics: self.metrics.clone() }
     }
 }
 
@@ -110,13 +126,27 @@ impl<D: Domain> Writer<D> {
     /// `Writer` is dropped.
     pub fn start(batches: Batches<D>) -> (Self, JoinHandle<()>) {
         let (queue, jobs) = mpsc::channel(QUEUE);
+        let metrics = batches.metrics.clone();
         let task = tokio::spawn(run(batches, jobs));
-        (Self { queue, waiting: Arc::default() }, task)
+        (Self { queue, waiting: Arc::default(), metrics }, task)
     }
 
     /// Carries out a command and answers when it is committed. If the caller goes
     /// away meanwhile, the command is still carried out, or not, never half.
     pub async fn submit(
+        &self,
+        company: CompanyId,
+        command: D::Command,
+        idempotency: Option<IdempotencyKey>,
+    ) -> Result<Answer, WriteError> {
+        let outcome = self.enqueue(company, command, idempotency).await;
+        if let Err(error) = outcome {
+            self.metrics.write_failures.of(error.name()).inc();
+        }
+        outcome
+    }
+
+    async fn enqueue(
         &self,
         company: CompanyId,
         command: D::Command,

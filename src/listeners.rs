@@ -1,0 +1,207 @@
+//! Who in this process waits for events of which company.
+//!
+//! The writer and the tail tell of events as they pass; a [`Listener`] learns how far
+//! the log goes now, and reads it itself. What is told is a hint: the end of the log is
+//! looked at now and then anyway, once for all listeners.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use sqlx::PgPool;
+use tokio::sync::watch;
+
+use crate::events::Event;
+use crate::ids::CompanyId;
+
+/// Listeners of one company: a few per member of a team, and none left for a loop that
+/// opens one after the other.
+pub const PER_COMPANY: usize = 20;
+/// Listeners in this process: each has a connection and a page of events in memory.
+pub const IN_ALL: usize = 1_000;
+/// How often the end of the log is looked at without a hint. Bounds how late the events
+/// of another process are, if this one hears nothing of it.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Everybody who listens.
+#[derive(Clone, Default)]
+pub struct Listeners(Arc<Mutex<Companies>>);
+
+#[derive(Default)]
+struct Companies {
+    count: usize,
+    by_id: HashMap<CompanyId, Company>,
+}
+
+struct Company {
+    count: usize,
+    head: watch::Sender<i64>,
+}
+
+/// Why there is no place for one more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoPlace {
+    /// The company has all of its places.
+    Company,
+    /// All places of the process are taken.
+    Process,
+}
+
+/// Somebody who waits for events of a company; gives the place back when dropped.
+pub struct Listener {
+    company: CompanyId,
+    head: watch::Receiver<i64>,
+    listeners: Listeners,
+}
+
+impl Listeners {
+    /// Takes a place.
+    ///
+    /// # Errors
+    /// When there is none left.
+    pub fn listen(&self, company: CompanyId) -> Result<Listener, NoPlace> {
+        let mut companies = self.lock();
+        if companies.count >= IN_ALL {
+            return Err(NoPlace::Process);
+        }
+        let entry = companies
+            .by_id
+            .entry(company)
+            .or_insert_with(|| Company { count: 0, head: watch::Sender::new(0) });
+        if entry.count >= PER_COMPANY {
+            return Err(NoPlace::Company);
+        }
+        entry.count += 1;
+        let head = entry.head.subscribe();
+        companies.count += 1;
+        Ok(Listener { company, head, listeners: self.clone() })
+    }
+
+    /// Tells of events that are committed, in the order of the log.
+    pub fn tell(&self, events: &[Arc<Event>]) {
+        let companies = self.lock();
+        if companies.count == 0 {
+            return;
+        }
+        for event in events {
+            if let Some(company) = companies.by_id.get(&event.company) {
+                raise(&company.head, event.seq);
+            }
+        }
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.lock().count
+    }
+
+    /// Looks at the end of the log now and then, for ever.
+    pub async fn look(self, pool: PgPool) {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            if self.count() == 0 {
+                continue;
+            }
+            match end_of_log(&pool).await {
+                Ok(head) => self.lock().by_id.values().for_each(|company| raise(&company.head, head)),
+                Err(error) => tracing::debug!(%error, "the end of the log cannot be looked at yet"),
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Companies> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The number of the last event that is committed.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn end_of_log(pool: &PgPool) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar!("SELECT seq FROM log_head").fetch_one(pool).await
+}
+
+fn raise(head: &watch::Sender<i64>, seq: i64) {
+    head.send_if_modified(|head| {
+        let further = seq > *head;
+        *head = seq.max(*head);
+        further
+    });
+}
+
+impl Listener {
+    /// How far the log goes, by all that was told since this listens; 0 if nothing was.
+    pub fn head(&mut self) -> i64 {
+        *self.head.borrow_and_update()
+    }
+
+    /// Waits until the log may have gone further.
+    pub async fn changed(&mut self) {
+        // The sender lives as long as this listens.
+        let _ = self.head.changed().await;
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        let mut companies = self.listeners.lock();
+        companies.count -= 1;
+        if let Some(company) = companies.by_id.get_mut(&self.company) {
+            company.count -= 1;
+            if company.count == 0 {
+                companies.by_id.remove(&self.company);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::events::{EventType, SOURCE_API};
+    use crate::ids::EventId;
+    use chrono::DateTime;
+    use uuid::Uuid;
+
+    fn company(number: usize) -> CompanyId {
+        CompanyId(Uuid::from_u128(number as u128))
+    }
+
+    fn event(seq: i64, company: CompanyId) -> Arc<Event> {
+        Arc::new(Event {
+            seq,
+            company,
+            event_type: EventType::ContactCreated,
+            id: EventId(Uuid::nil()),
+            record: Uuid::nil(),
+            source: SOURCE_API.into(),
+            at: DateTime::UNIX_EPOCH,
+            data: "{}".into(),
+        })
+    }
+
+    #[test]
+    fn places_are_limited_and_given_back() {
+        let listeners = Listeners::default();
+        let mut all: Vec<_> =
+            (0..IN_ALL).map(|number| listeners.listen(company(number / PER_COMPANY)).unwrap()).collect();
+        assert_eq!(listeners.listen(company(0)).err(), Some(NoPlace::Process));
+        all.pop();
+        assert_eq!(listeners.listen(company(0)).err(), Some(NoPlace::Company));
+        all.push(listeners.listen(company(IN_ALL)).unwrap());
+        drop(all);
+        assert_eq!((listeners.count(), listeners.lock().by_id.len()), (0, 0));
+    }
+
+    #[test]
+    fn only_those_of_the_company_are_told_and_never_backwards() {
+        let listeners = Listeners::default();
+        let mut ours = listeners.listen(company(1)).unwrap();
+        let mut theirs = listeners.listen(company(2)).unwrap();
+        listeners.tell(&[event(5, company(1)), event(6, company(1)), event(7, company(3))]);
+        listeners.tell(&[event(4, company(1))]);
+        assert_eq!((ours.head(), theirs.head()), (6, 0));
+        assert!(!ours.head.has_changed().unwrap());
+    }
+}

@@ -33,7 +33,7 @@ pub enum Error {
 /// Runs the server until SIGTERM or Ctrl-C. A second one ends the process at once.
 pub async fn serve(config: Config) -> Result<ExitCode, Error> {
     let mut signals = Signals::listen().map_err(Error::Signals)?;
-    let (database, mut server) = tokio::select! {
+    let (mut database, mut server) = tokio::select! {
         started = start(&config) => started?,
         () = signals.next() => return Ok(ExitCode::SUCCESS),
     };
@@ -44,6 +44,7 @@ pub async fn serve(config: Config) -> Result<ExitCode, Error> {
             tracing::error!("{part} ended unexpectedly");
             return Ok(ExitCode::FAILURE);
         }
+        never = database.server.keep_up() => match never {},
     }
     tracing::info!("stopping: finishing what is in flight; once more to stop at once");
     let stopped = tokio::select! {

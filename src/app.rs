@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicI64};
 use std::time::Duration;
 
 use axum::ServiceExt;
@@ -16,13 +16,13 @@ use tokio::time::timeout;
 
 use crate::address::{AddressPolicy, AllowList};
 use crate::clock::Clock;
-use crate::housekeeping;
 use crate::http::auth::Auth;
 use crate::ids::Ids;
 use crate::listeners::Listeners;
 use crate::metrics::Metrics;
 use crate::resources::events::Streams;
 use crate::resources::{Api, Crm};
+use crate::retention::Retention;
 use crate::router::router;
 use crate::webhooks::client::Client;
 use crate::webhooks::{self, Delivery, Tuning};
@@ -63,6 +63,8 @@ pub struct Settings {
     pub tuning: Tuning,
     /// Exceptions from the address policy.
     pub allow_targets: AllowList,
+    /// How old events and attempts get, at least.
+    pub retention: Duration,
 }
 
 /// Why the server could not start.
@@ -84,7 +86,7 @@ pub struct Server {
     http: JoinHandle<()>,
     writer: JoinHandle<()>,
     delivery: JoinHandle<()>,
-    housekeeping: JoinHandle<()>,
+    retention: JoinHandle<()>,
     looking: JoinHandle<()>,
 }
 
@@ -110,6 +112,16 @@ impl Server {
         let listeners = Listeners::default();
         let metrics = Arc::new(Metrics::default());
 
+        let appended = Arc::new(AtomicI64::new(0));
+        let retention = Retention {
+            pool: pool.clone(),
+            clock: clock.clone(),
+            keep: settings.retention,
+            appended: appended.clone(),
+        };
+        let enough_until = retention.prepare().await;
+        let retention = tokio::spawn(retention.run(enough_until));
+
         let (feed, committed) = mpsc::channel(FEED);
         let batches = Batches {
             domain: Crm,
@@ -120,6 +132,7 @@ impl Server {
             listeners: listeners.clone(),
             metrics: metrics.clone(),
             whole: whole.clone(),
+            appended,
             connection: None,
             planned: None,
         };
@@ -140,7 +153,6 @@ impl Server {
             Role::All | Role::Deliver => tokio::spawn(webhooks::run(delivery, committed, stopped)),
             Role::Api => tokio::spawn(idle(committed, stopped)),
         };
-        let housekeeping = tokio::spawn(housekeeping::run(pool.clone(), clock.clone()));
 
         let looking = tokio::spawn(listeners.clone().look(pool.clone()));
 
@@ -162,16 +174,8 @@ impl Server {
                 tracing::error!(%error, "the HTTP server ended");
             }
         });
-        Ok(Self {
-            address,
-            stop_http,
-            stop_delivery,
-            http,
-            writer: writer_task,
-            delivery,
-            housekeeping,
-            looking,
-        })
+        let writer = writer_task;
+        Ok(Self { address, stop_http, stop_delivery, http, writer, delivery, retention, looking })
     }
 
     /// Where it listens.
@@ -185,7 +189,7 @@ impl Server {
             _ = &mut self.http => "the HTTP server",
             _ = &mut self.writer => "the writer",
             _ = &mut self.delivery => "the delivery",
-            _ = &mut self.housekeeping => "the housekeeping",
+            _ = &mut self.retention => "the retention",
             _ = &mut self.looking => "the look at the log for event streams",
         }
     }
@@ -204,7 +208,7 @@ impl Server {
         };
         let _ = self.stop_delivery.send(true);
         well &= self.delivery.await.is_ok();
-        for task in [self.housekeeping, self.looking] {
+        for task in [self.retention, self.looking] {
             task.abort();
             well &= !matches!(task.await, Err(error) if error.is_panic());
         }

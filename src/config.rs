@@ -25,6 +25,10 @@ const IN_FLIGHT_RANGE: std::ops::RangeInclusive<usize> = 1..=65_536;
 
 /// Leases that may be asked for: shorter ones would be lost to a busy database.
 const LEASE_RANGE: std::ops::RangeInclusive<Duration> = Duration::from_secs(2)..=Duration::from_secs(600);
+/// The shortest retention that may be asked for: longer than the retries of an event take.
+const RETENTION_MIN: Duration = Duration::from_secs(60 * 60);
+/// The longest one: ten years, so that no date overflows.
+const RETENTION_MAX: Duration = Duration::from_secs(3_650 * 24 * 60 * 60);
 
 /// What the help puts the settings of the database under.
 const DATABASE: &str = "Database";
@@ -105,6 +109,16 @@ pub struct Config {
     /// Separated by commas, for example: hooks.internal,*.lan,10.0.0.0/8
     #[arg(long, env = "ISAO_ALLOW_TARGETS", value_name = "TARGETS", default_value = "")]
     pub allow_targets: AllowList,
+
+    /// How long events and attempts are kept, at least (1h to 3650d)
+    ///
+    /// They are dropped many at once. An event that a subscription still waits for goes too;
+    /// `GET /webhooks` tells how many did.
+    #[arg(
+        long, env = "ISAO_RETENTION", value_name = "DURATION", default_value = "30d",
+        value_parser = parse_retention
+    )]
+    pub retention: Duration,
 
     /// An API key to create for the demo company, if it does not exist
     ///
@@ -232,6 +246,15 @@ fn parse_lease(text: &str) -> Result<Duration, String> {
     }
 }
 
+fn parse_retention(text: &str) -> Result<Duration, String> {
+    let retention = parse_duration(text).map_err(|error| error.to_string())?;
+    if !(RETENTION_MIN..=RETENTION_MAX).contains(&retention) {
+        let (min, max) = (format_duration(RETENTION_MIN), format_duration(RETENTION_MAX));
+        return Err(format!("it has to be between {min} and {max}"));
+    }
+    Ok(retention)
+}
+
 fn parse_key(text: &str) -> Result<ApiKey, &'static str> {
     ApiKey::parse(text).ok_or("a key is ck, zap, make, whk or cst, then _ and 64 digits of 0-9 and a-f, as `openssl rand -hex 32` makes them")
 }
@@ -257,6 +280,15 @@ mod tests {
         assert_eq!(parse_delivery_timeout("10m"), Ok(DELIVERY_TIMEOUT_MAX));
         for bad in ["0s", "601s", "30", ""] {
             assert!(parse_delivery_timeout(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_happened_is_kept_for_a_while() {
+        assert_eq!(parse_retention("1h"), Ok(RETENTION_MIN));
+        assert_eq!(parse_retention("3650d"), Ok(RETENTION_MAX));
+        for bad in ["59m", "3651d", "0d", "30", ""] {
+            assert!(parse_retention(bad).is_err(), "{bad}");
         }
     }
 }

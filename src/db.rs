@@ -117,6 +117,12 @@ pub fn is_constraint(error: &sqlx::Error) -> bool {
     has_code(error, |code| code.starts_with("23"))
 }
 
+/// Has a partitioned table no partition for a row? That is 23514 without a constraint's name.
+pub fn lacks_partition(error: &sqlx::Error) -> bool {
+    has_code(error, |code| code == "23514")
+        && error.as_database_error().is_some_and(|error| error.constraint().is_none())
+}
+
 /// Was a value none that the function takes (22023)?
 pub fn is_invalid_parameter(error: &sqlx::Error) -> bool {
     has_code(error, |code| code == "22023")

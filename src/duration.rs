@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 /// The units, longest first, each with its length in milliseconds.
-const UNITS: [(&str, u128); 4] = [("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
+const UNITS: [(&str, u128); 5] =
+    [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
 /// The text is not a duration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not a duration: write a whole number and a unit (ms, s, m or h), such as 30s")]
+#[error("{0:?} is not a duration: write a whole number and a unit (ms, s, m, h or d), such as 30s")]
 pub struct DurationError(String);
 
-/// Reads `250ms`, `30s`, `5m` or `24h`; spaces around it do not matter.
+/// Reads `250ms`, `30s`, `5m`, `24h` or `30d`; spaces around it do not matter.
 pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
     let text = text.trim();
     let error = || DurationError(text.to_owned());
@@ -46,7 +47,9 @@ mod tests {
             ("90s", 90_000, "90s"),
             ("5m", 300_000, "5m"),
             ("60m", 3_600_000, "1h"),
-            ("24h", 86_400_000, "24h"),
+            ("23h", 82_800_000, "23h"),
+            ("24h", 86_400_000, "1d"),
+            ("30d", 2_592_000_000, "30d"),
         ] {
             let duration = parse_duration(text).unwrap();
             assert_eq!(duration, Duration::from_millis(ms), "{text}");
@@ -57,9 +60,9 @@ mod tests {
 
     #[test]
     fn anything_else_is_refused_by_name() {
-        let too_long = format!("{}h", u64::MAX);
+        let too_long = format!("{}d", u64::MAX);
         for text in [
-            "", "s", "30", "30 s", "-1s", "+1s", "1.5s", "1e3s", "30S", "30sec", "1d", "1h30m", "٣s",
+            "", "s", "30", "30 s", "-1s", "+1s", "1.5s", "1e3s", "30S", "30sec", "1w", "1d12h", "٣s",
             &too_long,
         ] {
             let error = parse_duration(text).unwrap_err().to_string();

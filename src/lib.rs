@@ -19,7 +19,7 @@
 //! Beside it: [`listeners`], who waits for events in this process, and [`metrics`].
 //!
 //! Around them: [`clock`] and [`random`], passed in; [`db`] and [`database`], and
-//! [`embedded`], a PostgreSQL of our own; [`housekeeping`]; [`app`], which puts
+//! [`embedded`], a PostgreSQL of our own; [`retention`]; [`app`], which puts
 //! everything together; [`config`], [`cli`], [`admin`] and [`serve`], for whoever
 //! runs it.
 
@@ -35,7 +35,6 @@ pub mod db;
 pub mod duration;
 pub mod embedded;
 pub mod events;
-pub mod housekeeping;
 pub mod http;
 pub mod ids;
 pub mod listeners;
@@ -44,6 +43,7 @@ pub mod permission;
 pub mod random;
 pub mod records;
 pub mod resources;
+pub mod retention;
 pub mod router;
 pub mod serve;
 pub mod webhooks;

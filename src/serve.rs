@@ -65,6 +65,7 @@ async fn start(config: &Config) -> Result<(Database, Server), Error> {
         role: config.role,
         tuning: config.tuning(),
         allow_targets: config.allow_targets.clone(),
+        retention: config.retention,
     })
     .await?;
     let address = server.address();

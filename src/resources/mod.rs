@@ -5,6 +5,7 @@ pub mod deals;
 pub mod events;
 pub mod subscriptions;
 mod table;
+pub mod timeline;
 pub mod triggers;
 
 use std::sync::Arc;

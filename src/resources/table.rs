@@ -97,7 +97,7 @@ pub fn arrays(mut keys: Vec<Key>) -> (Vec<Uuid>, Vec<Uuid>) {
     keys.into_iter().map(|(company, id)| (company.0, id)).unzip()
 }
 
-/// Notes as held those of the keys that `FOR UPDATE SKIP LOCKED` did not bring,
+/// Notes as held those of the keys that `SKIP LOCKED` did not bring,
 /// although they exist: another process has them locked. A macro because `query!`
 /// wants the table spelt out.
 macro_rules! hold_rest {

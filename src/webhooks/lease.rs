@@ -12,7 +12,6 @@
 //! need not wait for the lease. A replica that stops *hands over*: it halts a shard,
 //! lets the attempts in flight end within a bound, records them, and lets go.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +22,7 @@ use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
 use super::recorder::Notes;
-use super::shard::{SHARDS, Shard};
+use super::shard::{Held, SHARDS, Shard};
 use crate::writer::CHANNEL;
 
 /// A replica that is silent for so long is gone, unless told otherwise.
@@ -61,7 +60,7 @@ pub(super) struct Keeper {
     /// Wakes the tail when other processes have written.
     pub(super) hints: Arc<Notify>,
     pub(super) notes: Notes,
-    held: HashMap<i16, Arc<Shard>>,
+    held: Held,
     /// The session that holds our advisory lock, and hears the NOTIFYs.
     session: Option<PgListener>,
     /// Other replicas as of the last beat.
@@ -70,8 +69,8 @@ pub(super) struct Keeper {
 
 /// What a beat has found.
 struct Beat {
-    /// Is the lease still the one that we had?
-    renewed: bool,
+    /// Shards that we held and do not hold any more.
+    lost: Vec<Arc<Shard>>,
     /// Shards taken.
     taken: Vec<Arc<Shard>>,
     /// How many shards are our share.
@@ -92,12 +91,13 @@ enum Woken {
 impl Keeper {
     pub(super) fn new(
         (pool, replica, lease): (PgPool, Uuid, Duration),
+        held: Held,
         valid: watch::Sender<Instant>,
         tail: mpsc::Sender<Change>,
         hints: Arc<Notify>,
         notes: Notes,
     ) -> Self {
-        Self { pool, replica, lease, valid, tail, hints, notes, held: HashMap::new(), session: None, others: 0 }
+        Self { pool, replica, lease, valid, tail, hints, notes, held, session: None, others: 0 }
     }
 
     /// Keeps them until `stop` is true, then hands everything over.
@@ -114,9 +114,7 @@ impl Keeper {
                     if std::mem::take(&mut failing) {
                         tracing::info!("deliveries go on");
                     }
-                    if !beat.renewed {
-                        self.lose_all().await;
-                    }
+                    self.lose(beat.lost).await;
                     let _ = self.valid.send_replace(asked + self.lease);
                     self.others = beat.others;
                     self.take(beat.taken).await;
@@ -215,7 +213,12 @@ impl Keeper {
         .fetch_all(&mut *transaction)
         .await?;
         let share = share(replicas.iter().map(|replica| replica.id), self.replica);
-        let held: Vec<i16> = if renewed { self.held.keys().copied().collect() } else { Vec::new() };
+        let ours = sqlx::query!("SELECT id, epoch FROM shards WHERE holder = $1", self.replica)
+            .fetch_all(&mut *transaction)
+            .await?;
+        let is_ours = |shard: &Arc<Shard>| ours.iter().any(|row| (row.id, row.epoch) == (shard.id, shard.epoch));
+        let (kept, lost): (Vec<_>, Vec<_>) = self.held.all().into_iter().partition(is_ours);
+        let held: Vec<_> = kept.iter().map(|shard| shard.id).collect();
         let wanted = i64::try_from(share.saturating_sub(held.len())).unwrap_or(0);
         let taken = sqlx::query!(
             "UPDATE shards SET holder = $1, epoch = epoch + 1
@@ -238,7 +241,7 @@ impl Keeper {
             Some(least.map_or(left, |least| least.min(left)))
         });
         Ok(Beat {
-            renewed,
+            lost,
             taken: taken.into_iter().map(|row| Shard::new(row.id, row.epoch, row.checkpoint)).collect(),
             share,
             others: replicas.len().saturating_sub(1),
@@ -254,18 +257,17 @@ impl Keeper {
         let mut ids: Vec<_> = taken.iter().map(|shard| shard.id).collect();
         ids.sort_unstable();
         tracing::info!(shards = ?ids, others = self.others, "this process delivers");
-        self.held.extend(taken.iter().map(|shard| (shard.id, shard.clone())));
+        self.held.insert(&taken);
         // The tail ends when the server does.
         let _ = self.tail.send(Change::Take(taken)).await;
     }
 
     /// Gives up what is more than our share.
     async fn give_back(&mut self, share: usize) {
-        let mut ids: Vec<_> = self.held.keys().copied().collect();
+        let mut ids = self.held.ids();
         if ids.len() <= share {
             return;
         }
-        ids.sort_unstable();
         let surplus = ids.split_off(share);
         tracing::info!(shards = ?surplus, "handing over to another process");
         if let Err(error) = self.release(surplus, HAND_OVER).await {
@@ -275,7 +277,7 @@ impl Keeper {
 
     /// Halts shards, records what was done, and lets go of them.
     async fn release(&mut self, ids: Vec<i16>, at_most: Duration) -> Result<(), sqlx::Error> {
-        let shards: Vec<_> = ids.iter().filter_map(|id| self.held.remove(id)).collect();
+        let shards: Vec<_> = self.held.all().into_iter().filter(|shard| ids.contains(&shard.id)).collect();
         shards.iter().for_each(|shard| shard.halt());
         self.leave(ids.clone(), at_most).await;
         let rests = shards.iter().map(|shard| shard.rest(at_most));
@@ -285,6 +287,7 @@ impl Keeper {
         if timeout(LAST_RECORD, self.notes.flush()).await.is_err() {
             tracing::warn!("the last deliveries could not be recorded; they will be made again");
         }
+        self.held.remove(&ids);
         let mut transaction = self.pool.begin().await?;
         sqlx::query!("UPDATE shards SET holder = NULL WHERE holder = $1 AND id = ANY($2)", self.replica, &ids)
             .execute(&mut *transaction)
@@ -306,21 +309,22 @@ impl Keeper {
     }
 
     /// Another process has buried us: what we held is not ours any more.
-    async fn lose_all(&mut self) {
-        if self.held.is_empty() {
+    async fn lose(&mut self, lost: Vec<Arc<Shard>>) {
+        if lost.is_empty() {
             return;
         }
-        tracing::warn!("the lease had expired; other processes deliver");
-        let shards: Vec<_> = self.held.drain().map(|(_, shard)| shard).collect();
-        shards.iter().for_each(|shard| shard.lose());
-        self.leave(shards.iter().map(|shard| shard.id).collect(), self.lease).await;
+        let ids: Vec<_> = lost.iter().map(|shard| shard.id).collect();
+        tracing::warn!(shards = ?ids, "the lease had expired; another process delivers");
+        lost.iter().for_each(|shard| shard.lose());
+        self.held.remove(&ids);
+        self.leave(ids, self.lease).await;
         // Their attempts in flight cannot be recorded: whoever has the shard makes them again.
-        futures_util::future::join_all(shards.iter().map(|shard| shard.rest(Duration::ZERO))).await;
+        futures_util::future::join_all(lost.iter().map(|shard| shard.rest(Duration::ZERO))).await;
     }
 
     async fn hand_over(mut self) {
         let at_most = if self.others > 0 { HAND_OVER } else { GRACE };
-        let all = self.held.keys().copied().collect();
+        let all = self.held.ids();
         let released = async {
             self.release(all, at_most).await?;
             let mut transaction = self.pool.begin().await?;

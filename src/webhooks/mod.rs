@@ -55,6 +55,7 @@ use recorder::Recorder;
 use replay::Replays;
 use retry::RetryDelays;
 use runner::{Inner, Runner};
+use shard::Held;
 use tail::Tail;
 
 /// Changes of shards that the tail has not heard of yet.
@@ -121,8 +122,8 @@ pub struct Delivery {
 /// within a bound, records it, and hands over.
 pub async fn run(delivery: Delivery, mut feed: mpsc::Receiver<Committed>, stop: watch::Receiver<bool>) {
     let Delivery { pool, clock, client, replica, tuning, whole, listeners, metrics } = delivery;
-    let shards = Arc::default();
-    let (recorder, notes) = Recorder::new(pool.clone(), Arc::clone(&shards));
+    let held = Held::default();
+    let (recorder, notes) = Recorder::new(pool.clone(), held.clone());
     let (valid, validity) = watch::channel(Instant::now());
     let (changes, changed) = mpsc::channel(CHANGES);
     let hints = Arc::new(Notify::new());
@@ -145,8 +146,8 @@ pub async fn run(delivery: Delivery, mut feed: mpsc::Receiver<Committed>, stop: 
         alerts: Alerts::new(tuning.alert_url),
         replays: Replays::default(),
     }));
-    let mut tail = Tail::new(pool.clone(), runner, listeners, whole, shards);
-    let keeper = Keeper::new((pool, replica, tuning.lease), valid, changes, hints.clone(), notes);
+    let mut tail = Tail::new(pool.clone(), runner, listeners, whole);
+    let keeper = Keeper::new((pool, replica, tuning.lease), held, valid, changes, hints.clone(), notes);
     // Whoever of them ends, but for the keeper when told to stop, has panicked: so has this.
     let mut recorder = tokio::spawn(recorder.run());
     tokio::select! {

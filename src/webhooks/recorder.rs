@@ -17,9 +17,10 @@ use uuid::Uuid;
 use super::client::Response;
 use super::lane::{Lane, Snapshot};
 use super::log::ReadAhead;
-use super::shard::Shard;
+use super::shard::{Held, Shard};
 use crate::db;
 use crate::ids::{CompanyId, EventId, SubscriptionId};
+use crate::retention;
 
 /// Results are gathered for so long before they are written.
 const GATHER: Duration = Duration::from_millis(10);
@@ -115,8 +116,8 @@ pub(super) struct Recorder {
     attempts: mpsc::Receiver<Attempt>,
     flushes: mpsc::Receiver<oneshot::Sender<()>>,
     notes: Notes,
-    /// The shards of this process with the checkpoints that were written last.
-    shards: Arc<Mutex<Vec<Arc<Shard>>>>,
+    held: Held,
+    /// The checkpoints that were written last, by shard and epoch.
     written: BTreeMap<(i16, i64), i64>,
     checked: Instant,
 }
@@ -131,8 +132,8 @@ struct Gathered {
 }
 
 impl Recorder {
-    /// `shards` are those that the tail offers events to.
-    pub(super) fn new(pool: PgPool, shards: Arc<Mutex<Vec<Arc<Shard>>>>) -> (Self, Notes) {
+    /// Writes the checkpoints of the shards that are `held`.
+    pub(super) fn new(pool: PgPool, held: Held) -> (Self, Notes) {
         let (attempt, attempts) = mpsc::channel(ATTEMPTS);
         let (flush, flushes) = mpsc::channel(1);
         let notes = Notes { attempts: attempt, dirty: Arc::default(), flushes: flush, wake: Arc::default() };
@@ -142,7 +143,7 @@ impl Recorder {
             attempts,
             flushes,
             notes: notes.clone(),
-            shards,
+            held,
             written: BTreeMap::new(),
             checked: Instant::now(),
         };
@@ -177,6 +178,9 @@ impl Recorder {
         }
         let mut again = false;
         while let Err(error) = self.write(&mut gathered, again).await {
+            if db::lacks_partition(&error) && self.make_room(&gathered).await {
+                continue;
+            }
             tracing::warn!(%error, "deliveries cannot be recorded yet");
             again = true;
             tokio::time::sleep(RETRY).await;
@@ -185,6 +189,13 @@ impl Recorder {
             self.written.insert((shard.id, shard.epoch), checkpoint);
         }
         gathered.more
+    }
+
+    /// The clock may have jumped: makes the partitions for the attempts.
+    async fn make_room(&self, gathered: &Gathered) -> bool {
+        let times: Vec<_> = gathered.attempts.iter().map(|attempt| attempt.at).collect();
+        let made = retention::ensure_attempts(&self.pool, &times).await;
+        made.inspect_err(|error| tracing::warn!(%error, "partitions of attempts cannot be made yet")).is_ok()
     }
 
     fn gather(&mut self, all: bool) -> Gathered {
@@ -211,7 +222,7 @@ impl Recorder {
 
     /// The checkpoints that have moved.
     fn checkpoints(&mut self) -> Vec<(Arc<Shard>, i64)> {
-        let shards = self.shards.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let shards = self.held.all();
         self.written.retain(|key, _| shards.iter().any(|shard| (shard.id, shard.epoch) == *key));
         let moved = shards.into_iter().filter_map(|shard| {
             let offered = shard.offered();

@@ -139,14 +139,14 @@ mod tests {
     fn delays_are_read_from_a_setting() {
         assert_eq!("2s, 15s ,60s".parse(), Ok(RetryDelays::default()));
         assert_eq!(RetryDelays::default().to_string(), "2s,15s,1m");
-        assert_eq!("0s,1ms,24h".parse::<RetryDelays>().unwrap().to_string(), "0s,1ms,24h");
+        assert_eq!("0s,1ms,24h".parse::<RetryDelays>().unwrap().to_string(), "0s,1ms,1d");
         for (text, error) in [
             ("2s,15s", "\"2s,15s\" is not a list of 3 retry delays, such as 2s,15s,60s"),
             ("1s,1s,1s,1s", "\"1s,1s,1s,1s\" is not a list of 3 retry delays, such as 2s,15s,60s"),
-            ("2s,15s,25h", "the retry delay 25h is longer than 24h"),
+            ("2s,15s,25h", "the retry delay 25h is longer than 1d"),
             (
                 "2s,,60s",
-                "\"\" is not a duration: write a whole number and a unit (ms, s, m or h), such as 30s",
+                "\"\" is not a duration: write a whole number and a unit (ms, s, m, h or d), such as 30s",
             ),
         ] {
             assert_eq!(text.parse::<RetryDelays>().unwrap_err().to_string(), error);

@@ -4,6 +4,7 @@
 //! (see [`super::lease`]); the epoch tells its holding apart from all others before
 //! and after. It is *halted* before it is given up.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -21,6 +22,32 @@ pub(super) const SHARDS: i16 = 16;
 /// The shard of a subscription. The same as the column `cursors.shard`.
 pub(super) fn of(id: SubscriptionId) -> i16 {
     i16::from(id.0.as_bytes()[15]) % SHARDS
+}
+
+/// The shards that this process holds, by number.
+#[derive(Clone, Default)]
+pub(super) struct Held(Arc<Mutex<BTreeMap<i16, Arc<Shard>>>>);
+
+impl Held {
+    pub(super) fn all(&self) -> Vec<Arc<Shard>> {
+        self.map().values().cloned().collect()
+    }
+
+    pub(super) fn ids(&self) -> Vec<i16> {
+        self.map().keys().copied().collect()
+    }
+
+    pub(super) fn insert(&self, shards: &[Arc<Shard>]) {
+        self.map().extend(shards.iter().map(|shard| (shard.id, shard.clone())));
+    }
+
+    pub(super) fn remove(&self, ids: &[i16]) {
+        self.map().retain(|id, _| !ids.contains(id));
+    }
+
+    fn map(&self) -> MutexGuard<'_, BTreeMap<i16, Arc<Shard>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// A shard that this process holds, or held.

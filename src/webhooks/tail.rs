@@ -11,7 +11,7 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -40,8 +40,6 @@ pub(super) struct Tail {
     listeners: Listeners,
     /// Does this process hold every shard? Then its writer need not tell others.
     whole: Arc<AtomicBool>,
-    /// The same as `shards`, for the recorder.
-    known: Arc<Mutex<Vec<Arc<Shard>>>>,
     /// The shards that are held, all of them offered everything up to `position`.
     shards: HashMap<i16, Arc<Shard>>,
     position: i64,
@@ -91,16 +89,9 @@ impl Tail {
         runner: Runner,
         listeners: Listeners,
         whole: Arc<AtomicBool>,
-        known: Arc<Mutex<Vec<Arc<Shard>>>>,
     ) -> Self {
         let (shards, lanes) = Default::default();
-        Self { pool, runner, listeners, whole, known, shards, position: 0, version: 0, lanes }
-    }
-
-    /// Tells others which shards are held.
-    fn tell(&self) {
-        self.whole.store(self.shards.len() == usize::from(SHARDS.unsigned_abs()), Ordering::SeqCst);
-        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = self.shards.values().cloned().collect();
+        Self { pool, runner, listeners, whole, shards, position: 0, version: 0, lanes }
     }
 
     /// Reads and offers until it is dropped.
@@ -230,7 +221,7 @@ impl Tail {
             self.lanes.insert(lane);
         }
         self.shards.extend(new.into_iter().map(|shard| (shard.id, shard)));
-        self.tell();
+        self.whole.store(self.shards.len() == usize::from(SHARDS.unsigned_abs()), Ordering::SeqCst);
     }
 
     /// Makes the lanes of new shards, once, and offers them what the tail has passed:
@@ -276,8 +267,8 @@ impl Tail {
 
     /// Forgets shards.
     fn leave_shards(&mut self, shards: &[i16]) {
+        self.whole.store(false, Ordering::SeqCst);
         self.shards.retain(|id, _| !shards.contains(id));
-        self.tell();
         self.lanes.remove(|lane| shards.contains(&lane.shard.id));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -19,6 +19,7 @@ use crate::db;
 use crate::ids::Ids;
 use crate::listeners::Listeners;
 use crate::metrics::Metrics;
+use crate::retention;
 
 /// Bound on everything before COMMIT. The database gives up on a statement sooner.
 const TRANSACTION_AT_MOST: Duration = Duration::from_secs(8);
@@ -29,6 +30,8 @@ const RERUNS: u32 = 3;
 /// Longest pause before a rerun; the actual one is random, so that two processes
 /// that met in a deadlock don't meet again.
 const RERUN_PAUSE: Duration = Duration::from_millis(20);
+/// How long room in the log is waited for before the callers are told to come back.
+const ROOM_AT_MOST: Duration = Duration::from_secs(10);
 /// How old the plans of the writer's statements may get. A plan that was made while a
 /// table was empty is a bad one soon after, and PostgreSQL would keep it until it
 /// analyzes the table.
@@ -54,6 +57,9 @@ pub struct Batches<D: Domain> {
     pub(crate) metrics: Arc<Metrics>,
     /// Does this process deliver everything? If not, whoever does must be told by NOTIFY.
     pub(crate) whole: Arc<AtomicBool>,
+    /// The last number of the log that was taken here: before it passes the last partition,
+    /// there has to be another one.
+    pub(crate) appended: Arc<AtomicI64>,
     pub(crate) connection: Option<PgConnection>,
     /// When its statements were planned.
     pub(crate) planned: Option<Instant>,
@@ -63,6 +69,8 @@ pub struct Batches<D: Domain> {
 enum Failure {
     /// Rerunning from load can help.
     Rerun(sqlx::Error),
+    /// The log has no partition for these numbers yet, nothing was committed.
+    NoRoom,
     /// There is no connection to be had, nothing was committed.
     Away(sqlx::Error),
     /// The connection is gone, nothing was committed.
@@ -95,6 +103,7 @@ impl<D: Domain> Batches<D> {
     pub(super) async fn run(&mut self, jobs: Vec<Job<D>>) -> Vec<Job<D>> {
         let mut reruns = 0;
         let mut reconnected = false;
+        let patience = Instant::now();
         loop {
             // A panic takes the connection with it, and thereby the transaction.
             let failure = match AssertUnwindSafe(self.transact(&jobs)).catch_unwind().await {
@@ -108,6 +117,15 @@ impl<D: Domain> Batches<D> {
                     reruns += 1;
                     tokio::time::sleep(RERUN_PAUSE.mul_f64(self.fraction())).await;
                 }
+                // Partitions are made ahead; here, somebody was faster.
+                Failure::NoRoom if patience.elapsed() < ROOM_AT_MOST => {
+                    tracing::warn!("the log has no room, making some");
+                    if let Err(error) = retention::make_room(&self.pool).await {
+                        tracing::warn!(%error, "the log has no room yet");
+                    }
+                    tokio::time::sleep(RERUN_PAUSE).await;
+                }
+                Failure::NoRoom => return fail(jobs, WriteError::Unavailable),
                 // An idle connection may have died long ago: one new one is worth a try.
                 Failure::Lost(error) if !reconnected => {
                     tracing::debug!(%error, "the writer's connection was lost");
@@ -174,6 +192,9 @@ impl<D: Domain> Batches<D> {
                     timeout(COMMIT_AT_MOST, sqlx::query("ROLLBACK").execute(&mut connection)).await;
                 if matches!(rolled_back, Ok(Ok(_))) {
                     self.connection = Some(connection);
+                }
+                if db::lacks_partition(&error) {
+                    return Err(Failure::NoRoom);
                 }
                 let retryable = db::is_contention(&error) || db::is_constraint(&error);
                 return Err(if retryable {
@@ -257,6 +278,9 @@ impl<D: Domain> Batches<D> {
         if let Some(appended) = decided.appended {
             self.metrics.events_appended.inc_by(appended.events.len() as u64);
             self.listeners.tell(&appended.events);
+            if let Some(last) = appended.events.last() {
+                self.appended.store(last.seq, Ordering::Relaxed);
+            }
             // If the tail is behind it finds the gap and reads the log itself.
             let _ = self.feed.try_send(Committed { events: appended.events, version: appended.version });
         }

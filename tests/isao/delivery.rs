@@ -49,10 +49,9 @@ async fn a_failed_event_is_tried_four_times_while_later_ones_wait() {
         let received = receiver.expect(attempt).await;
         assert_eq!(received[attempt - 1].data()["name"], "First");
         assert_eq!(received[attempt - 1].header("x-isao-attempt"), attempt.to_string());
-        if attempt < 4 {
-            receiver.expect_no_more_than(attempt).await;
-            next_retry(&world).await;
-        }
+        // After the last one it pauses before the next event.
+        receiver.expect_no_more_than(attempt).await;
+        next_retry(&world).await;
     }
     let received = receiver.expect(5).await;
     assert_eq!(received[4].data()["name"], "Second");
@@ -169,7 +168,7 @@ async fn a_redirect_is_a_failure_and_not_followed() {
     assert_eq!(received[3].header("x-isao-attempt"), "4");
     recorded(&world, 4).await;
     let outcomes: Vec<(String, Option<i16>)> =
-        sqlx::query_as("SELECT outcome, status FROM attempts ORDER BY id")
+        sqlx::query_as("SELECT outcome, status FROM attempts ORDER BY attempt")
             .fetch_all(&world.pool)
             .await
             .unwrap();

@@ -7,6 +7,7 @@
 
 mod bad_input;
 mod contacts;
+mod contention;
 mod crash;
 mod deals;
 mod delivery;
@@ -22,6 +23,7 @@ mod lost_commit;
 mod metrics;
 mod openapi;
 mod outage;
+mod retention;
 mod subscriptions;
 mod support;
 mod triggers;

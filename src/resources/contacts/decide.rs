@@ -62,10 +62,15 @@ impl Contacts {
 
     fn put(&mut self, company: CompanyId, contact: Contact) {
         let key = (company, contact.id.0);
+        let phone = phone_key(&contact.phone_number);
         if let Ok(Some(before)) = self.rows.get(key) {
-            self.phones.remove(&(company, phone_key(&before.phone_number)));
+            let before = phone_key(&before.phone_number);
+            if before != phone {
+                self.renumbered.insert(key);
+            }
+            self.phones.remove(&(company, before));
         }
-        self.phones.insert((company, phone_key(&contact.phone_number)), contact.id);
+        self.phones.insert((company, phone), contact.id);
         self.rows.put(key, contact);
     }
 }

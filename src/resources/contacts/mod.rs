@@ -13,7 +13,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Api;
-use super::table::Table;
+use super::table::{Key, Table};
 use crate::http::answer;
 use crate::http::auth::Caller;
 use crate::http::body::Payload;
@@ -46,6 +46,8 @@ pub struct Contacts {
     pub(super) rows: Table<Contact>,
     /// Who has the phone numbers that the batch wants.
     pub(super) phones: std::collections::HashMap<(CompanyId, String), ContactId>,
+    /// Whose number changes.
+    renumbered: std::collections::HashSet<Key>,
 }
 
 /// The routes.

@@ -13,7 +13,7 @@ use super::{Command, Contacts};
 use crate::http::error::ApiError;
 use crate::ids::{CompanyId, ContactId};
 use crate::records::Contact;
-use crate::resources::table::{Key, arrays, hold_rest};
+use crate::resources::table::{Key, Table, arrays, hold_rest};
 use crate::resources::{Command as AnyCommand, contacts::input::phone_key};
 
 /// A row of `contacts`. A macro because `query_as!` wants the columns spelt out.
@@ -39,6 +39,32 @@ macro_rules! contact {
 }
 pub(super) use contact;
 
+/// Locks and loads contacts; those that are locked already are held. A macro because
+/// `query!` wants the strength of the lock spelt out.
+macro_rules! lock {
+    ($contacts:expr, $connection:expr, $keys:expr, $strength:literal) => {{
+        let (companies, ids) = arrays($keys.clone());
+        let rows = sqlx::query!(
+            r#"SELECT c.company_id, c.id, name, first_name, last_name, phone_number, email, position, current_company,
+                      industry_sector, city, country, tags AS "tags: Json<Vec<String>>", created_at, updated_at
+               FROM unnest($1::uuid[], $2::uuid[]) AS wanted (company_id, id)
+               CROSS JOIN LATERAL (
+                   SELECT * FROM contacts t WHERE t.company_id = wanted.company_id AND t.id = wanted.id "#
+                + $strength
+                + " SKIP LOCKED
+               ) c",
+            &companies,
+            &ids,
+        )
+        .fetch_all(&mut *$connection)
+        .await?;
+        for row in rows {
+            $contacts.loaded((CompanyId(row.company_id), row.id), contact!(row));
+        }
+        hold_rest!($contacts, $connection, $keys, "contacts");
+    }};
+}
+
 /// One contact.
 pub async fn find(pool: &PgPool, company: CompanyId, id: ContactId) -> Result<Option<Contact>, sqlx::Error> {
     let row = sqlx::query!(
@@ -55,12 +81,15 @@ pub async fn find(pool: &PgPool, company: CompanyId, id: ContactId) -> Result<Op
 
 /// Locks and loads the contacts that commands change, and looks up who has the
 /// phone numbers they want.
+///
+/// Who deletes a contact or may give it another number locks it against everybody.
+/// Other changes leave its keys alone, and whoever writes a deal of it need not wait.
 pub async fn load(
     contacts: &mut Contacts,
     connection: &mut PgConnection,
     commands: &[(CompanyId, &AnyCommand)],
 ) -> Result<(), sqlx::Error> {
-    let mut touched = Vec::new();
+    let (mut touched, mut rekeyed) = (Vec::new(), Vec::new());
     let (mut companies, mut phones) = (Vec::new(), Vec::new());
     for (company, command) in commands {
         let AnyCommand::Contact(command) = command else { continue };
@@ -70,15 +99,23 @@ pub async fn load(
             Command::Delete(_) => None,
         };
         if let Command::Update(id, _) | Command::Delete(id) = command {
-            touched.push((*company, id.0));
+            let keys = match command {
+                Command::Update(_, changes) if changes.phone.is_none() => &mut touched,
+                _ => &mut rekeyed,
+            };
+            keys.push((*company, id.0));
         }
         if let Some(phone) = phone {
             companies.push(company.0);
             phones.push(phone.key().to_owned());
         }
     }
+    touched.retain(|key| !rekeyed.contains(key));
+    if !rekeyed.is_empty() {
+        lock!(contacts.rows, connection, rekeyed, "FOR UPDATE");
+    }
     if !touched.is_empty() {
-        lock(contacts, connection, touched).await?;
+        lock!(contacts.rows, connection, touched, "FOR NO KEY UPDATE");
     }
     if !phones.is_empty() {
         let rows = sqlx::query!(
@@ -100,32 +137,6 @@ pub async fn load(
     Ok(())
 }
 
-async fn lock(
-    contacts: &mut Contacts,
-    connection: &mut PgConnection,
-    touched: Vec<Key>,
-) -> Result<(), sqlx::Error> {
-    let (companies, ids) = arrays(touched.clone());
-    let rows = sqlx::query!(
-        r#"SELECT c.company_id, c.id, name, first_name, last_name, phone_number, email, position, current_company,
-                  industry_sector, city, country, tags AS "tags: Json<Vec<String>>", created_at, updated_at
-           FROM unnest($1::uuid[], $2::uuid[]) AS wanted (company_id, id)
-           CROSS JOIN LATERAL (
-               SELECT * FROM contacts t WHERE t.company_id = wanted.company_id AND t.id = wanted.id
-               FOR UPDATE SKIP LOCKED
-           ) c"#,
-        &companies,
-        &ids,
-    )
-    .fetch_all(&mut *connection)
-    .await?;
-    for row in rows {
-        contacts.rows.loaded((CompanyId(row.company_id), row.id), contact!(row));
-    }
-    hold_rest!(contacts.rows, connection, touched, "contacts");
-    Ok(())
-}
-
 /// Writes what changed. Answers whether anything did.
 pub async fn store(contacts: &Contacts, connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
     let (mut changed, deleted) = contacts.rows.changes();
@@ -143,6 +154,7 @@ pub async fn store(contacts: &Contacts, connection: &mut PgConnection) -> Result
         .execute(&mut *connection)
         .await?;
     }
+    renumber(contacts, &changed, connection).await?;
     if !changed.is_empty() {
         // Two processes that insert the same numbers must not wait for each other in a circle.
         changed.sort_by_cached_key(|((company, _), contact)| (*company, phone_key(&contact.phone_number)));
@@ -151,6 +163,35 @@ pub async fn store(contacts: &Contacts, connection: &mut PgConnection) -> Result
     Ok(true)
 }
 
+/// Gives contacts their new numbers, before somebody else takes the old ones.
+async fn renumber(
+    contacts: &Contacts,
+    changed: &[(Key, &Contact)],
+    connection: &mut PgConnection,
+) -> Result<(), sqlx::Error> {
+    let (mut companies, mut ids, mut phones) = (Vec::new(), Vec::new(), Vec::new());
+    for (key, contact) in changed.iter().filter(|(key, _)| contacts.renumbered.contains(key)) {
+        companies.push(key.0.0);
+        ids.push(key.1);
+        phones.push(phone_key(&contact.phone_number));
+    }
+    if !ids.is_empty() {
+        sqlx::query!(
+            "UPDATE contacts c SET phone_key = new.phone_key
+             FROM unnest($1::uuid[], $2::uuid[], $3::text[]) AS new (company_id, id, phone_key)
+             WHERE c.company_id = new.company_id AND c.id = new.id",
+            &companies,
+            &ids,
+            &phones,
+        )
+        .execute(connection)
+        .await?;
+    }
+    Ok(())
+}
+
+/// Without the key of those that there are: setting it, even to what it is, would lock
+/// the contact against every deal that is being written.
 async fn upsert(rows: &[(Key, &Contact)], connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     fn column<T>(rows: &[(Key, &Contact)], value: impl Fn(&Contact) -> T) -> Vec<T> {
         rows.iter().map(|(_, contact)| value(contact)).collect()
@@ -164,7 +205,7 @@ async fn upsert(rows: &[(Key, &Contact)], connection: &mut PgConnection) -> Resu
                               $15::timestamptz[], $16::timestamptz[])
          ON CONFLICT (company_id, id) DO UPDATE SET
              name = excluded.name, first_name = excluded.first_name, last_name = excluded.last_name,
-             phone_number = excluded.phone_number, phone_key = excluded.phone_key, email = excluded.email,
+             phone_number = excluded.phone_number, email = excluded.email,
              position = excluded.position, current_company = excluded.current_company,
              industry_sector = excluded.industry_sector, city = excluded.city, country = excluded.country,
              tags = excluded.tags, updated_at = excluded.updated_at",
@@ -187,6 +228,16 @@ async fn upsert(rows: &[(Key, &Contact)], connection: &mut PgConnection) -> Resu
     )
     .execute(connection)
     .await?;
+    Ok(())
+}
+
+/// Loads contacts that are about to be referred to, and sees to it that they stay.
+pub async fn share(
+    contacts: &mut Table<Contact>,
+    connection: &mut PgConnection,
+    keys: Vec<Key>,
+) -> Result<(), sqlx::Error> {
+    lock!(contacts, connection, keys, "FOR KEY SHARE");
     Ok(())
 }
 

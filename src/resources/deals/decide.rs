@@ -24,13 +24,13 @@ pub fn run(
     now: DateTime<Utc>,
 ) -> Decided {
     let (status, before, deal) = match command {
-        Command::Create(id, new) => match deals.named(contacts, company, &new.rest) {
+        Command::Create(id, new) => match deals.named(contacts, company, &new.rest)? {
             Ok(named) => (201, None, created(*id, new, named, now)),
             Err(error) => return Ok(Err(error)),
         },
         Command::Update(id, changes) => {
             let Some(current) = deals.current(contacts, company, *id)? else { return Ok(Err(not_found())) };
-            let named = match deals.named(contacts, company, changes) {
+            let named = match deals.named(contacts, company, changes)? {
                 Ok(named) => named,
                 Err(error) => return Ok(Err(error)),
             };
@@ -84,7 +84,15 @@ impl Deals {
     }
 
     /// Looks up what a request names; 422 if it is not of the company.
-    fn named(&self, contacts: &Contacts, company: CompanyId, changes: &Changes) -> Result<Named, ApiError> {
+    fn named(
+        &self,
+        contacts: &Contacts,
+        company: CompanyId,
+        changes: &Changes,
+    ) -> Result<Result<Named, ApiError>, Held> {
+        if changes.contact.flatten().is_some_and(|id| self.held.contains(&(company, id.0))) {
+            return Err(Held);
+        }
         let mut problems = Problems::default();
         let contact = changes.contact.map(|id| {
             let id = id?;
@@ -102,8 +110,7 @@ impl Deals {
             }
             member
         });
-        problems.finish()?;
-        Ok(Named { contact, assigned_to })
+        Ok(problems.finish().map(|()| Named { contact, assigned_to }))
     }
 }
 

@@ -6,7 +6,7 @@ mod input;
 mod list;
 pub(super) mod store;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -51,6 +51,8 @@ pub struct Deals {
     /// The contacts that rows and commands refer to, as committed. What the batch
     /// itself knows of a contact comes first.
     contacts: HashMap<Key, Contact>,
+    /// The contacts that commands name and another process is about to delete or renumber.
+    held: HashSet<Key>,
     /// The team members that rows and commands refer to.
     members: HashMap<Key, AssignedTo>,
 }

@@ -11,10 +11,10 @@ use uuid::Uuid;
 use super::{Command, Deals};
 use crate::http::error::ApiError;
 use crate::ids::{CompanyId, ContactId, DealId, MemberId};
-use crate::records::{AssignedTo, Deal, DealContact, Money, Priority, Status};
+use crate::records::{AssignedTo, Contact, Deal, DealContact, Money, Priority, Status};
 use crate::resources::Command as AnyCommand;
 use crate::resources::contacts::{self, Contacts};
-use crate::resources::table::{Key, arrays, hold_rest};
+use crate::resources::table::{Held, Key, Table, arrays, hold_rest};
 
 /// A row of `deals` with its contact and member. Macros because `query!` makes a
 /// type of its own for every query.
@@ -115,15 +115,16 @@ pub async fn exist(
 }
 
 /// Locks and loads the deals that commands change, and reads the contacts and
-/// members that they and the commands refer to, without locking those: a deal need
-/// not wait for a write to its contact.
+/// members that they and the commands refer to. The contacts that commands name are
+/// locked as their foreign key will lock them, so that storing waits for nobody: a
+/// deal need not wait for a write to its contact, unless that deletes or renumbers it.
 pub async fn load(
     deals: &mut Deals,
     contacts: &Contacts,
     connection: &mut PgConnection,
     commands: &[(CompanyId, &AnyCommand)],
 ) -> Result<(), sqlx::Error> {
-    let (mut touched, mut contact_keys, mut member_keys) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut touched, mut named, mut member_keys) = (Vec::new(), Vec::new(), Vec::new());
     for (company, command) in commands {
         let AnyCommand::Deal(command) = command else { continue };
         if let Command::Update(id, _) | Command::Delete(id) = command {
@@ -134,16 +135,28 @@ pub async fn load(
             Command::Update(_, changes) => changes,
             Command::Delete(_) => continue,
         };
-        contact_keys.extend(changes.contact.flatten().map(|id| (*company, id.0)));
+        named.extend(changes.contact.flatten().map(|id| (*company, id.0)));
         member_keys.extend(changes.assigned_to.flatten().map(|id| (*company, id.0)));
     }
     let locked = if touched.is_empty() { Vec::new() } else { lock(connection, touched.clone()).await? };
-    contact_keys.extend(locked.iter().filter_map(|row| row.contact));
-    member_keys.extend(locked.iter().filter_map(|row| row.assigned_to));
-    contact_keys.retain(|key| contacts.rows.seen(*key).is_none());
-    if !contact_keys.is_empty() {
-        deals.contacts = contacts::store::find_many(connection, contact_keys).await?;
+    named.retain(|key| contacts.rows.seen(*key).is_none());
+    if !named.is_empty() {
+        let mut shared = Table::default();
+        contacts::store::share(&mut shared, connection, named.clone()).await?;
+        for key in named {
+            match shared.get(key) {
+                Ok(Some(contact)) => drop(deals.contacts.insert(key, Contact::clone(contact))),
+                Ok(None) => {}
+                Err(Held) => drop(deals.held.insert(key)),
+            }
+        }
     }
+    let mut known: Vec<_> = locked.iter().filter_map(|row| row.contact).collect();
+    known.retain(|key| contacts.rows.seen(*key).is_none() && !deals.contacts.contains_key(key));
+    if !known.is_empty() {
+        deals.contacts.extend(contacts::store::find_many(connection, known).await?);
+    }
+    member_keys.extend(locked.iter().filter_map(|row| row.assigned_to));
     if !member_keys.is_empty() {
         deals.members = find_members(connection, member_keys).await?;
     }

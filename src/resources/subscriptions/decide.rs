@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 
-use super::input::{Changes, NewSubscription};
+use super::input::{Changes, NewSubscription, ordering};
 use super::view::{Subscribed, SubscriptionView};
 use super::{Command, Status, Subscription, not_found};
 use crate::events::{EventType, Filters};
@@ -55,6 +55,9 @@ impl Subscription {
             changed.filters = Filters::parse(self.event_type, filters)
                 .map_err(|error| ApiError::invalid_field("filters", error.to_string()))?;
         }
+        changed.ordering = ordering(self.ordering, changes.ordering, changes.concurrency)
+            .map_err(|sentence| ApiError::invalid_field("concurrency", sentence))?;
+        changed.skip = changes.skip;
         match changes.active {
             Some(true) => (changed.status, changed.status_reason) = (Status::Active, None),
             // Pausing what is deactivated leaves the reason visible.
@@ -115,6 +118,9 @@ fn subscribe(
         status: Status::Active,
         status_reason: None,
         loopback: new.loopback,
+        ordering: new.ordering,
+        start: new.start,
+        skip: false,
         created_at: now,
         updated_at: now,
     };
@@ -180,6 +186,7 @@ impl Subscriptions {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::resources::subscriptions::Ordering;
     use uuid::Uuid;
 
     const COMPANY: CompanyId = CompanyId(Uuid::from_u128(1));
@@ -199,6 +206,8 @@ mod tests {
             filters: Filters::default(),
             secret: crate::webhooks::signature::Secret::generate([7; 32]),
             loopback: false,
+            ordering: Ordering::default(),
+            start: None,
         };
         Command::Subscribe(id(number), new)
     }

@@ -1,13 +1,15 @@
 //! What subscribers send.
 
+use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::Ordering;
 use crate::address::{AddressPolicy, TargetUrl};
 use crate::events::{EventType, Filters};
 use crate::http::error::ApiError;
-use crate::http::field::{Field, FromJson, Problems, Text};
+use crate::http::field::{Field, FromJson, Problems, Text, Time};
 use crate::webhooks::signature::Secret;
 
 impl FromJson for EventType {
@@ -48,6 +50,73 @@ impl FromJson for bool {
     }
 }
 
+/// Deliveries at a time where order holds per record, unless asked otherwise.
+const CONCURRENCY: i16 = 16;
+/// The most that may be asked for.
+const CONCURRENCY_MAX: i16 = 64;
+
+/// A word of a fixed set.
+macro_rules! word {
+    ($(#[$doc:meta])* $name:ident, $($variant:ident = $word:literal),+) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum $name {
+            $(#[doc = $word] $variant,)+
+        }
+
+        impl FromJson for $name {
+            fn from_json(json: &str) -> Result<Self, String> {
+                match serde_json::from_str::<&str>(json).map(str::trim) {
+                    $(Ok($word) => Ok(Self::$variant),)+
+                    _ => Err(concat!("must be", $(" \"", $word, "\""),+).replace("\" \"", "\" or \"")),
+                }
+            }
+        }
+    };
+}
+
+word!(
+    /// Which deliveries wait for which others.
+    OrderingWord, Subscription = "subscription", Record = "record"
+);
+word!(
+    /// From where a subscription goes on.
+    ResumeWord, Now = "now", Waiting = "waiting"
+);
+
+/// Deliveries at a time.
+#[derive(Clone, Copy)]
+pub struct Concurrency(i16);
+
+impl FromJson for Concurrency {
+    fn from_json(json: &str) -> Result<Self, String> {
+        let number: Option<i16> = serde_json::from_str(json).ok();
+        number
+            .filter(|number| (1..=CONCURRENCY_MAX).contains(number))
+            .map(Self)
+            .ok_or_else(|| format!("must be a whole number from 1 to {CONCURRENCY_MAX}"))
+    }
+}
+
+/// What a caller says about order, checked against what holds already.
+pub fn ordering(
+    current: Ordering,
+    word: Option<OrderingWord>,
+    concurrency: Option<Concurrency>,
+) -> Result<Ordering, &'static str> {
+    let concurrency = concurrency.map(|Concurrency(number)| number);
+    let known = match current {
+        Ordering::Record { concurrency } => concurrency,
+        Ordering::Subscription => CONCURRENCY,
+    };
+    let per_record = word.map_or(current != Ordering::Subscription, |word| word == OrderingWord::Record);
+    match (per_record, concurrency) {
+        (true, concurrency) => Ok(Ordering::Record { concurrency: concurrency.unwrap_or(known) }),
+        (false, None | Some(1)) => Ok(Ordering::Subscription),
+        (false, Some(_)) => Err(r#"goes with ordering "record" only: otherwise each delivery waits for the one before"#),
+    }
+}
+
 /// A subscription to make.
 #[derive(Deserialize, ToSchema)]
 #[schema(example = json!({"event": "contact.created", "target_url": "https://hooks.zapier.com/hooks/catch/12345/abcdef", "filters": {"tags": ["lead", "enterprise"]}}))]
@@ -68,6 +137,19 @@ pub struct SubscribeInput {
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     secret: Field<Secret>,
+    /// `subscription` (the default): each delivery waits for the one before it. `record`: only for
+    /// the one before it of the same contact or deal.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, example = "record")]
+    ordering: Field<OrderingWord>,
+    /// Deliveries at a time with `ordering: "record"`; 16 unless given.
+    #[serde(default)]
+    #[schema(value_type = Option<i16>, minimum = 1, maximum = 64)]
+    concurrency: Field<Concurrency>,
+    /// Begin with the events of that time (ISO 8601), as far back as they are kept, instead of now.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = "date-time")]
+    since: Field<Time>,
 }
 
 /// A subscription to make, checked.
@@ -77,16 +159,19 @@ pub struct NewSubscription {
     pub(super) filters: Filters,
     pub(super) secret: Secret,
     pub(super) loopback: bool,
+    pub(super) ordering: Ordering,
+    /// Where it begins, if not at the end of the log.
+    pub(super) start: Option<i64>,
 }
 
 impl SubscribeInput {
-    /// Checks it; `made` is the secret if none is given.
+    /// Checks it; `made` is the secret if none is given. Also answers since when.
     pub(super) fn into_new(
         self,
         policy: &AddressPolicy,
         loopback: bool,
         made: Secret,
-    ) -> Result<NewSubscription, ApiError> {
+    ) -> Result<(NewSubscription, Option<DateTime<Utc>>), ApiError> {
         let mut problems = Problems::default();
         let event_type = problems.required("event", self.event);
         let target = problems.required("target_url", self.target_url);
@@ -94,10 +179,16 @@ impl SubscribeInput {
         let filters = problems.optional("filters", self.filters).flatten().unwrap_or_default();
         let filters = event_type.and_then(|event_type| check_filters(&mut problems, event_type, &filters));
         let secret = problems.optional("secret", self.secret).flatten().unwrap_or(made);
+        let word = problems.optional("ordering", self.ordering).flatten();
+        let concurrency = problems.optional("concurrency", self.concurrency).flatten();
+        let ordering = ordering(Ordering::default(), word, concurrency)
+            .map_err(|sentence| problems.add("concurrency", sentence));
+        let since = problems.optional("since", self.since).flatten().map(|Time(since)| since);
         problems.finish()?;
-        match (event_type, target, filters) {
-            (Some(event_type), Some(target), Some(filters)) => {
-                Ok(NewSubscription { event_type, target, filters, secret, loopback })
+        match (event_type, target, filters, ordering) {
+            (Some(event_type), Some(target), Some(filters), Ok(ordering)) => {
+                let start = None;
+                Ok((NewSubscription { event_type, target, filters, secret, loopback, ordering, start }, since))
             }
             _ => Err(ApiError::internal(&"required fields are missing without a problem")),
         }
@@ -131,6 +222,18 @@ pub struct ChangeInput {
     #[serde(default)]
     #[schema(value_type = Option<Object>)]
     filters: Field<Value>,
+    /// `subscription` or `record`.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    ordering: Field<OrderingWord>,
+    /// Deliveries at a time with `ordering: "record"`.
+    #[serde(default)]
+    #[schema(value_type = Option<i16>, minimum = 1, maximum = 64)]
+    concurrency: Field<Concurrency>,
+    /// `waiting` resumes with the events that wait, like `is_active: true`; `now` skips them.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, example = "now")]
+    resume: Field<ResumeWord>,
 }
 
 /// Changes to a subscription, checked as far as they can be without it.
@@ -141,6 +244,11 @@ pub struct Changes {
     pub(super) target: Option<(TargetUrl, bool)>,
     /// Checked in `decide`, where the event type is known.
     pub(super) filters: Option<Value>,
+    /// Likewise, where the present ordering is known.
+    pub(super) ordering: Option<OrderingWord>,
+    pub(super) concurrency: Option<Concurrency>,
+    /// Are the events that wait skipped?
+    pub(super) skip: bool,
 }
 
 impl ChangeInput {
@@ -150,11 +258,26 @@ impl ChangeInput {
         let target = problems.kept("target_url", self.target_url);
         check_target(&mut problems, policy, loopback, target.as_ref());
         let filters = problems.optional("filters", self.filters).map(Option::unwrap_or_default);
-        if problems.is_empty() && active.is_none() && target.is_none() && filters.is_none() {
-            problems.add("is_active", "is missing: send at least one of is_active, target_url, filters");
+        let ordering = problems.kept("ordering", self.ordering);
+        let concurrency = problems.kept("concurrency", self.concurrency);
+        let resume = problems.kept("resume", self.resume);
+        if resume.is_some() && active == Some(false) {
+            problems.add("resume", "contradicts is_active: false");
+        }
+        let nothing = active.is_none() && target.is_none() && filters.is_none() && resume.is_none();
+        if problems.is_empty() && nothing && ordering.is_none() && concurrency.is_none() {
+            let fields = "is_active, target_url, filters, ordering, concurrency, resume";
+            problems.add("is_active", format!("is missing: send at least one of {fields}"));
         }
         problems.finish()?;
-        Ok(Changes { active, target: target.map(|target| (target, loopback)), filters })
+        Ok(Changes {
+            active: active.or(resume.map(|_| true)),
+            target: target.map(|target| (target, loopback)),
+            filters,
+            ordering,
+            concurrency,
+            skip: resume == Some(ResumeWord::Now),
+        })
     }
 }
 

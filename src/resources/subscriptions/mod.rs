@@ -18,7 +18,7 @@ use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::Api;
+use super::{Api, timeline};
 use crate::events::{EventType, Filters};
 use crate::http::answer;
 use crate::http::auth::Caller;
@@ -52,10 +52,56 @@ pub struct Subscription {
     pub status_reason: Option<String>,
     /// Was it made from this very machine, so that it may deliver to it?
     pub loopback: bool,
+    /// Which deliveries wait for which others.
+    pub ordering: Ordering,
+    /// Where it begins, if not at the end of the log: everything up to there is older.
+    pub start: Option<i64>,
+    /// Shall the events that wait not be delivered any more?
+    pub skip: bool,
     /// When it was made.
     pub created_at: DateTime<Utc>,
     /// When its definition or status last changed.
     pub updated_at: DateTime<Utc>,
+}
+
+/// Which deliveries wait for which others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ordering {
+    /// Each for the one before it.
+    #[default]
+    Subscription,
+    /// Each for the one before it of the same record.
+    Record {
+        /// So many at a time, 1–64.
+        concurrency: i16,
+    },
+}
+
+impl Ordering {
+    /// As stored and shown.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Subscription => "subscription",
+            Self::Record { .. } => "record",
+        }
+    }
+
+    /// Deliveries at a time.
+    pub fn concurrency(self) -> i16 {
+        match self {
+            Self::Subscription => 1,
+            Self::Record { concurrency } => concurrency,
+        }
+    }
+
+    /// As read.
+    pub fn parse(word: &str, concurrency: i16) -> Option<Self> {
+        match word {
+            "subscription" => Some(Self::Subscription),
+            "record" => Some(Self::Record { concurrency }),
+            _ => None,
+        }
+    }
 }
 
 /// Where a subscription stands.
@@ -125,8 +171,9 @@ fn not_found() -> ApiError {
 
 /// Subscribe to an event
 ///
-/// Events that happen after the answer are delivered to `target_url`, signed by
-/// Standard Webhooks with `secret`. Subscribing again with the same event, URL and
+/// Events that happen after the answer (or after `since`) are delivered to `target_url`,
+/// signed by Standard Webhooks with `secret`, one after the other; with `ordering: "record"`
+/// only those of the same contact or deal wait for each other. Subscribing again with the same event, URL and
 /// filters returns the first subscription with 200.
 #[utoipa::path(post, path = "/webhooks/subscribe", tag = "Webhooks", request_body = SubscribeInput,
     params(("Idempotency-Key" = Option<String>, Header, description = "Repeats of the same request with the same key get the first answer for 24 hours")),
@@ -138,7 +185,10 @@ async fn subscribe(State(api): State<Api>, caller: Caller, payload: Payload) -> 
     caller.require(Permission::WebhooksWrite)?;
     let random = random::bytes().map_err(|error| ApiError::internal(&error))?;
     let input = payload.json::<SubscribeInput>()?;
-    let new = input.into_new(&api.policy, !caller.proxied, Secret::generate(random))?;
+    let (mut new, since) = input.into_new(&api.policy, !caller.proxied, Secret::generate(random))?;
+    if let Some(since) = since {
+        new.start = Some(timeline::before(&api.pool, since).await?);
+    }
     let id = SubscriptionId(api.ids.next(api.clock.now()));
     api.write(&caller, Some(&payload), Command::Subscribe(id, new)).await
 }
@@ -187,7 +237,8 @@ async fn delete(
 
 /// Pause, resume or change a subscription
 ///
-/// Paused, its events wait. Resumed, they are delivered in order from where it stood.
+/// Paused or deactivated, its events wait. Resumed, they are delivered in order from where it
+/// stood; with `resume: "now"` those that wait are skipped, and `GET` shows how many.
 #[utoipa::path(patch, path = "/webhooks/{id}", tag = "Webhooks", request_body = ChangeInput,
     params(("id" = String, Path, description = "`sub_…` or `hook_…`")),
     responses((status = 200, description = "The subscription as it is now", body = Answered<SubscriptionView>), WriteErrors))]

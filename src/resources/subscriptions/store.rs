@@ -3,7 +3,7 @@
 use sqlx::PgConnection;
 
 use super::decide::{Subscriptions, Twin};
-use super::{Command, Status, Subscription};
+use super::{Command, Ordering, Status, Subscription};
 use crate::events::{EventType, Filters};
 use crate::ids::{CompanyId, SubscriptionId};
 use crate::resources::Command as AnyCommand;
@@ -24,6 +24,9 @@ macro_rules! subscription {
                     status,
                     status_reason: $row.status_reason,
                     loopback: $row.loopback,
+                    ordering: Ordering::parse(&$row.ordering, $row.concurrency)?,
+                    start: None,
+                    skip: false,
                     created_at: $row.created_at,
                     updated_at: $row.updated_at,
                 })
@@ -101,11 +104,11 @@ async fn lock(
     // Changes are rare and short: waiting for another one (within lock_timeout) is fine here.
     let rows = sqlx::query!(
         "SELECT s.company_id, s.id, event_type, target_url, filters, secret, status, status_reason, loopback,
-                created_at, updated_at
+                ordering, concurrency, created_at, updated_at
          FROM unnest($1::uuid[], $2::uuid[]) AS wanted (company_id, id)
          JOIN subscriptions s USING (company_id, id)
          ORDER BY s.company_id, s.id
-         FOR UPDATE OF s",
+         FOR NO KEY UPDATE OF s",
         &companies,
         &ids,
     )
@@ -162,13 +165,14 @@ pub async fn store(
             .await?;
     sqlx::query!(
         "INSERT INTO subscriptions (company_id, id, event_type, target_url, filters, secret, status, status_reason,
-                                    loopback, created_at, updated_at, version)
-         SELECT *, $12::bigint FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[],
-                                           $7::text[], $8::text[], $9::bool[], $10::timestamptz[], $11::timestamptz[])
+                                    loopback, ordering, concurrency, created_at, updated_at, version)
+         SELECT *, $14::bigint FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[],
+                                           $7::text[], $8::text[], $9::bool[], $10::text[], $11::smallint[],
+                                           $12::timestamptz[], $13::timestamptz[])
          ON CONFLICT (company_id, id) DO UPDATE SET
              target_url = excluded.target_url, filters = excluded.filters, status = excluded.status,
-             status_reason = excluded.status_reason, loopback = excluded.loopback,
-             updated_at = excluded.updated_at, version = excluded.version",
+             status_reason = excluded.status_reason, loopback = excluded.loopback, ordering = excluded.ordering,
+             concurrency = excluded.concurrency, updated_at = excluded.updated_at, version = excluded.version",
         &companies,
         &ids,
         &column(&changed, |subscription| subscription.event_type.name().to_owned()),
@@ -178,6 +182,8 @@ pub async fn store(
         &column(&changed, |subscription| subscription.status.word().to_owned()),
         &column(&changed, |subscription| subscription.status_reason.clone()) as &[Option<String>],
         &column(&changed, |subscription| subscription.loopback),
+        &column(&changed, |subscription| subscription.ordering.word().to_owned()),
+        &column(&changed, |subscription| subscription.ordering.concurrency()),
         &column(&changed, |subscription| subscription.created_at),
         &column(&changed, |subscription| subscription.updated_at),
         version,
@@ -189,13 +195,43 @@ pub async fn store(
     // hears of the subscription.
     sqlx::query!(
         "INSERT INTO cursors (company_id, subscription_id, seq, lagging)
-         SELECT new.company_id, new.id, log_head.seq, true
-         FROM unnest($1::uuid[], $2::uuid[]) AS new (company_id, id), log_head
+         SELECT new.company_id, new.id, least(coalesce(new.start, log_head.seq), log_head.seq), true
+         FROM unnest($1::uuid[], $2::uuid[], $3::bigint[]) AS new (company_id, id, start), log_head
          ON CONFLICT (subscription_id) DO NOTHING",
+        &companies,
+        &ids,
+        &column(&changed, |subscription| subscription.start) as &[Option<i64>],
+    )
+    .execute(&mut *connection)
+    .await?;
+    let skipping: Vec<_> = changed.iter().filter(|(_, it)| it.skip).map(|(key, _)| *key).collect();
+    if !skipping.is_empty() {
+        skip(connection, skipping).await?;
+    }
+    Ok(true)
+}
+
+/// Skips everything up to the end of the log, and keeps on record what that was.
+async fn skip(connection: &mut PgConnection, skipping: Vec<Key>) -> Result<(), sqlx::Error> {
+    let (companies, ids) = arrays(skipping);
+    sqlx::query!(
+        "WITH skipped AS (
+             UPDATE subscriptions s SET skip_to = log_head.seq
+             FROM log_head, unnest($1::uuid[], $2::uuid[]) AS wanted (company_id, id)
+             WHERE s.company_id = wanted.company_id AND s.id = wanted.id
+             RETURNING s.company_id, s.id, s.event_type, s.skip_to, s.updated_at
+         )
+         INSERT INTO gaps (company_id, subscription_id, from_seq, to_seq, events, reason, at)
+         SELECT s.company_id, s.id, c.seq + 1, s.skip_to, waiting.events, 'skipped', s.updated_at
+         FROM skipped s JOIN cursors c ON c.subscription_id = s.id, LATERAL (
+             SELECT count(*) AS events FROM events e
+             WHERE e.company_id = s.company_id AND e.type = s.event_type AND e.seq > c.seq AND e.seq <= s.skip_to
+         ) AS waiting
+         WHERE c.lagging AND waiting.events > 0",
         &companies,
         &ids,
     )
     .execute(connection)
     .await?;
-    Ok(true)
+    Ok(())
 }

@@ -1,15 +1,21 @@
 //! Subscriptions as shown. Secrets are shown once, to whoever subscribes.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
 use sqlx::PgPool;
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 use super::{Status, Subscription};
 use crate::events::EventType;
 use crate::ids::{CompanyId, SubscriptionId};
 use crate::records::{serialize_time, serialize_time_option};
+
+/// Gaps that are shown of one subscription, the newest.
+const MAX_GAPS: i64 = 20;
 
 /// The answer to subscribing. The ids stand once more at top level, because
 /// Zapier's `subscribeData` is sometimes the whole answer and sometimes its `data`.
@@ -38,6 +44,11 @@ struct SubscribedData {
     #[schema(value_type = Object)]
     filters: Value,
     is_active: bool,
+    /// `subscription` or `record`.
+    #[schema(example = "subscription")]
+    ordering: &'static str,
+    /// Deliveries at a time.
+    concurrency: i16,
     /// For verifying signatures (Standard Webhooks). Shown here only.
     secret: String,
 }
@@ -53,6 +64,8 @@ impl From<&Subscription> for Subscribed {
             created_at: subscription.created_at,
             filters: subscription.filters.to_json(),
             is_active: subscription.status == Status::Active,
+            ordering: subscription.ordering.word(),
+            concurrency: subscription.ordering.concurrency(),
             secret: subscription.secret.clone(),
         };
         Self { success: true, data, id, subscription_id }
@@ -74,6 +87,11 @@ pub struct SubscriptionView {
     created_at: DateTime<Utc>,
     #[schema(value_type = Object)]
     filters: Value,
+    /// `subscription` or `record`.
+    #[schema(example = "subscription")]
+    ordering: String,
+    /// Deliveries at a time.
+    concurrency: i16,
     /// `active`, `paused` or `deactivated`.
     status: String,
     /// Why it was deactivated.
@@ -105,6 +123,21 @@ struct DeliveryHealth {
     last_error: Option<String>,
     /// Events in a row that were given up after four attempts.
     consecutive_undelivered: i32,
+    /// What it waited for and will not get, newest first, at most 20.
+    gaps: Vec<Gap>,
+}
+
+/// Events that a subscription will not get although it waited for them.
+#[derive(Serialize, ToSchema)]
+struct Gap {
+    /// `retention`: they became too old to be kept. `skipped`: it was resumed without them.
+    #[schema(value_type = String, example = "retention")]
+    reason: String,
+    /// How many of its type; with filters, at most so many.
+    #[schema(example = 17)]
+    events: i64,
+    #[serde(serialize_with = "serialize_time")]
+    at: DateTime<Utc>,
 }
 
 impl From<&Subscription> for SubscriptionView {
@@ -117,6 +150,8 @@ impl From<&Subscription> for SubscriptionView {
             is_active: subscription.status == Status::Active,
             created_at: subscription.created_at,
             filters: subscription.filters.to_json(),
+            ordering: subscription.ordering.word().to_owned(),
+            concurrency: subscription.ordering.concurrency(),
             status: subscription.status.word().to_owned(),
             status_reason: subscription.status_reason.clone(),
             delivery: None,
@@ -150,6 +185,7 @@ async fn select(
 ) -> Result<Vec<SubscriptionView>, sqlx::Error> {
     let rows = sqlx::query!(
         r#"SELECT s.id, s.event_type, s.target_url, s.filters, s.status, s.status_reason, s.created_at,
+                  s.ordering, s.concurrency,
                   c.lagging AND EXISTS (
                       SELECT FROM events e WHERE e.company_id = s.company_id AND e.type = s.event_type AND e.seq > c.seq
                   ) AS "waiting!", c.head_attempts, c.next_attempt_at, c.last_attempt_at, c.last_success_at, c.last_error,
@@ -164,6 +200,7 @@ async fn select(
     )
     .fetch_all(pool)
     .await?;
+    let mut gaps = gaps(pool, company, id).await?;
     let views = rows.into_iter().map(|row| {
         let id = SubscriptionId(row.id);
         SubscriptionView {
@@ -174,6 +211,8 @@ async fn select(
             is_active: row.status == Status::Active.word(),
             created_at: row.created_at,
             filters: serde_json::from_str(&row.filters).unwrap_or_default(),
+            ordering: row.ordering,
+            concurrency: row.concurrency,
             status: row.status,
             status_reason: row.status_reason,
             delivery: Some(DeliveryHealth {
@@ -184,8 +223,35 @@ async fn select(
                 last_success_at: row.last_success_at,
                 last_error: row.last_error,
                 consecutive_undelivered: row.undelivered_in_row,
+                gaps: gaps.remove(&row.id).unwrap_or_default(),
             }),
         }
     });
     Ok(views.collect())
+}
+
+/// The newest gaps of each of a company's subscriptions, or of one.
+async fn gaps(
+    pool: &PgPool,
+    company: CompanyId,
+    id: Option<SubscriptionId>,
+) -> Result<HashMap<Uuid, Vec<Gap>>, sqlx::Error> {
+    let rows = sqlx::query!(
+        "SELECT s.id, gap.reason, gap.events, gap.at
+         FROM subscriptions s CROSS JOIN LATERAL (
+             SELECT reason, events, at, to_seq FROM gaps
+             WHERE company_id = $1 AND subscription_id = s.id ORDER BY to_seq DESC LIMIT $3) gap
+         WHERE s.company_id = $1 AND ($2::uuid IS NULL OR s.id = $2)
+         ORDER BY gap.at DESC, gap.to_seq DESC",
+        company.0,
+        id.map(|id| id.0),
+        MAX_GAPS,
+    )
+    .fetch_all(pool)
+    .await?;
+    let mut gaps: HashMap<_, Vec<_>> = HashMap::new();
+    for row in rows {
+        gaps.entry(row.id).or_default().push(Gap { reason: row.reason, events: row.events, at: row.at });
+    }
+    Ok(gaps)
 }

@@ -33,6 +33,11 @@ fn server() -> &'static Embedded {
     })
 }
 
+async fn connect() -> (&'static Embedded, PgConnection) {
+    let server = tokio::task::spawn_blocking(server).await.unwrap();
+    (server, PgConnection::connect(&server.url("postgres")).await.unwrap())
+}
+
 /// A database for one test.
 pub struct Database {
     pub name: String,
@@ -42,14 +47,21 @@ pub struct Database {
 impl Database {
     /// A new one, with the schema and nothing else.
     pub async fn create() -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let server = tokio::task::spawn_blocking(server).await.unwrap();
-        let mut connection = PgConnection::connect(&server.url("postgres")).await.unwrap();
+        let (server, mut connection) = connect().await;
         let template = template(server, &mut connection).await;
+        Self::copy_of(&template, server, &mut connection).await
+    }
+
+    /// A new one without a schema.
+    pub async fn empty() -> Self {
+        let (server, mut connection) = connect().await;
+        Self::copy_of("template0", server, &mut connection).await
+    }
+
+    async fn copy_of(template: &str, server: &Embedded, connection: &mut PgConnection) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("test_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        execute(&mut connection, format!("CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY"))
-            .await;
-        connection.close().await.unwrap();
+        execute(connection, format!("CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")).await;
         Self { url: server.url(&name), name }
     }
 

@@ -98,7 +98,11 @@ impl Answer {
 
 impl World {
     pub async fn new() -> Self {
-        let database = Database::create().await;
+        Self::in_database(Database::create().await).await
+    }
+
+    /// A world in a database that is there already, with a schema of any age.
+    pub async fn in_database(database: Database) -> Self {
         let route = database.url.clone();
         Self::on(database, route).await
     }
@@ -321,6 +325,7 @@ async fn start(route: &str, clock: &Clock) -> Server {
         role: Role::All,
         tuning: Tuning::default(),
         allow_targets: AllowList::default(),
+        retention: Duration::from_secs(30 * 24 * 60 * 60),
     })
     .await
     .unwrap()

@@ -1,0 +1,49 @@
+//! Deleting old rows of small tables, a little at a time.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use sqlx::PgPool;
+
+use crate::writer::KEPT_FOR;
+
+/// Rows in one statement: short enough for `statement_timeout`, and for those who wait.
+const ROWS: i64 = 5_000;
+/// How long deleted subscriptions are kept.
+const SUBSCRIPTIONS_KEPT: TimeDelta = TimeDelta::days(30);
+/// How long gaps are kept: they outlast the events, but not for ever, since a subscription
+/// that stays paused gets another one with every partition.
+const GAPS_KEPT: TimeDelta = TimeDelta::days(365);
+
+/// Deletes what is old.
+pub(super) async fn delete_old(pool: &PgPool, now: DateTime<Utc>) -> Result<(), sqlx::Error> {
+    while delete_some(pool, now).await? >= ROWS.unsigned_abs() {}
+    Ok(())
+}
+
+/// Deletes some of it. Answers how many rows of the table that had most.
+async fn delete_some(pool: &PgPool, now: DateTime<Utc>) -> Result<u64, sqlx::Error> {
+    let answers = sqlx::query!(
+        "DELETE FROM idempotency_keys WHERE ctid = ANY (ARRAY(
+             SELECT ctid FROM idempotency_keys WHERE created_at <= $1 ORDER BY created_at LIMIT $2))",
+        now - KEPT_FOR,
+        ROWS,
+    )
+    .execute(pool)
+    .await?;
+    let subscriptions = sqlx::query!(
+        "DELETE FROM subscriptions WHERE (company_id, id) IN (
+             SELECT company_id, id FROM subscriptions WHERE status = 'deleted' AND updated_at <= $1 LIMIT $2)",
+        now - SUBSCRIPTIONS_KEPT,
+        ROWS,
+    )
+    .execute(pool)
+    .await?;
+    let gaps = sqlx::query!(
+        "DELETE FROM gaps WHERE ctid = ANY (ARRAY(SELECT ctid FROM gaps WHERE at <= $1 ORDER BY at LIMIT $2))",
+        now - GAPS_KEPT,
+        ROWS,
+    )
+    .execute(pool)
+    .await?;
+    let rows = [answers, subscriptions, gaps].map(|done| done.rows_affected());
+    Ok(rows.into_iter().max().unwrap_or_default())
+}

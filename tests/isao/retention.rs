@@ -1,0 +1,322 @@
+//! Partitions are there before they are needed, and go when all in them is too old; what
+//! that takes from a subscription that waits is counted and told.
+
+use std::time::Duration;
+
+use isao::db;
+use serde_json::{Value, json};
+use sqlx::migrate::Migrator;
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+
+use crate::support::database::Database;
+use crate::support::{Received, Receiver, World, eventually};
+
+/// Numbers of each of the partitions of the log that there are at first (`0002_partitions.sql`).
+const WIDTH: i64 = 100_000;
+/// Retention looks around once in a while.
+const LOOKS_AGAIN: Duration = Duration::from_secs(61);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// Longer than events and attempts are kept.
+const TOO_OLD: Duration = Duration::from_secs(31 * DAY.as_secs());
+
+/// As if so many numbers of the log were given out.
+async fn jump_to(world: &World, seq: i64) {
+    sqlx::query("UPDATE log_head SET seq = $1").bind(seq).execute(&world.pool).await.unwrap();
+}
+
+/// The partitions of a table.
+async fn partitions(world: &World, table: &str) -> Vec<String> {
+    sqlx::query_scalar(
+        "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = $1::text::regclass ORDER BY 1",
+    )
+    .bind(table)
+    .fetch_all(&world.pool)
+    .await
+    .unwrap()
+}
+
+async fn exists(world: &World, table: &str) -> bool {
+    sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL")
+        .bind(table)
+        .fetch_one(&world.pool)
+        .await
+        .unwrap()
+}
+
+/// Lets time pass until a table is gone.
+async fn expect_dropped(world: &World, table: &str) {
+    eventually(&format!("the end of {table}"), async || {
+        world.clock.advance(LOOKS_AGAIN);
+        (!exists(world, table).await).then_some(())
+    })
+    .await;
+}
+
+/// So many attempts are on record.
+async fn expect_attempts(world: &World, count: i64) {
+    eventually(&format!("the record of {count} attempts"), async || {
+        let found: i64 =
+            sqlx::query_scalar("SELECT count(*) FROM attempts").fetch_one(&world.pool).await.unwrap();
+        (found == count).then_some(())
+    })
+    .await;
+}
+
+async fn create(world: &World, numbers: std::ops::Range<usize>) {
+    for number in numbers {
+        world.contact(&number.to_string(), &format!("+331000{number:04}")).await;
+    }
+}
+
+fn names(received: &[Received]) -> Vec<String> {
+    received.iter().map(|received| received.data()["name"].as_str().unwrap().to_owned()).collect()
+}
+
+fn path(subscription: &Value) -> String {
+    format!("/webhooks/{}", subscription["subscription_id"].as_str().unwrap())
+}
+
+async fn set_active(world: &World, subscription: &Value, active: bool) {
+    world.patch(&path(subscription), json!({"is_active": active})).await.data(200);
+}
+
+async fn gaps(world: &World, subscription: &Value) -> Value {
+    world.get(&path(subscription)).await.data(200)["delivery"]["gaps"].clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn room_is_made_before_it_is_needed() {
+    let world = World::new().await;
+    let receiver = Receiver::start().await;
+    world.subscribe("contact.created", &receiver.url("/")).await;
+    assert_eq!(partitions(&world, "events").await, ["events_from_0", "events_from_100000"]);
+    jump_to(&world, WIDTH - 3).await;
+    create(&world, 0..5).await;
+    assert_eq!(names(&receiver.expect(5).await), ["0", "1", "2", "3", "4"]);
+    eventually("another partition", async || {
+        let partitions = partitions(&world, "events").await;
+        (partitions == ["events_from_0", "events_from_100000", "events_from_200000"]).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_without_room_gets_some_and_nothing_is_refused() {
+    let world = World::new().await;
+    let receiver = Receiver::start().await;
+    world.subscribe("contact.created", &receiver.url("/")).await;
+    jump_to(&world, 2 * WIDTH - 10).await;
+    futures_util::future::join_all((0..40).map(|number| create(&world, number..number + 1))).await;
+    let seqs: Vec<i64> =
+        sqlx::query_scalar("SELECT seq FROM events ORDER BY seq").fetch_all(&world.pool).await.unwrap();
+    assert_eq!(seqs, (2 * WIDTH - 9..2 * WIDTH + 31).collect::<Vec<_>>());
+    let order: Vec<String> = sqlx::query_scalar("SELECT data::json ->> 'name' FROM events ORDER BY seq")
+        .fetch_all(&world.pool)
+        .await
+        .unwrap();
+    assert_eq!(names(&receiver.expect(40).await), order);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_whose_partitions_are_all_gone_goes_on() {
+    let world = World::new().await;
+    jump_to(&world, 7 * WIDTH + 5).await;
+    sqlx::query("DROP TABLE events_from_0, events_from_100000").execute(&world.pool).await.unwrap();
+    create(&world, 0..2).await;
+    assert_eq!(world.event_types().await.len(), 2);
+    assert_eq!(partitions(&world, "events").await, ["events_from_700000", "events_from_800000"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attempts_are_recorded_whatever_the_clock_does() {
+    let world = World::new().await;
+    let receiver = Receiver::start().await;
+    world.subscribe("contact.created", &receiver.url("/")).await;
+    create(&world, 0..1).await;
+    expect_attempts(&world, 1).await;
+    assert_eq!(
+        partitions(&world, "attempts").await,
+        ["attempts_from_20241104", "attempts_from_20241111"],
+        "this week's and the next one's"
+    );
+    // Nobody but the recorder notices.
+    sqlx::query("DROP TABLE attempts_from_20241104").execute(&world.pool).await.unwrap();
+    create(&world, 1..2).await;
+    expect_attempts(&world, 1).await;
+    world.clock.advance(2 * 365 * DAY);
+    create(&world, 2..3).await;
+    assert_eq!(names(&receiver.expect(3).await), ["0", "1", "2"]);
+    eventually("an attempt of 2026 on record", async || {
+        let at: Option<String> = sqlx::query_scalar("SELECT max(at)::date::text FROM attempts")
+            .fetch_one(&world.pool)
+            .await
+            .unwrap();
+        (at.as_deref() == Some("2026-11-08")).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_too_old_goes_and_the_rest_stays() {
+    let world = World::new().await;
+    let receiver = Receiver::start().await;
+    let subscription = world.subscribe("contact.created", &receiver.url("/")).await;
+    create(&world, 0..2).await;
+    jump_to(&world, WIDTH).await;
+    create(&world, 2..4).await;
+    expect_attempts(&world, 4).await;
+    let recent = world.get("/triggers/contact.created/recent").await.json();
+    assert_eq!(recent.as_array().unwrap().len(), 4);
+
+    world.clock.advance(29 * DAY);
+    world.clock.advance(LOOKS_AGAIN);
+    create(&world, 4..5).await;
+    expect_attempts(&world, 5).await;
+    assert!(exists(&world, "events_from_0").await, "not yet");
+    world.clock.advance(2 * DAY);
+    expect_dropped(&world, "events_from_0").await;
+    assert!(exists(&world, "attempts_from_20241104").await, "its Sunday is not too old");
+    world.clock.advance(2 * DAY);
+    expect_dropped(&world, "attempts_from_20241104").await;
+
+    expect_attempts(&world, 1).await;
+    assert_eq!(world.event_types().await.len(), 3, "a partition goes as a whole, when all of it is old");
+    let remembered = world.get("/triggers/contact.created/recent").await.json();
+    assert_eq!(remembered.as_array().unwrap()[1..], recent.as_array().unwrap()[..], "records remember");
+    assert_eq!(gaps(&world, &subscription).await, json!([]), "it had got everything");
+    create(&world, 5..6).await;
+    receiver.expect(6).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_paused_subscription_loses_is_counted_and_told() {
+    let world = World::new().await;
+    let [receiver, filtered_receiver, live_receiver, gone] =
+        [Receiver::start().await, Receiver::start().await, Receiver::start().await, Receiver::start().await];
+    let paused = world.subscribe("contact.created", &receiver.url("/")).await;
+    let live = world.subscribe("contact.created", &live_receiver.url("/")).await;
+    let deleted = world.subscribe("contact.created", &gone.url("/")).await;
+    let other_type = world.subscribe("deal.won", &gone.url("/")).await;
+    let body = json!({"event": "contact.created", "target_url": filtered_receiver.url("/"), "filters": {"city": "Rome"}});
+    let filtered = world.post("/webhooks/subscribe", body).await.data(201);
+    create(&world, 0..2).await;
+    receiver.expect(2).await;
+    for subscription in [&paused, &deleted, &other_type, &filtered] {
+        set_active(&world, subscription, false).await;
+    }
+    world.delete(&path(&deleted)).await;
+    create(&world, 2..5).await;
+    jump_to(&world, WIDTH).await;
+    create(&world, 5..7).await;
+    live_receiver.expect(7).await;
+    expect_attempts(&world, 9).await;
+    world.clock.advance(TOO_OLD);
+    expect_dropped(&world, "events_from_0").await;
+
+    let lost = gaps(&world, &paused).await;
+    assert_eq!(lost.as_array().unwrap().len(), 1, "{lost}");
+    assert_eq!((&lost[0]["reason"], &lost[0]["events"]), (&json!("retention"), &json!(3)));
+    assert!(lost[0]["at"].as_str().unwrap().starts_with("2024-12-09T"), "{lost}");
+    assert_eq!(gaps(&world, &filtered).await[0]["events"], 3, "at most so many: nobody looked at the filters");
+    for unharmed in [&live, &other_type] {
+        assert_eq!(gaps(&world, unharmed).await, json!([]));
+    }
+    let listed = world.get("/webhooks?status=all").await.data(200);
+    let listed = listed.as_array().unwrap().iter().find(|listed| listed["id"] == paused["id"]).unwrap();
+    assert_eq!(listed["delivery"]["gaps"], lost);
+    let rows: i64 = sqlx::query_scalar("SELECT count(*) FROM gaps").fetch_one(&world.pool).await.unwrap();
+    assert_eq!(rows, 2, "none for the deleted one");
+
+    set_active(&world, &paused, true).await;
+    assert_eq!(names(&receiver.expect(4).await), ["0", "1", "5", "6"], "it goes on with what is left");
+    create(&world, 7..8).await;
+    assert_eq!(names(&receiver.expect(5).await)[4], "7");
+    assert_eq!(gaps(&world, &paused).await, lost, "the gap is told still");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_reader_delays_the_dropping_and_nobody_else() {
+    let world = World::new().await;
+    create(&world, 0..1).await;
+    jump_to(&world, WIDTH).await;
+    create(&world, 1..2).await;
+    let mut reader = PgConnection::connect(&world.database.url).await.unwrap();
+    let mut reading = reader.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ").await.unwrap();
+    let count = "SELECT count(*) FROM events";
+    let before: i64 = sqlx::query_scalar(count).fetch_one(&mut *reading).await.unwrap();
+
+    world.clock.advance(TOO_OLD);
+    eventually("the detaching, which waits for the reader", async || {
+        let pending: bool =
+            sqlx::query_scalar("SELECT coalesce(bool_or(inhdetachpending), false) FROM pg_inherits")
+                .fetch_one(&world.pool)
+                .await
+                .unwrap();
+        world.clock.advance(LOOKS_AGAIN);
+        pending.then_some(())
+    })
+    .await;
+    // Writing goes on, also where a new partition has to be made.
+    jump_to(&world, 3 * WIDTH - 1).await;
+    create(&world, 2..4).await;
+    assert!(exists(&world, "events_from_0").await);
+    let meanwhile: i64 = sqlx::query_scalar(count).fetch_one(&mut *reading).await.unwrap();
+    assert_eq!((before, meanwhile), (2, 2), "the reader sees what it saw");
+
+    reading.rollback().await.unwrap();
+    reader.close().await.unwrap();
+    expect_dropped(&world, "events_from_0").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_crash_left_behind_is_dropped_and_what_somebody_detached_is_not() {
+    let world = World::new().await;
+    sqlx::raw_sql(
+        "ALTER TABLE events DETACH PARTITION events_from_0;
+         ALTER TABLE events DETACH PARTITION events_from_100000;
+         COMMENT ON TABLE events_from_100000 IS 'isao: to be dropped'",
+    )
+    .execute(&world.pool)
+    .await
+    .unwrap();
+    expect_dropped(&world, "events_from_100000").await;
+    assert!(exists(&world, "events_from_0").await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_from_before_the_partitions_are_still_there() {
+    let database = Database::empty().await;
+    let mut connection = PgConnection::connect(&database.url).await.unwrap();
+    let first = db::MIGRATIONS.iter().filter(|migration| migration.version == 1).cloned().collect();
+    Migrator::with_migrations(first).run(&mut connection).await.unwrap();
+    sqlx::raw_sql(AssertSqlSafe(format!(
+        "INSERT INTO events (seq, company_id, type, id, record_id, source, at, data)
+         SELECT n, gen_random_uuid(), 'contact.created', gen_random_uuid(), gen_random_uuid(), 'api', now(), n
+         FROM generate_series(1, {WIDTH} + 5) n;
+         UPDATE log_head SET seq = {WIDTH} + 5;
+         INSERT INTO attempts (company_id, subscription_id, seq, event_id, attempt, at, duration_ms, outcome)
+         SELECT gen_random_uuid(), gen_random_uuid(), n, gen_random_uuid(), 1, '2024-11-08'::date - n, 1, 'delivered'
+         FROM generate_series(1, 100) n"
+    )))
+    .execute(&mut connection)
+    .await
+    .unwrap();
+    connection.close().await.unwrap();
+
+    let world = World::in_database(database).await;
+    let kept: (i64, i64) =
+        sqlx::query_as("SELECT (SELECT sum(data::int) FROM events)::bigint, (SELECT sum(seq) FROM attempts)::bigint")
+            .fetch_one(&world.pool)
+            .await
+            .unwrap();
+    let events = WIDTH + 5;
+    assert_eq!(kept, (events * (events + 1) / 2, 5050));
+    assert_eq!(partitions(&world, "events").await, ["events_from_0", "events_from_200000"]);
+    let receiver = Receiver::start().await;
+    world.subscribe("contact.created", &receiver.url("/")).await;
+    create(&world, 0..1).await;
+    receiver.expect(1).await;
+    expect_attempts(&world, 101).await;
+    world.clock.advance(TOO_OLD + 7 * DAY);
+    expect_dropped(&world, "attempts_before").await;
+}

@@ -20,6 +20,7 @@ use crate::http::auth::Auth;
 use crate::ids::Ids;
 use crate::listeners::Listeners;
 use crate::metrics::Metrics;
+use crate::resources::deliveries::Tester;
 use crate::resources::events::Streams;
 use crate::resources::{Api, Crm};
 use crate::retention::Retention;
@@ -142,9 +143,9 @@ impl Server {
         let delivery = Delivery {
             pool: pool.clone(),
             clock: clock.clone(),
-            client,
+            client: client.clone(),
             replica: ids.next(clock.now()),
-            tuning: settings.tuning,
+            tuning: settings.tuning.clone(),
             whole,
             listeners: listeners.clone(),
             metrics: metrics.clone(),
@@ -159,7 +160,8 @@ impl Server {
         let (stop_http, mut stopped) = watch::channel(false);
         let auth = Auth::new(pool.clone(), clock.clone());
         let streams = Streams::new(listeners, stopped.clone());
-        let api = Api { pool, writer, clock, ids, auth, policy: Arc::new(policy), streams, metrics };
+        let tester = Tester::new(client, settings.tuning.timeout);
+        let api = Api { pool, writer, clock, ids, auth, policy: Arc::new(policy), streams, metrics, tester };
         let service = ServiceExt::<Request>::into_make_service(router(api, settings.role));
         let listener = listener.tap_io(|socket| {
             if let Err(error) = tune(socket) {
@@ -174,8 +176,16 @@ impl Server {
                 tracing::error!(%error, "the HTTP server ended");
             }
         });
-        let writer = writer_task;
-        Ok(Self { address, stop_http, stop_delivery, http, writer, delivery, retention, looking })
+        Ok(Self {
+            address,
+            stop_http,
+            stop_delivery,
+            http,
+            writer: writer_task,
+            delivery,
+            retention,
+            looking,
+        })
     }
 
     /// Where it listens.

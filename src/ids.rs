@@ -85,6 +85,11 @@ id!(
     SubscriptionId, "sub_"
 );
 
+id!(
+    /// A replay of events that a subscriber wants again.
+    ReplayId, "replay_"
+);
+
 impl SubscriptionId {
     /// The second name of the subscription, `hook_…`.
     pub fn hook(self) -> String {
@@ -97,10 +102,52 @@ impl SubscriptionId {
     }
 }
 
+/// A delivery: one event to one subscription. Nothing else has to be stored to name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DeliveryId {
+    /// The event's number in the log.
+    pub seq: i64,
+    /// To whom.
+    pub subscription: SubscriptionId,
+}
+
+impl DeliveryId {
+    /// What comes before the digits: 32 of the subscription, 16 of the event's number.
+    pub const PREFIX: &'static str = "delivery_";
+
+    /// Reads the form it is shown in; anything else names nothing.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (subscription, seq) = text.strip_prefix(Self::PREFIX)?.split_at_checked(32)?;
+        let seq_digits = seq.len() == 16 && seq.bytes().all(is_hex);
+        let seq = if seq_digits { i64::from_str_radix(seq, 16).ok()? } else { return None };
+        Some(Self { seq, subscription: SubscriptionId(parse_simple(subscription)?) })
+    }
+}
+
+impl fmt::Display for DeliveryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}{:016x}", Self::PREFIX, self.subscription.0.simple(), self.seq)
+    }
+}
+
+impl serde::Serialize for DeliveryId {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 fn parse_prefixed(text: &str, prefix: &str) -> Option<Uuid> {
-    let digits = text.strip_prefix(prefix)?;
-    let simple = digits.len() == 32 && digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    parse_simple(text.strip_prefix(prefix)?)
+}
+
+/// The 32 digits of a UUID.
+fn parse_simple(digits: &str) -> Option<Uuid> {
+    let simple = digits.len() == 32 && digits.bytes().all(is_hex);
     if simple { Uuid::try_parse(digits).ok() } else { None }
+}
+
+fn is_hex(byte: u8) -> bool {
+    matches!(byte, b'0'..=b'9' | b'a'..=b'f')
 }
 
 #[cfg(test)]
@@ -115,6 +162,21 @@ mod tests {
         assert_eq!(ContactId::parse(&id.to_string()), None);
         assert_eq!(SubscriptionId::parse("sub_00000000-0000-0000-0000-000000000007"), None);
         assert_eq!(SubscriptionId::parse(&id.to_string().to_uppercase()), None);
+    }
+
+    #[test]
+    fn the_id_of_a_delivery_holds_both_its_parts() {
+        let id = DeliveryId { seq: 258, subscription: SubscriptionId(Uuid::from_u128(7)) };
+        let text = id.to_string();
+        assert_eq!(text, "delivery_000000000000000000000000000000070000000000000102");
+        assert_eq!(DeliveryId::parse(&text), Some(id));
+        let negative = format!("{}ffffffffffffffff", &text[..text.len() - 16]);
+        for bad in
+            [&text[1..], &text[..text.len() - 1], &text.replace('1', "+"), &text.to_uppercase(), &negative]
+        {
+            assert_eq!(DeliveryId::parse(bad), None, "{bad}");
+        }
+        assert_eq!(DeliveryId::parse("delivery_00000000000000000000000000000ü"), None);
     }
 
     #[test]

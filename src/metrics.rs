@@ -76,11 +76,19 @@ impl Counters {
     }
 }
 
-/// An attempt in flight; it is until this is dropped.
+/// Something that is counted for as long as this lives.
 #[must_use]
-pub struct InFlight(Gauge);
+pub struct Counted(Gauge);
 
-impl Drop for InFlight {
+impl Counted {
+    /// Counts one more.
+    pub fn new(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Counted {
     fn drop(&mut self) {
         self.0.dec();
     }
@@ -120,7 +128,7 @@ impl Default for Metrics {
                 "subscriptions_deactivated",
                 "Subscriptions deactivated by this process",
                 "reason",
-                &["gone"],
+                &["gone", "undelivered"],
             ),
             degraded: new.metric("subscriptions_degraded", "Subscriptions that fail at the moment"),
             lanes_behind: new.metric("lanes_behind", "Subscriptions that read their backlog from the log"),
@@ -149,9 +157,8 @@ impl Metrics {
     }
 
     /// Notes that an attempt begins.
-    pub fn attempt_begins(&self) -> InFlight {
-        self.attempts_in_flight.inc();
-        InFlight(self.attempts_in_flight.clone())
+    pub fn attempt_begins(&self) -> Counted {
+        Counted::new(&self.attempts_in_flight)
     }
 
     /// Notes that an attempt ended.

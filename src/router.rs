@@ -25,7 +25,7 @@ use crate::http::{answer, layers};
 use crate::metrics::CONTENT_TYPE;
 use crate::permission::Permission;
 use crate::records::wire_time;
-use crate::resources::{Api, contacts, deals, events, subscriptions, triggers};
+use crate::resources::{Api, contacts, deals, deliveries, events, replays, subscriptions, triggers};
 
 /// Where the API lives.
 pub const BASE: &str = "/api/external";
@@ -42,6 +42,7 @@ pub const BASE: &str = "/api/external";
         (name = "Contacts", description = "People the company deals with"),
         (name = "Deals", description = "Opportunities"),
         (name = "Webhooks", description = "Subscriptions to events (REST Hooks)"),
+        (name = "Deliveries", description = "What was delivered, what was not, and how to get it again"),
         (name = "Triggers", description = "Samples and recent records for polling clients"),
         (name = "Events", description = "The log of all events, to be read or followed"),
     )
@@ -67,6 +68,8 @@ fn routes() -> OpenApiRouter<Api> {
         .merge(contacts::router())
         .merge(deals::router())
         .merge(subscriptions::router())
+        .merge(replays::router())
+        .merge(deliveries::router())
         .merge(triggers::router())
         .merge(events::router())
 }

@@ -56,6 +56,8 @@ codes! {
     CursorExpired, "CURSOR_EXPIRED", GONE;
     /// A unique value is taken; `details` names the field and the existing id.
     AlreadyExists, "ALREADY_EXISTS", CONFLICT;
+    /// Not as things stand now; the message says what stands against it.
+    Conflict, "CONFLICT", CONFLICT;
     /// The Idempotency-Key was used for another request.
     IdempotencyKeyReused, "IDEMPOTENCY_KEY_REUSED", CONFLICT;
     /// The body is over the limit.

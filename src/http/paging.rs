@@ -13,9 +13,9 @@ use super::error::ApiError;
 use super::{answer, query};
 
 /// Records on a page, unless asked otherwise.
-const DEFAULT_LIMIT: i64 = 50;
+pub const DEFAULT_LIMIT: i64 = 50;
 /// Records on a page at most.
-const MAX_LIMIT: i64 = 200;
+pub const MAX_LIMIT: i64 = 200;
 /// The last page by number; a cursor goes deeper, and costs no more the deeper it goes.
 const MAX_PAGE: i64 = 10_000;
 

@@ -2,7 +2,9 @@
 
 pub mod contacts;
 pub mod deals;
+pub mod deliveries;
 pub mod events;
+pub mod replays;
 pub mod subscriptions;
 mod table;
 pub mod timeline;
@@ -24,7 +26,29 @@ use crate::http::error::ApiError;
 use crate::ids::{CompanyId, Ids};
 use crate::metrics::Metrics;
 use crate::writer::{Answer, Decision, Domain, NewEvent, Writer};
+use deliveries::Tester;
 use table::Held;
+
+/// A word of a fixed set.
+macro_rules! word {
+    ($(#[$doc:meta])* $name:ident, $($variant:ident = $word:literal),+) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum $name {
+            $(#[doc = $word] $variant,)+
+        }
+
+        impl $crate::http::field::FromJson for $name {
+            fn from_json(json: &str) -> Result<Self, String> {
+                match serde_json::from_str::<&str>(json).map(str::trim) {
+                    $(Ok($word) => Ok(Self::$variant),)+
+                    _ => Err(concat!("must be", $(" \"", $word, "\""),+).replace("\" \"", "\" or \"")),
+                }
+            }
+        }
+    };
+}
+pub(crate) use word;
 
 /// What handlers have at hand.
 #[derive(Clone)]
@@ -45,6 +69,8 @@ pub struct Api {
     pub streams: events::Streams,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// Makes tests of subscriptions.
+    pub tester: Tester,
 }
 
 impl FromRef<Api> for Auth {

@@ -23,6 +23,7 @@ use uuid::Uuid;
 
 use super::recorder::Notes;
 use super::shard::{Held, SHARDS, Shard};
+use crate::metrics::Metrics;
 use crate::writer::CHANNEL;
 
 /// A replica that is silent for so long is gone, unless told otherwise.
@@ -61,6 +62,7 @@ pub(super) struct Keeper {
     pub(super) hints: Arc<Notify>,
     pub(super) notes: Notes,
     held: Held,
+    metrics: Arc<Metrics>,
     /// The session that holds our advisory lock, and hears the NOTIFYs.
     session: Option<PgListener>,
     /// Other replicas as of the last beat.
@@ -91,13 +93,13 @@ enum Woken {
 impl Keeper {
     pub(super) fn new(
         (pool, replica, lease): (PgPool, Uuid, Duration),
-        held: Held,
+        (held, metrics): (Held, Arc<Metrics>),
         valid: watch::Sender<Instant>,
         tail: mpsc::Sender<Change>,
         hints: Arc<Notify>,
         notes: Notes,
     ) -> Self {
-        Self { pool, replica, lease, valid, tail, hints, notes, held, session: None, others: 0 }
+        Self { pool, replica, lease, valid, tail, hints, notes, held, metrics, session: None, others: 0 }
     }
 
     /// Keeps them until `stop` is true, then hands everything over.
@@ -119,6 +121,7 @@ impl Keeper {
                     self.others = beat.others;
                     self.take(beat.taken).await;
                     self.give_back(beat.share).await;
+                    self.metrics.shards_held.set(i64::try_from(self.held.ids().len()).unwrap_or(0));
                     beat.next_expiry.unwrap_or(self.lease).min(self.lease / BEATS)
                 }
                 Err(error) => {

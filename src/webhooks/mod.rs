@@ -123,7 +123,7 @@ pub struct Delivery {
 pub async fn run(delivery: Delivery, mut feed: mpsc::Receiver<Committed>, stop: watch::Receiver<bool>) {
     let Delivery { pool, clock, client, replica, tuning, whole, listeners, metrics } = delivery;
     let held = Held::default();
-    let (recorder, notes) = Recorder::new(pool.clone(), held.clone());
+    let (recorder, notes) = Recorder::new(pool.clone(), held.clone(), metrics.clone());
     let (valid, validity) = watch::channel(Instant::now());
     let (changes, changed) = mpsc::channel(CHANGES);
     let hints = Arc::new(Notify::new());
@@ -132,9 +132,10 @@ pub async fn run(delivery: Delivery, mut feed: mpsc::Receiver<Committed>, stop: 
         client,
         retry_delays: tuning.retry_delays,
         timeout: tuning.timeout,
-        metrics,
+        metrics: metrics.clone(),
     };
     let runner = Runner(Arc::new(Inner {
+        metrics: metrics.clone(),
         pool: pool.clone(),
         clock,
         sender,
@@ -147,7 +148,7 @@ pub async fn run(delivery: Delivery, mut feed: mpsc::Receiver<Committed>, stop: 
         replays: Replays::default(),
     }));
     let mut tail = Tail::new(pool.clone(), runner, listeners, whole);
-    let keeper = Keeper::new((pool, replica, tuning.lease), held, valid, changes, hints.clone(), notes);
+    let keeper = Keeper::new((pool, replica, tuning.lease), (held, metrics), valid, changes, hints.clone(), notes);
     // Whoever of them ends, but for the keeper when told to stop, has panicked: so has this.
     let mut recorder = tokio::spawn(recorder.run());
     tokio::select! {

@@ -20,6 +20,7 @@ use super::log::ReadAhead;
 use super::shard::{Held, Shard};
 use crate::db;
 use crate::ids::{CompanyId, EventId, SubscriptionId};
+use crate::metrics::Metrics;
 use crate::retention;
 
 /// Results are gathered for so long before they are written.
@@ -117,6 +118,7 @@ pub(super) struct Recorder {
     flushes: mpsc::Receiver<oneshot::Sender<()>>,
     notes: Notes,
     held: Held,
+    metrics: Arc<Metrics>,
     /// The checkpoints that were written last, by shard and epoch.
     written: BTreeMap<(i16, i64), i64>,
     checked: Instant,
@@ -133,7 +135,7 @@ struct Gathered {
 
 impl Recorder {
     /// Writes the checkpoints of the shards that are `held`.
-    pub(super) fn new(pool: PgPool, held: Held) -> (Self, Notes) {
+    pub(super) fn new(pool: PgPool, held: Held, metrics: Arc<Metrics>) -> (Self, Notes) {
         let (attempt, attempts) = mpsc::channel(ATTEMPTS);
         let (flush, flushes) = mpsc::channel(1);
         let notes = Notes { attempts: attempt, dirty: Arc::default(), flushes: flush, wake: Arc::default() };
@@ -144,6 +146,7 @@ impl Recorder {
             flushes,
             notes: notes.clone(),
             held,
+            metrics,
             written: BTreeMap::new(),
             checked: Instant::now(),
         };
@@ -182,9 +185,11 @@ impl Recorder {
                 continue;
             }
             tracing::warn!(%error, "deliveries cannot be recorded yet");
+            self.metrics.recorder_failures.inc();
             again = true;
             tokio::time::sleep(RETRY).await;
         }
+        self.metrics.recorder_flushes.inc();
         for (shard, checkpoint) in gathered.checkpoints {
             self.written.insert((shard.id, shard.epoch), checkpoint);
         }
@@ -214,6 +219,7 @@ impl Recorder {
         } else if due {
             self.checked = Instant::now();
         }
+        lanes.iter().for_each(|lane| lane.count(&self.metrics));
         let snapshots = lanes.iter().map(|lane| lane.snapshot()).collect();
         // Last the attempts: those that the snapshots count are here.
         let attempts = std::iter::from_fn(|| self.attempts.try_recv().ok()).collect();

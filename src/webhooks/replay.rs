@@ -41,6 +41,8 @@ struct Replay {
     id: Uuid,
     only_undelivered: bool,
     per_second: i16,
+    /// Is it about one event, named by somebody? Then the filters do not matter.
+    single: bool,
     to: i64,
     position: i64,
     delivered: i64,
@@ -137,7 +139,7 @@ impl Replay {
                     // Paused, it waits like everything else.
                     tokio::time::sleep(PAUSE).await;
                 };
-                if definition.filters.matches(&event.data) {
+                if self.single || definition.filters.matches(&event.data) {
                     let began = Instant::now();
                     self.deliver(runner, lane, &event).await;
                     if self.in_row >= GIVE_UP_AFTER {
@@ -232,7 +234,7 @@ impl Replay {
 
 async fn load(pool: &PgPool, id: Uuid) -> Result<Option<Replay>, sqlx::Error> {
     let row = sqlx::query!(
-        "SELECT only_undelivered, per_second, to_seq, position, delivered, undelivered FROM replays
+        "SELECT only_undelivered, per_second, from_seq, to_seq, position, delivered, undelivered FROM replays
          WHERE id = $1 AND status = 'running'",
         id,
     )
@@ -242,6 +244,7 @@ async fn load(pool: &PgPool, id: Uuid) -> Result<Option<Replay>, sqlx::Error> {
         id,
         only_undelivered: row.only_undelivered,
         per_second: row.per_second,
+        single: row.to_seq - row.from_seq == 1,
         to: row.to_seq,
         position: row.position,
         delivered: row.delivered,

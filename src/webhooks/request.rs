@@ -65,6 +65,29 @@ impl Request {
         }
         headers
     }
+
+    /// For showing: all headers as HTTP/1.1 carries them, in order. After ours come
+    /// those of the client, for this target and a body of `length` bytes, if that is known.
+    pub fn shown_headers(
+        &self,
+        signature: &str,
+        target: &TargetUrl,
+        length: Option<usize>,
+    ) -> Vec<(String, String)> {
+        let mut headers = self.headers(signature);
+        headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
+        let url = target.url();
+        let host = url.host_str().unwrap_or_default();
+        let host = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
+        if let Ok(host) = HeaderValue::try_from(host) {
+            headers.insert(header::HOST, host);
+        }
+        if let Some(length) = length {
+            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+        }
+        let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect()
+    }
 }
 
 /// What came of a request: an answer, or a failure, or an answer that is one.

@@ -20,6 +20,7 @@ use super::log;
 use super::recorder::{Cause, Notes};
 use super::retry::MAX_ATTEMPTS;
 use crate::clock::Clock;
+use crate::metrics::Metrics;
 
 /// Pause before the database is asked again, or a lane that failed is run again.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -29,6 +30,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub(super) struct Runner(pub(super) Arc<Inner>);
 
 pub(super) struct Inner {
+    pub(super) metrics: Arc<Metrics>,
     pub(super) pool: PgPool,
     pub(super) clock: Clock,
     pub(super) sender: Sender,
@@ -213,7 +215,7 @@ impl Runner {
         }
         self.0.notes.attempt(record).await;
         if gone {
-            self.deactivate(lane, &definition, "the receiver answered 410 Gone".to_owned()).await;
+            self.deactivate(lane, &definition, "gone", "the receiver answered 410 Gone".to_owned()).await;
         }
         let seq = outgoing.event.seq;
         if let Some(in_row) = lane.attempted(seq, attempt, &outcome, (at, duration), self.0.degraded) {
@@ -232,7 +234,7 @@ impl Runner {
         let limit = self.0.deactivate_after;
         if in_row >= limit {
             let reason = format!("{in_row} events in a row were not delivered; the last error: {last}");
-            self.deactivate(lane, definition, reason).await;
+            self.deactivate(lane, definition, "undelivered", reason).await;
         } else if in_row == (limit + 1) / 2 {
             let reason = format!(
                 "{in_row} events in a row were not delivered; after {limit} the subscription is deactivated; the last error: {last}"
@@ -242,11 +244,19 @@ impl Runner {
     }
 
     /// Deactivates a subscription, unless it was changed meanwhile; its events wait.
-    async fn deactivate(&self, lane: &Arc<Lane>, definition: &Definition, reason: String) {
+    /// `cause` is the reason in one word.
+    async fn deactivate(
+        &self,
+        lane: &Arc<Lane>,
+        definition: &Definition,
+        cause: &'static str,
+        reason: String,
+    ) {
         let mut halted = lane.shard.halted();
         loop {
             match log::deactivate(&self.0.pool, lane.id, definition.version, &reason, self.0.clock.now()).await {
                 Ok(Some(version)) => {
+                    self.0.metrics.deactivated.of(cause).inc();
                     self.0.alerts.tell(self.alert("subscription.deactivated", lane, definition, reason));
                     return lane.redefine(Definition { active: false, version, ..definition.clone() });
                 }

@@ -84,12 +84,7 @@ impl Lanes {
 }
 
 impl Tail {
-    pub(super) fn new(
-        pool: PgPool,
-        runner: Runner,
-        listeners: Listeners,
-        whole: Arc<AtomicBool>,
-    ) -> Self {
+    pub(super) fn new(pool: PgPool, runner: Runner, listeners: Listeners, whole: Arc<AtomicBool>) -> Self {
         let (shards, lanes) = Default::default();
         Self { pool, runner, listeners, whole, shards, position: 0, version: 0, lanes }
     }

@@ -18,6 +18,7 @@ struct Tenant {
     deal: Value,
     subscription: Value,
     member: String,
+    delivery: Value,
 }
 
 impl Tenant {
@@ -27,14 +28,15 @@ impl Tenant {
         let member = world.add_member(world.company, "Alice").await;
         let body =
             json!({"title": "Big", "contactId": contact["id"], "assignedToId": member, "status": "won"});
-        Self {
-            id: world.company,
-            key: world.key.clone(),
-            deal: world.deal(body).await,
-            subscription: world.subscribe("contact.created", URL).await,
-            contact,
-            member,
-        }
+        let deal = world.deal(body).await;
+        let subscription = world.subscribe("contact.created", URL).await;
+        let path = format!("/webhooks/{}", subscription["id"].as_str().unwrap());
+        world.patch(&path, json!({"is_active": false})).await.data(200);
+        // Paused, so that its delivery waits.
+        let deleted = world.contact("Waiting", "+33 200").await;
+        world.delete(&format!("/contacts/{}", deleted["id"].as_str().unwrap())).await;
+        let delivery = world.get(&format!("{path}/deliveries")).await.data(200)[0].clone();
+        Self { id: world.company, key: world.key.clone(), deal, subscription, contact, member, delivery }
     }
 
     async fn call(&self, world: &World, key: &str, method: &Method, path: &str, body: Value) -> Answer {
@@ -68,6 +70,7 @@ async fn no_route_shows_or_changes_what_another_company_has() {
         let target = match path.split('/').nth(1).unwrap() {
             "contacts" => path.replace("{id}", &id(&owner.contact)),
             "deals" => path.replace("{id}", &id(&owner.deal)),
+            "webhooks" if path.contains("/deliveries/") => path.replace("{id}", &id(&owner.delivery)),
             "webhooks" => path.replace("{id}", &id(&owner.subscription)),
             "triggers" => path.replace("{event_type}", "contact.created"),
             _ => path.clone(),
@@ -83,11 +86,12 @@ async fn no_route_shows_or_changes_what_another_company_has() {
             "GET /contacts"
             | "GET /deals"
             | "GET /webhooks"
+            | "GET /webhooks/undelivered"
             | "GET /triggers/{event_type}/recent"
             | "GET /events" => {
                 let list = call(json!({})).await;
                 assert_eq!(list.status, 200);
-                let theirs = [&owner.contact, &owner.deal, &owner.subscription].map(id);
+                let theirs = [&owner.contact, &owner.deal, &owner.subscription, &owner.delivery].map(id);
                 assert!(theirs.iter().all(|id| !list.text.contains(id)), "{what}: {}", list.text);
             }
             // It reads as the list does; its first event is the stranger's own.
@@ -119,6 +123,12 @@ async fn no_route_shows_or_changes_what_another_company_has() {
                 let twin = call(json!({"event": "contact.created", "target_url": URL})).await.data(201);
                 assert_ne!(twin["secret"], owner.subscription["secret"], "twins are per company");
             }
+            "POST /webhooks/preview" => {
+                let record = json!({"event": "contact.created", "recordId": owner.contact["id"]});
+                call(record).await.assert_error(404, "NOT_FOUND");
+                let preview = call(json!({"event": "contact.created"})).await;
+                assert!(preview.status == 200 && !preview.text.contains(&id(&owner.subscription)));
+            }
             "DELETE /webhooks/unsubscribe" => {
                 for name in ["id", "subscription_id"] {
                     let body = json!({"subscription_id": owner.subscription[name]});
@@ -142,7 +152,7 @@ async fn no_route_shows_or_changes_what_another_company_has() {
         assert_eq!(world.get(&format!("/{path}/{}", id(record))).await.data(200), *record);
         assert_eq!(world.get(&format!("/{path}")).await.json()["meta"]["total"], 1);
     }
-    assert_eq!(world.get("/webhooks").await.data(200).as_array().unwrap().len(), 1);
+    assert_eq!(world.get("/webhooks?status=all").await.data(200).as_array().unwrap().len(), 1);
     assert_eq!(world.get("/test").await.json()["companyId"], owner.id.to_string());
     assert_eq!(owner.key, world.key);
 }

@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, World};
+use crate::support::{Answer, Receiver, Reply, World, eventually};
 
 /// The committed document.
 const COMMITTED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/openapi.json");
@@ -168,6 +168,8 @@ async fn real_answers_are_as_documented() {
     judge.check(&world.get(&path).await, "get", "/webhooks/{id}");
     judge.check(&world.patch(&path, json!({"is_active": false})).await, "patch", "/webhooks/{id}");
     judge.check(&world.get("/events?limit=1").await, "get", "/events");
+    let preview = world.post("/webhooks/preview", json!({"event": "deal.won"})).await;
+    judge.check(&preview, "post", "/webhooks/preview");
     for event in ["contact.created", "deal.won"] {
         judge.check(
             &world.get(&format!("/triggers/{event}/sample")).await,
@@ -179,6 +181,25 @@ async fn real_answers_are_as_documented() {
             "get",
             "/triggers/{event_type}/recent",
         );
+    }
+    for delivering in [true, false] {
+        let receiver =
+            Receiver::scripted(move |_, _| Reply::Status(if delivering { 200 } else { 500 })).await;
+        let subscription = world.subscribe("deal.created", &receiver.url("/")).await;
+        world.deal(json!({"title": "Small"})).await;
+        world.expect_with_retries(&receiver, if delivering { 1 } else { 4 }).await;
+        let path = format!("/webhooks/{}", subscription["id"].as_str().unwrap());
+        let state = if delivering { "delivered" } else { "undelivered" };
+        let list = eventually("the record of the attempts", async || {
+            let list = world.get(&format!("{path}/deliveries?state={state}")).await;
+            Some(list).filter(|list| list.json()["data"] != json!([]))
+        })
+        .await;
+        judge.check(&list, "get", "/webhooks/{id}/deliveries");
+        let shown = format!("/webhooks/deliveries/{}", list.data(200)[0]["id"].as_str().unwrap());
+        judge.check(&world.get(&shown).await, "get", "/webhooks/deliveries/{id}");
+        judge.check(&world.get("/webhooks/undelivered").await, "get", "/webhooks/undelivered");
+        judge.check(&world.post(&format!("{path}/test"), json!({})).await, "post", "/webhooks/{id}/test");
     }
     judge.check(&world.delete(&path).await, "delete", "/webhooks/{id}");
     judge.check(&world.delete("/webhooks/unsubscribe").await, "delete", "/webhooks/unsubscribe");

@@ -6,11 +6,12 @@ use chrono::{DateTime, Utc};
 
 use super::input::{Changes, NewSubscription, ordering};
 use super::view::{Subscribed, SubscriptionView};
-use super::{Command, Status, Subscription, not_found};
+use super::{Command, NewReplay, Status, Subscription, not_found};
 use crate::events::{EventType, Filters};
 use crate::http::answer::{data, message};
 use crate::http::error::{ApiError, Code};
-use crate::ids::{CompanyId, SubscriptionId};
+use crate::ids::{CompanyId, ReplayId, SubscriptionId};
+use crate::resources::replays::ReplayView;
 use crate::resources::table::{Held, Table};
 use crate::resources::{Decided, answer};
 use crate::writer::Answer;
@@ -25,6 +26,8 @@ pub struct Subscriptions {
     pub(super) rows: Table<Subscription>,
     /// Active and paused ones by what must be unique.
     pub(super) twins: HashMap<Twin, SubscriptionId>,
+    /// Replays to begin.
+    pub(super) replays: Vec<(CompanyId, SubscriptionId, ReplayId, NewReplay, DateTime<Utc>)>,
     /// How many a company has that wants one more.
     pub(super) counts: HashMap<CompanyId, usize>,
 }
@@ -94,6 +97,15 @@ pub fn run(
                 };
                 subscriptions.put(company, Some(&current), deleted);
                 answer(200, &message("Webhook unsubscribed successfully"))
+            }
+            None => Err(not_found()),
+        },
+        Command::Replay(id, replay, new) => match subscriptions.find(company, *id)? {
+            Some(current) => {
+                subscriptions.replays.push((company, *id, *replay, *new, now));
+                // A change that changes nothing: whoever delivers hears of it.
+                subscriptions.put(company, Some(&current.clone()), current);
+                answer(202, &data(ReplayView::new(*replay, *id, new, now)))
             }
             None => Err(not_found()),
         },

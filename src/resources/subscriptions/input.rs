@@ -6,6 +6,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::Ordering;
+use crate::resources::word;
 use crate::address::{AddressPolicy, TargetUrl};
 use crate::events::{EventType, Filters};
 use crate::http::error::ApiError;
@@ -54,26 +55,6 @@ impl FromJson for bool {
 const CONCURRENCY: i16 = 16;
 /// The most that may be asked for.
 const CONCURRENCY_MAX: i16 = 64;
-
-/// A word of a fixed set.
-macro_rules! word {
-    ($(#[$doc:meta])* $name:ident, $($variant:ident = $word:literal),+) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum $name {
-            $(#[doc = $word] $variant,)+
-        }
-
-        impl FromJson for $name {
-            fn from_json(json: &str) -> Result<Self, String> {
-                match serde_json::from_str::<&str>(json).map(str::trim) {
-                    $(Ok($word) => Ok(Self::$variant),)+
-                    _ => Err(concat!("must be", $(" \"", $word, "\""),+).replace("\" \"", "\" or \"")),
-                }
-            }
-        }
-    };
-}
 
 word!(
     /// Which deliveries wait for which others.

@@ -26,7 +26,7 @@ use crate::http::body::Payload;
 use crate::http::error::ApiError;
 use crate::http::openapi::{Answered, ReadErrors, Said, WriteErrors};
 use crate::http::query::{self, Query};
-use crate::ids::SubscriptionId;
+use crate::ids::{ReplayId, SubscriptionId};
 use crate::permission::Permission;
 use crate::random;
 use crate::webhooks::signature::Secret;
@@ -144,6 +144,21 @@ pub enum Command {
     Change(SubscriptionId, Changes),
     /// Unsubscribe.
     Unsubscribe(SubscriptionId),
+    /// Send events again.
+    Replay(SubscriptionId, ReplayId, NewReplay),
+}
+
+/// Events to send again.
+#[derive(Clone, Copy, Debug)]
+pub struct NewReplay {
+    /// Only those that were given up?
+    pub only_undelivered: bool,
+    /// Events a second at most.
+    pub per_second: i16,
+    /// Those after this number.
+    pub from: i64,
+    /// Up to this one.
+    pub to: i64,
 }
 
 impl From<Command> for super::Command {
@@ -161,11 +176,11 @@ pub fn router() -> OpenApiRouter<Api> {
         .routes(routes!(show, change, delete))
 }
 
-fn parse_id(id: &str) -> Result<SubscriptionId, ApiError> {
+pub(super) fn parse_id(id: &str) -> Result<SubscriptionId, ApiError> {
     SubscriptionId::parse_either(id).ok_or_else(not_found)
 }
 
-fn not_found() -> ApiError {
+pub(super) fn not_found() -> ApiError {
     ApiError::not_found("Webhook subscription")
 }
 

@@ -60,7 +60,7 @@ pub async fn load(
                     new.filters.canonical(),
                 ));
             }
-            Command::Change(id, _) | Command::Unsubscribe(id) => touched.push((company, id.0)),
+            Command::Change(id, _) | Command::Unsubscribe(id) | Command::Replay(id, ..) => touched.push((company, id.0)),
         }
     }
     if touched.is_empty() && wanted.is_empty() {
@@ -204,6 +204,7 @@ pub async fn store(
     )
     .execute(&mut *connection)
     .await?;
+    replay(connection, subscriptions).await?;
     let skipping: Vec<_> = changed.iter().filter(|(_, it)| it.skip).map(|(key, _)| *key).collect();
     if !skipping.is_empty() {
         skip(connection, skipping).await?;
@@ -233,5 +234,27 @@ async fn skip(connection: &mut PgConnection, skipping: Vec<Key>) -> Result<(), s
     )
     .execute(connection)
     .await?;
+    Ok(())
+}
+
+/// Has replays begin.
+async fn replay(connection: &mut PgConnection, subscriptions: &Subscriptions) -> Result<(), sqlx::Error> {
+    for (company, subscription, id, new, now) in &subscriptions.replays {
+        sqlx::query!(
+            "INSERT INTO replays (company_id, id, subscription_id, only_undelivered, per_second, from_seq, to_seq,
+                                  position, status, created_at, updated_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $6, 'running', $8, $8)",
+            company.0,
+            id.0,
+            subscription.0,
+            new.only_undelivered,
+            new.per_second,
+            new.from,
+            new.to,
+            now,
+        )
+        .execute(&mut *connection)
+        .await?;
+    }
     Ok(())
 }

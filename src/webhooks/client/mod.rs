@@ -139,7 +139,7 @@ impl Client {
 
 /// The headers as they are kept.
 fn kept(headers: &HeaderMap) -> Vec<(String, String)> {
-    let text = |bytes: &[u8]| -> String { storable(bytes).chars().take(HEADER_CHARS).collect() };
+    let text = |bytes: &[u8]| storable(bytes).chars().take(HEADER_CHARS).collect();
     let header = |(name, value): (&HeaderName, &HeaderValue)| {
         let value = if name == SET_COOKIE { "…".to_owned() } else { text(value.as_bytes()) };
         (text(name.as_str().as_bytes()), value)

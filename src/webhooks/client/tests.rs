@@ -4,8 +4,15 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::thread::JoinHandle;
 
+use chrono::DateTime;
+use uuid::Uuid;
+
 use super::*;
 use crate::address::Rule;
+use crate::events::EventType;
+use crate::ids::EventId;
+use crate::webhooks::request::Request;
+use crate::webhooks::signature::Secret;
 
 const LONG: Duration = Duration::from_secs(10);
 
@@ -245,4 +252,27 @@ fn of_several_addresses_the_allowed_ones_are_used() {
     assert_eq!(judge(&["10.0.0.1", "8.8.8.8", "::1", "1.1.1.1"]).unwrap(), ["8.8.8.8", "1.1.1.1"]);
     assert_eq!(judge(&["10.0.0.1", "::1"]).unwrap_err().rule, Rule::Private);
     assert!(judge(&[]).unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn headers_are_shown_as_they_are_sent() {
+    let (port, server) = answer(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+    let secret = Secret::generate([1; 32]);
+    let request = Request {
+        event: EventId(Uuid::from_u128(1)),
+        event_type: EventType::DealWon,
+        attempt: 2,
+        at: DateTime::from_timestamp_millis(1_731_061_800_999).unwrap(),
+        test: true,
+    };
+    let signature = request.sign(&secret, b"{}");
+    assert_eq!(signature, secret.sign("event_00000000000000000000000000000001", 1_731_061_800, b"{}"));
+    let target: TargetUrl = format!("http://127.0.0.1:{port}/").parse().unwrap();
+    let headers = request.headers(&signature);
+    client().post(&target, true, headers, Bytes::from_static(b"{}")).await.unwrap();
+    let sent = joined(server).await;
+    let sent: Vec<_> = sent.lines().skip(1).filter_map(|line| line.split_once(": ")).collect();
+    let shown = request.shown_headers(&signature, &target, Some(2));
+    let shown: Vec<_> = shown.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    assert_eq!(sent, shown);
 }

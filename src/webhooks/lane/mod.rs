@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::Notify;
 
 use super::health::Degraded;
@@ -30,6 +31,7 @@ use super::signature::Secret;
 use crate::address::TargetUrl;
 use crate::events::{Event, EventType, Filters};
 use crate::ids::{CompanyId, SubscriptionId};
+use crate::metrics::{Counted, Metrics};
 pub(super) use queue::Ordering;
 use queue::{Choice, Queue};
 
@@ -140,6 +142,8 @@ struct State {
     reading: bool,
     /// Is it on the recorder's list?
     dirty: bool,
+    /// As it counts in the metrics: behind, and degraded.
+    counted: (Option<Counted>, Option<Counted>),
 }
 
 /// What a running lane does next.
@@ -221,6 +225,7 @@ impl Lane {
             running: false,
             reading: false,
             dirty: false,
+            counted: (None, None),
         };
         Self { id, company, event_type, shard, state: Mutex::new(state), changed: Notify::new() }
     }
@@ -453,6 +458,22 @@ impl Lane {
     /// Puts the lane on the recorder's list; false if it is there already.
     pub(super) fn mark_dirty(&self) -> bool {
         !std::mem::replace(&mut self.state().dirty, true)
+    }
+
+    /// Counts the lane in the metrics as it is now.
+    pub(super) fn count(&self, metrics: &Metrics) {
+        fn count(counted: &mut Option<Counted>, counts: bool, gauge: &Gauge) {
+            match (counts, counted.is_some()) {
+                (true, false) => *counted = Some(Counted::new(gauge)),
+                (false, true) => *counted = None,
+                _ => {}
+            }
+        }
+        let mut state = self.state();
+        let active = state.definition.active;
+        let (behind, degraded) = (active && !state.live, active && state.health.undelivered_in_row > 0);
+        count(&mut state.counted.0, behind, &metrics.lanes_behind);
+        count(&mut state.counted.1, degraded, &metrics.degraded);
     }
 
     /// The state to be stored; takes the lane off the recorder's list.

@@ -1,0 +1,245 @@
+//! Listing deliveries: walking from the newest to the oldest, a bounded way per page.
+
+use axum::extract::{Path, State as Shared};
+use axum::http::StatusCode;
+use axum::response::Response;
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use sqlx::PgPool;
+use utoipa::IntoParams;
+use uuid::Uuid;
+
+use super::store;
+use super::subscribers::{self, Subscriber};
+use super::view::{Delivery, DeliveryPage, PageMeta};
+use super::{Api, State, no_such_subscription};
+use crate::events::EventType;
+use crate::http::answer;
+use crate::http::auth::Caller;
+use crate::http::error::ApiError;
+use crate::http::openapi::ReadErrors;
+use crate::http::paging::{DEFAULT_LIMIT, MAX_LIMIT};
+use crate::http::query::{self, Query};
+use crate::ids::{CompanyId, ContactId, DealId, DeliveryId, SubscriptionId};
+use crate::permission::Permission;
+
+/// Deliveries looked at for one page, so that a filter that matches little cannot make
+/// a request expensive; the next page goes on from there.
+const LOOK_AT_MOST: usize = 2_000;
+/// Deliveries looked at in one go: the longest page, and whether there is more.
+const STEP: usize = MAX_LIMIT.unsigned_abs() as usize + 1;
+
+/// Which deliveries.
+#[derive(Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
+pub(super) struct ListQuery {
+    /// Only events of this type.
+    #[param(value_type = Option<EventType>)]
+    event_type: Option<String>,
+    /// Only events about this contact or deal.
+    record_id: Option<String>,
+    /// Only events that happened then or later (ISO 8601).
+    since: Option<String>,
+    /// Only events that happened before then (ISO 8601).
+    until: Option<String>,
+    /// Deliveries on a page, 1–200; 50 by default.
+    #[param(value_type = Option<i64>, minimum = 1, maximum = 200)]
+    limit: Option<String>,
+    /// `meta.nextCursor` of the answer before.
+    cursor: Option<String>,
+}
+
+/// Which of a subscription's deliveries.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct StateQuery {
+    /// Only those that stand so.
+    #[param(value_type = Option<State>)]
+    state: Option<String>,
+}
+
+/// List the deliveries of a subscription
+///
+/// Every event that was attempted or is waiting, newest first. A page can be short, or
+/// empty, and still have a `meta.nextCursor`: then it passed over many that were not wanted.
+#[utoipa::path(get, path = "/webhooks/{id}/deliveries", tag = "Deliveries",
+    params(("id" = String, Path, description = "`sub_…` or `hook_…`"), StateQuery, ListQuery),
+    responses((status = 200, description = "A page of deliveries", body = DeliveryPage), ReadErrors))]
+pub(super) async fn list(
+    Shared(api): Shared<Api>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Query(StateQuery { state }): Query<StateQuery>,
+    Query(wanted): Query<ListQuery>,
+) -> Result<Response, ApiError> {
+    caller.require(Permission::WebhooksRead)?;
+    let state = query::word("state", state, State::WORDS, State::parse)?;
+    let wanted = Wanted::parse(wanted, state)?;
+    let id = SubscriptionId::parse_either(&id).ok_or_else(no_such_subscription)?;
+    let subscriber = subscribers::one(&api.pool, caller.company(), id).await?;
+    let subscriber = subscriber.ok_or_else(no_such_subscription)?;
+    let page = if wanted.type_matches(subscriber.event_type) {
+        page(&api.pool, caller.company(), &wanted, Some(subscriber)).await?
+    } else {
+        wanted.page(Vec::new(), None)
+    };
+    Ok(answer::json(StatusCode::OK, &page))
+}
+
+/// List what was not delivered
+///
+/// Events that were given up after the last attempt, of all subscriptions, newest first;
+/// without those that a replay has delivered since. Pages are as those of one subscription.
+#[utoipa::path(get, path = "/webhooks/undelivered", tag = "Deliveries", params(ListQuery),
+    responses((status = 200, description = "A page of deliveries", body = DeliveryPage), ReadErrors))]
+pub(super) async fn undelivered(
+    Shared(api): Shared<Api>,
+    caller: Caller,
+    Query(wanted): Query<ListQuery>,
+) -> Result<Response, ApiError> {
+    caller.require(Permission::WebhooksRead)?;
+    let wanted = Wanted::parse(wanted, Some(State::Undelivered))?;
+    let page = page(&api.pool, caller.company(), &wanted, None).await?;
+    Ok(answer::json(StatusCode::OK, &page))
+}
+
+/// What a caller wants to see.
+struct Wanted {
+    state: Option<State>,
+    event_type: Option<EventType>,
+    record_id: Option<String>,
+    since: Option<DateTime<Utc>>,
+    until: Option<DateTime<Utc>>,
+    limit: i64,
+    /// The last delivery that was looked at.
+    cursor: Option<DeliveryId>,
+}
+
+impl Wanted {
+    fn parse(query: ListQuery, state: Option<State>) -> Result<Self, ApiError> {
+        let record_id = query::text(query.record_id);
+        let is_record = |id: &String| ContactId::parse(id).is_some() || DealId::parse(id).is_some();
+        if !record_id.as_ref().is_none_or(is_record) {
+            return Err(ApiError::invalid_query("recordId", "must be an id like `contact_…` or `deal_…`"));
+        }
+        let cursor = query::text(query.cursor).map(|cursor| {
+            DeliveryId::parse(&cursor).ok_or_else(|| {
+                ApiError::invalid_query("cursor", "must be the `meta.nextCursor` of an earlier answer")
+            })
+        });
+        Ok(Self {
+            state,
+            event_type: query::word("eventType", query.event_type, EventType::NAMES, EventType::parse)?,
+            record_id,
+            since: query::time("since", query.since)?,
+            until: query::time("until", query.until)?,
+            limit: query::number("limit", query.limit, 1..=MAX_LIMIT)?.unwrap_or(DEFAULT_LIMIT),
+            cursor: cursor.transpose()?,
+        })
+    }
+
+    fn type_matches(&self, event_type: EventType) -> bool {
+        self.event_type.is_none_or(|wanted| wanted == event_type)
+    }
+
+    fn matches(&self, delivery: &Delivery) -> bool {
+        self.state.is_none_or(|state| state == delivery.state)
+            && self.type_matches(delivery.event)
+            && (self.record_id.is_none() || self.record_id == delivery.record_id)
+    }
+
+    fn page(&self, data: Vec<Delivery>, next_cursor: Option<DeliveryId>) -> DeliveryPage {
+        DeliveryPage { success: true, data, meta: PageMeta { limit: self.limit, next_cursor } }
+    }
+}
+
+/// A page of one subscription's deliveries, or of what all subscriptions did not get.
+async fn page(
+    pool: &PgPool,
+    company: CompanyId,
+    wanted: &Wanted,
+    subscriber: Option<Subscriber>,
+) -> Result<DeliveryPage, ApiError> {
+    let limit = usize::try_from(wanted.limit).unwrap_or(usize::MAX);
+    let (mut after, mut place) = bounds(pool, wanted).await?;
+    if let (Some(subscriber), Some(State::Waiting | State::Retrying)) = (&subscriber, wanted.state) {
+        after = after.max(subscriber.done);
+    }
+    let (mut data, mut looked_at) = (Vec::new(), 0);
+    loop {
+        let step = match (&subscriber, wanted.state) {
+            (None, _) | (_, Some(State::Undelivered)) => {
+                store::given_up(pool, company, after, place, STEP).await?
+            }
+            (Some(subscriber), state) => {
+                let waiting = matches!(state, None | Some(State::Waiting));
+                store::of_subscription(pool, company, subscriber, (after, place.seq), waiting, STEP).await?
+            }
+        };
+        for delivery in look_at(pool, company, &step, subscriber.as_ref()).await? {
+            if !wanted.matches(&delivery) {
+                continue;
+            }
+            if data.len() == limit {
+                let next_cursor = data.last().map(|last: &Delivery| last.id);
+                return Ok(wanted.page(data, next_cursor));
+            }
+            data.push(delivery);
+        }
+        looked_at += step.len();
+        match step.last() {
+            Some(last) if step.len() == STEP => place = *last,
+            _ => return Ok(wanted.page(data, None)),
+        }
+        if data.len() == limit || looked_at >= LOOK_AT_MOST {
+            return Ok(wanted.page(data, Some(place)));
+        }
+    }
+}
+
+/// Where the walk begins and ends, both excluded.
+async fn bounds(pool: &PgPool, wanted: &Wanted) -> Result<(i64, DeliveryId), ApiError> {
+    let after = match wanted.since {
+        Some(since) => store::first_since(pool, since).await? - 1,
+        None => 0,
+    };
+    let before = match wanted.until {
+        Some(until) => store::first_since(pool, until).await?,
+        None => i64::MAX,
+    };
+    let place = DeliveryId { seq: before, subscription: SubscriptionId(Uuid::nil()) };
+    Ok((after, wanted.cursor.map_or(place, |cursor| cursor.min(place))))
+}
+
+/// What there is to tell of these, in the same order; those of `only`, if given. What
+/// does not match a subscription's filters, or is of a deleted one, is no delivery.
+async fn look_at(
+    pool: &PgPool,
+    company: CompanyId,
+    step: &[DeliveryId],
+    only: Option<&Subscriber>,
+) -> Result<Vec<Delivery>, ApiError> {
+    let step: Vec<_> = step.iter().filter(|id| only.is_none_or(|only| only.id == id.subscription)).collect();
+    let found;
+    let subscribers = match only {
+        Some(only) => std::slice::from_ref(only),
+        None => {
+            let mut ids: Vec<_> = step.iter().map(|id| id.subscription.0).collect();
+            ids.sort_unstable();
+            ids.dedup();
+            found = subscribers::some(pool, company, &ids).await?;
+            &found
+        }
+    };
+    let made = store::made(pool, company, &step).await?;
+    let numbers: Vec<_> = step.iter().map(|id| id.seq).collect();
+    let untouched: Vec<_> = step.iter().filter(|id| !made.contains_key(id)).map(|id| id.seq).collect();
+    let happened = store::happened(pool, company, &numbers, &untouched).await?;
+    let deliveries = step.iter().filter_map(|id| {
+        let subscriber = subscribers.iter().find(|subscriber| subscriber.id == id.subscription)?;
+        let made = made.get(id).map(Vec::as_slice).unwrap_or_default();
+        Delivery::new(subscriber, id.seq, happened.get(&id.seq), &made.iter().collect::<Vec<_>>())
+    });
+    Ok(deliveries.collect())
+}

@@ -1,0 +1,279 @@
+//! Trying out: one attempt right now with a sample, and what an event would look like.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Path, State as Shared};
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::sync::Semaphore;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::subscribers::{self, Subscriber};
+use super::view::{Answer, Headers};
+use super::{Api, no_such_subscription};
+use crate::events::{Event, EventType, RecordKind, SOURCE_API};
+use crate::http::answer;
+use crate::http::auth::Caller;
+use crate::http::body::Payload;
+use crate::http::error::{ApiError, Code};
+use crate::http::field::{Field, Problems, Text};
+use crate::http::openapi::{Answered, WriteErrors};
+use crate::ids::{CompanyId, ContactId, DealId, EventId, SubscriptionId};
+use crate::permission::Permission;
+use crate::records::StageChange;
+use crate::resources::{contacts, deals};
+use crate::webhooks::client::Client;
+use crate::webhooks::request::{self, Request};
+
+/// Tests in flight in this process: they come on top of the deliveries.
+const IN_FLIGHT: usize = 8;
+/// The longest test: under what a request may take in all, so that the caller hears of it.
+const TEST_AT_MOST: Duration = Duration::from_secs(15);
+
+/// Makes tests.
+#[derive(Clone)]
+pub struct Tester {
+    client: Client,
+    timeout: Duration,
+    in_flight: Arc<Semaphore>,
+}
+
+impl Tester {
+    /// `timeout` is that of a delivery.
+    pub fn new(client: Client, timeout: Duration) -> Self {
+        let in_flight = Arc::new(Semaphore::new(IN_FLIGHT));
+        Self { client, timeout: timeout.min(TEST_AT_MOST), in_flight }
+    }
+}
+
+/// What came of a test.
+#[derive(Serialize, ToSchema)]
+struct Tested {
+    /// Did the receiver answer 2xx in time?
+    delivered: bool,
+    duration_ms: i64,
+    #[schema(required)]
+    status: Option<u16>,
+    #[schema(required)]
+    error: Option<String>,
+    /// `dns`, `connect`, `tls`, `timeout`, `status`, `blocked`, `broken` or `other`.
+    #[schema(required)]
+    error_class: Option<&'static str>,
+    /// Who answered.
+    #[schema(required)]
+    remote_addr: Option<String>,
+    request: TestRequest,
+    #[schema(required)]
+    response: Option<Answer>,
+}
+
+/// What was sent.
+#[derive(Serialize, ToSchema)]
+struct TestRequest {
+    /// In the order they were sent.
+    #[schema(value_type = Vec<Vec<String>>)]
+    headers: Headers,
+    /// Byte for byte.
+    body: String,
+}
+
+/// Send a test
+///
+/// One attempt, now, with an invented record, signed like every delivery and marked with
+/// `X-ISAO-Test: true`; also while the subscription is paused or deactivated. It waits 15
+/// seconds at most. It is neither recorded nor repeated, and nothing waits for it.
+#[utoipa::path(post, path = "/webhooks/{id}/test", tag = "Deliveries",
+    params(("id" = String, Path, description = "`sub_…` or `hook_…`")),
+    responses((status = 200, description = "What came of it, delivered or not", body = Answered<Tested>), WriteErrors))]
+pub(super) async fn test(
+    Shared(api): Shared<Api>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
+    caller.require(Permission::WebhooksWrite)?;
+    let id = SubscriptionId::parse_either(&id).ok_or_else(no_such_subscription)?;
+    let subscriber = subscribers::one(&api.pool, caller.company(), id).await?;
+    let Subscriber { event_type, target, secret, loopback, .. } =
+        subscriber.ok_or_else(no_such_subscription)?;
+    let Tester { client, timeout, in_flight } = &api.tester;
+    let Ok(_permit) = in_flight.try_acquire() else {
+        return Err(ApiError::new(
+            Code::Overloaded,
+            "Too many tests are in flight",
+            "The server is busy with other tests. Nothing was sent; please try again in a second",
+        )
+        .retry_after(1));
+    };
+    let at = api.clock.now();
+    let event = trial(&api, caller.company(), event_type, event_type.sample().to_string());
+    let request = Request { event: event.id, event_type, attempt: 1, at, test: true };
+    let body = event.envelope();
+    let signature = request.sign(&secret, &body);
+    let headers = request.headers(&signature);
+    let sent =
+        request::send(client, (&api.clock, *timeout), (&target, loopback), headers, body.clone()).await;
+    let (error, error_class) = sent.failure.map(|failure| (failure.message, failure.class)).unzip();
+    let tested = Tested {
+        delivered: error.is_none(),
+        duration_ms: (api.clock.now() - at).num_milliseconds(),
+        status: sent.response.as_ref().map(|response| response.status),
+        error,
+        error_class,
+        remote_addr: sent.response.as_ref().and_then(|response| Some(response.remote_addr?.to_string())),
+        request: TestRequest {
+            headers: request.shown_headers(&signature, &target, Some(body.len())),
+            body: text(&body),
+        },
+        response: sent.response.map(|response| Answer { headers: response.headers, body: response.snippet }),
+    };
+    Ok(answer::json(StatusCode::OK, &answer::data(tested)))
+}
+
+/// An event that never happened.
+fn trial(api: &Api, company: CompanyId, event_type: EventType, data: String) -> Event {
+    let at = api.clock.now();
+    Event {
+        seq: 0,
+        company,
+        event_type,
+        id: EventId(api.ids.next(at)),
+        record: Uuid::nil(),
+        source: SOURCE_API.into(),
+        at,
+        data,
+    }
+}
+
+/// JSON that we made is UTF-8.
+fn text(body: &[u8]) -> String {
+    String::from_utf8_lossy(body).into_owned()
+}
+
+/// What to preview.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(example = json!({"event": "contact.created"}))]
+struct PreviewInput {
+    /// The event type.
+    #[serde(default)]
+    #[schema(value_type = EventType)]
+    event: Field<EventType>,
+    /// The contact or deal, shown as it is now; without it, an invented one.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    record_id: Field<Text<255>>,
+}
+
+/// What an event would look like.
+#[derive(Serialize, ToSchema)]
+struct Preview {
+    /// The body, byte for byte.
+    body: String,
+    /// The subscriptions to this type, newest first.
+    subscriptions: Vec<PreviewedSubscription>,
+}
+
+/// Whether and how a subscription would get it.
+#[derive(Serialize, ToSchema)]
+struct PreviewedSubscription {
+    /// `hook_…`
+    id: String,
+    /// `sub_…`
+    subscription_id: String,
+    target_url: String,
+    /// `active`, `paused` or `deactivated`: the latter two would get it later.
+    status: String,
+    #[schema(value_type = Object)]
+    filters: Value,
+    /// Does the record meet the filters?
+    matches: bool,
+    /// Signature included, in the order they would be sent, if it matches.
+    #[schema(required, value_type = Option<Vec<Vec<String>>>)]
+    headers: Option<Headers>,
+}
+
+/// Preview an event
+///
+/// The body and the headers, byte for byte, that an event about this record would be
+/// delivered with right now, and to whom. Nothing is sent.
+/// `previousStage` of `deal.stage_changed` is invented.
+#[utoipa::path(post, path = "/webhooks/preview", tag = "Deliveries", request_body = PreviewInput,
+    responses((status = 200, description = "What would be sent to whom", body = Answered<Preview>), WriteErrors))]
+pub(super) async fn preview(
+    Shared(api): Shared<Api>,
+    caller: Caller,
+    payload: Payload,
+) -> Result<Response, ApiError> {
+    caller.require(Permission::WebhooksRead)?;
+    let input = payload.json::<PreviewInput>()?;
+    let mut problems = Problems::default();
+    let event_type = problems.required("event", input.event);
+    let record = problems.optional("recordId", input.record_id).flatten();
+    let Some(event_type) = event_type else {
+        problems.finish()?;
+        return Err(ApiError::internal(&"a required field is missing without a problem"));
+    };
+    problems.finish()?;
+    let data = match record {
+        Some(Text(id)) => record_now(&api, caller.company(), event_type, &id).await?,
+        None => event_type.sample().to_string(),
+    };
+    let event = trial(&api, caller.company(), event_type, data);
+    let body = event.envelope();
+    let subscribers = subscribers::to(&api.pool, caller.company(), event_type).await?;
+    let subscriptions = subscribers.iter().map(|subscriber| previewed(subscriber, &event, &body)).collect();
+    let preview = Preview { body: text(&body), subscriptions };
+    Ok(answer::json(StatusCode::OK, &answer::data(preview)))
+}
+
+fn previewed(subscriber: &Subscriber, event: &Event, body: &[u8]) -> PreviewedSubscription {
+    let matches = subscriber.filters.matches(&event.data);
+    let request =
+        Request { event: event.id, event_type: event.event_type, attempt: 1, at: event.at, test: false };
+    let headers = || {
+        let signature = request.sign(&subscriber.secret, body);
+        request.shown_headers(&signature, &subscriber.target, Some(body.len()))
+    };
+    PreviewedSubscription {
+        id: subscriber.id.hook(),
+        subscription_id: subscriber.id.to_string(),
+        target_url: subscriber.target.to_string(),
+        status: subscriber.status.clone(),
+        filters: subscriber.filters.to_json(),
+        matches,
+        headers: matches.then(headers),
+    }
+}
+
+/// A record of the company as an event would carry it now.
+async fn record_now(
+    api: &Api,
+    company: CompanyId,
+    event_type: EventType,
+    id: &str,
+) -> Result<String, ApiError> {
+    let malformed = |prefix| {
+        ApiError::invalid_field("recordId", format!("must be an id like `{prefix}…` for this event"))
+    };
+    let json = match event_type.record() {
+        RecordKind::Contact => {
+            let id = ContactId::parse(id).ok_or_else(|| malformed(ContactId::PREFIX))?;
+            let contact = contacts::store::find(&api.pool, company, id).await?;
+            serde_json::to_string(&contact.ok_or_else(|| ApiError::not_found("Contact"))?)
+        }
+        RecordKind::Deal => {
+            let id = DealId::parse(id).ok_or_else(|| malformed(DealId::PREFIX))?;
+            let deal = deals::store::find(&api.pool, company, id).await?;
+            let deal = deal.ok_or_else(|| ApiError::not_found("Deal"))?;
+            match event_type.sample()["previousStage"].as_str() {
+                Some(previous_stage) => serde_json::to_string(&StageChange { deal: &deal, previous_stage }),
+                None => serde_json::to_string(&deal),
+            }
+        }
+    };
+    json.map_err(|error| ApiError::internal(&error))
+}

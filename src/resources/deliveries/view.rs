@@ -1,0 +1,206 @@
+//! Deliveries as shown.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::State;
+use super::store::{Happened, Made, Told};
+use super::subscribers::Subscriber;
+use crate::events::{EventType, RecordKind};
+use crate::ids::{ContactId, DealId, DeliveryId, EventId};
+use crate::records::{serialize_time, serialize_time_option};
+
+/// Headers in the order they were sent, each a name and a value.
+pub(super) type Headers = Vec<(String, String)>;
+
+/// One event to one subscription, and how that stands.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Delivery {
+    /// `delivery_…`
+    #[schema(value_type = String, example = "delivery_0192f3a4b5c67d8e9f0a1b2c3d4e5f60000000000000002a")]
+    pub(super) id: DeliveryId,
+    /// `sub_…`
+    pub(super) subscription_id: String,
+    pub(super) event: EventType,
+    /// `event_…`, as in the body and in `webhook-id`.
+    #[schema(value_type = String)]
+    pub(super) event_id: EventId,
+    /// The contact or deal; null when the event is older than the retention.
+    #[schema(required)]
+    pub(super) record_id: Option<String>,
+    /// When it happened; null when the event is older than the retention.
+    #[serde(serialize_with = "serialize_time_option")]
+    #[schema(required)]
+    pub(super) occurred_at: Option<DateTime<Utc>>,
+    pub(super) state: State,
+    /// How many were made.
+    pub(super) attempts: usize,
+    #[serde(serialize_with = "serialize_time_option")]
+    #[schema(required)]
+    pub(super) last_attempt_at: Option<DateTime<Utc>>,
+    /// The HTTP status of the last attempt, if there was an answer.
+    #[schema(required)]
+    pub(super) last_status: Option<i16>,
+    /// Why the last attempt did not deliver.
+    #[schema(required)]
+    pub(super) last_error: Option<String>,
+    /// Likewise in one word: `dns`, `connect`, `tls`, `timeout`, `status`, `blocked`, `broken` or `other`.
+    #[schema(required)]
+    pub(super) error_class: Option<String>,
+    /// When it is tried again, while it is `retrying`.
+    #[serde(serialize_with = "serialize_time_option")]
+    #[schema(required)]
+    pub(super) next_attempt_at: Option<DateTime<Utc>>,
+    /// Where to, as of now.
+    pub(super) target_url: String,
+    /// What is sent; when one delivery is shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) request: Option<Request>,
+    /// The attempts, newest first, the newest 100 at most; when one delivery is shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) history: Option<Vec<Attempt>>,
+}
+
+impl Delivery {
+    /// Puts together what is known; `attempts` newest first. None if there is no such
+    /// delivery: nothing was attempted, and nothing will be.
+    pub(super) fn new(
+        subscriber: &Subscriber,
+        seq: i64,
+        event: Option<&Happened>,
+        attempts: &[&Made],
+    ) -> Option<Self> {
+        let to_come = seq > subscriber.done;
+        let outcomes = attempts.iter().map(|made| (made.outcome.as_str(), made.live));
+        let state = State::of(outcomes, !to_come).or_else(|| {
+            let matches = subscriber.filters.matches(event?.data.as_deref()?);
+            (to_come && matches).then_some(State::Waiting)
+        })?;
+        let last = attempts.first();
+        let record = |id| match subscriber.event_type.record() {
+            RecordKind::Contact => ContactId(id).to_string(),
+            RecordKind::Deal => DealId(id).to_string(),
+        };
+        let event_id = event.map(|event| event.event).or(last.map(|made| made.event));
+        let is_next = state == State::Retrying && to_come;
+        Some(Self {
+            id: DeliveryId { seq, subscription: subscriber.id },
+            subscription_id: subscriber.id.to_string(),
+            event: subscriber.event_type,
+            event_id: event_id?,
+            record_id: event.map(|event| record(event.record)),
+            occurred_at: event.map(|event| event.at),
+            state,
+            attempts: attempts.len(),
+            last_attempt_at: last.map(|made| made.at),
+            last_status: last.and_then(|made| made.status),
+            last_error: last.and_then(|made| made.error.clone()),
+            error_class: last.and_then(|made| made.error_class.clone()),
+            next_attempt_at: if is_next { subscriber.next_attempt_at(seq) } else { None },
+            target_url: subscriber.target.to_string(),
+            request: None,
+            history: None,
+        })
+    }
+}
+
+/// What is sent.
+#[derive(Serialize, ToSchema)]
+#[schema(as = DeliveryRequest)]
+pub(super) struct Request {
+    /// Those of the latest attempt, in the order they were sent (`Host` by the present
+    /// target); null before the first one.
+    #[schema(required, value_type = Option<Vec<Vec<String>>>)]
+    pub(super) headers: Option<Headers>,
+    /// The body, byte for byte.
+    #[schema(required)]
+    pub(super) body: Option<String>,
+    /// Why there is no body.
+    #[schema(required)]
+    pub(super) note: Option<&'static str>,
+}
+
+/// One attempt.
+#[derive(Serialize, ToSchema)]
+#[schema(as = DeliveryAttempt)]
+pub(super) struct Attempt {
+    /// From 1 to 4; it starts again when the event is replayed.
+    number: i16,
+    #[serde(serialize_with = "serialize_time")]
+    at: DateTime<Utc>,
+    duration_ms: i32,
+    /// `delivered`, `failed` (another attempt follows) or `undelivered` (none does).
+    outcome: String,
+    /// `live` in the course of things, `replay` because somebody wanted the event again.
+    cause: &'static str,
+    #[schema(required)]
+    status: Option<i16>,
+    #[schema(required)]
+    error: Option<String>,
+    #[schema(required)]
+    error_class: Option<String>,
+    /// Who answered.
+    #[schema(required)]
+    remote_addr: Option<String>,
+    /// What was answered.
+    #[schema(required)]
+    response: Option<Answer>,
+}
+
+impl From<Told> for Attempt {
+    fn from(told: Told) -> Self {
+        let headers = told.response_headers.and_then(|json| serde_json::from_str(&json).ok());
+        let answered = headers.is_some() || told.response_body.is_some();
+        let response = answered.then(|| Answer {
+            headers: headers.unwrap_or_default(),
+            body: told.response_body.unwrap_or_default(),
+        });
+        Self {
+            number: told.number,
+            at: told.made.at,
+            duration_ms: told.duration_ms,
+            outcome: told.made.outcome,
+            cause: if told.made.live { "live" } else { "replay" },
+            status: told.made.status,
+            error: told.made.error,
+            error_class: told.made.error_class,
+            remote_addr: told.remote_addr,
+            response,
+        }
+    }
+}
+
+/// What a receiver answered, as far as it is kept.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ReceiverAnswer)]
+pub(super) struct Answer {
+    /// At most 32, their values cut at 256 characters; those of cookies are left out.
+    #[schema(value_type = Vec<Vec<String>>)]
+    pub(super) headers: Headers,
+    /// The first 1024 bytes.
+    pub(super) body: String,
+}
+
+/// A page of deliveries.
+#[derive(Serialize, ToSchema)]
+pub(super) struct DeliveryPage {
+    #[schema(example = true)]
+    pub(super) success: bool,
+    pub(super) data: Vec<Delivery>,
+    pub(super) meta: PageMeta,
+}
+
+/// Where the list goes on.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = DeliveryPageMeta)]
+pub(super) struct PageMeta {
+    /// Deliveries on a page at most.
+    #[schema(example = 50)]
+    pub(super) limit: i64,
+    /// For `cursor`; missing at the end of the list.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub(super) next_cursor: Option<DeliveryId>,
+}

@@ -1,0 +1,285 @@
+//! Replays in the database, and as shown.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use sqlx::PgPool;
+use utoipa::ToSchema;
+
+use crate::events::{EventType, Filters};
+use crate::ids::{CompanyId, ContactId, DealId, DeliveryId, EventId, ReplayId, SubscriptionId};
+use crate::records::serialize_time;
+use crate::resources::subscriptions::NewReplay;
+
+/// Replays in a list.
+const LISTED: i64 = 100;
+/// Events that a dry run looks at, and how many at once.
+const REHEARSED: i64 = 10_000;
+const PAGE: i64 = 500;
+/// Events that a dry run lists.
+const SHOWN: usize = 100;
+
+/// A replay as shown.
+#[derive(Serialize, ToSchema)]
+pub struct ReplayView {
+    /// `replay_…`
+    #[schema(value_type = String)]
+    id: ReplayId,
+    /// `sub_…`
+    #[schema(value_type = String)]
+    subscription_id: SubscriptionId,
+    /// `running`, `done`, `cancelled` or `failed`.
+    #[schema(example = "running")]
+    status: String,
+    /// Why it failed.
+    #[schema(required)]
+    status_reason: Option<String>,
+    /// `undelivered` or `all`.
+    #[schema(example = "undelivered")]
+    only: &'static str,
+    /// Events a second at most.
+    per_second: i16,
+    /// How much of its part of the log is done, from 0 to 1.
+    #[schema(example = 0.5)]
+    progress: f64,
+    /// Events that were delivered.
+    delivered: i64,
+    /// Events that were given up after four attempts.
+    undelivered: i64,
+    #[serde(serialize_with = "serialize_time")]
+    created_at: DateTime<Utc>,
+    #[serde(serialize_with = "serialize_time")]
+    updated_at: DateTime<Utc>,
+}
+
+impl ReplayView {
+    /// One that begins.
+    pub fn new(id: ReplayId, subscription: SubscriptionId, new: &NewReplay, now: DateTime<Utc>) -> Self {
+        Self {
+            id,
+            subscription_id: subscription,
+            status: "running".to_owned(),
+            status_reason: None,
+            only: only(new.only_undelivered),
+            per_second: new.per_second,
+            progress: 0.0,
+            delivered: 0,
+            undelivered: 0,
+            created_at: now,
+            updated_at: now,
+        }
+    }
+}
+
+fn only(only_undelivered: bool) -> &'static str {
+    if only_undelivered { "undelivered" } else { "all" }
+}
+
+/// What a replay would send.
+#[derive(Serialize, ToSchema)]
+pub struct Rehearsal {
+    #[serde(rename = "dryRun")]
+    #[schema(example = true)]
+    dry_run: bool,
+    /// Events that would be sent, among the first 10,000 looked at.
+    events: usize,
+    /// Were there more to look at?
+    more: bool,
+    /// The first hundred of them.
+    deliveries: Vec<Rehearsed>,
+}
+
+/// An event that would be sent.
+#[derive(Serialize, ToSchema)]
+struct Rehearsed {
+    /// `delivery_…`
+    #[schema(value_type = String)]
+    id: DeliveryId,
+    event: EventType,
+    #[schema(value_type = String)]
+    event_id: EventId,
+    /// `contact_…` or `deal_…`
+    record_id: String,
+    #[serde(serialize_with = "serialize_time")]
+    occurred_at: DateTime<Utc>,
+}
+
+/// Where a subscription stands.
+pub struct Standing {
+    pub(super) event_type: EventType,
+    filters: Filters,
+    /// Everything up to here is done with.
+    pub(super) done: i64,
+}
+
+/// Looks where a subscription stands; none if there is none.
+pub async fn standing(
+    pool: &PgPool,
+    company: CompanyId,
+    id: SubscriptionId,
+) -> Result<Option<Standing>, sqlx::Error> {
+    let row = sqlx::query!(
+        r#"SELECT s.event_type, s.filters,
+                  CASE WHEN c.lagging THEN c.seq ELSE greatest(c.seq, shards.checkpoint) END AS "done!"
+           FROM subscriptions s JOIN cursors c ON c.subscription_id = s.id JOIN shards ON shards.id = c.shard
+           WHERE s.company_id = $1 AND s.id = $2 AND s.status <> 'deleted'"#,
+        company.0,
+        id.0,
+    )
+    .fetch_optional(pool)
+    .await?;
+    Ok(row.and_then(|row| {
+        let event_type = EventType::parse(&row.event_type)?;
+        let filters = Filters::parse(event_type, &serde_json::from_str(&row.filters).ok()?).ok()?;
+        Some(Standing { event_type, filters, done: row.done })
+    }))
+}
+
+/// Is there such an event of the company?
+pub async fn is_event(
+    pool: &PgPool,
+    company: CompanyId,
+    event_type: EventType,
+    seq: i64,
+) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM events WHERE seq = $1 AND company_id = $2 AND type = $3) AS "exists!""#,
+        seq,
+        company.0,
+        event_type.name(),
+    )
+    .fetch_one(pool)
+    .await
+}
+
+/// How many replays of a company run.
+pub async fn running(pool: &PgPool, company: CompanyId) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"SELECT count(*) AS "count!" FROM replays r JOIN subscriptions s ON s.id = r.subscription_id
+           WHERE r.company_id = $1 AND r.status = 'running' AND s.status <> 'deleted'"#,
+        company.0
+    )
+    .fetch_one(pool)
+    .await
+}
+
+/// Tells what a replay would send.
+pub async fn rehearse(
+    pool: &PgPool,
+    (company, subscription): (CompanyId, SubscriptionId),
+    standing: &Standing,
+    new: &NewReplay,
+) -> Result<Rehearsal, sqlx::Error> {
+    let (mut position, mut looked_at, mut events, mut deliveries) = (new.from, 0, 0, Vec::new());
+    while position < new.to && looked_at < REHEARSED {
+        let rows = sqlx::query!(
+            "SELECT seq, id, record_id, at, data FROM events e
+             WHERE company_id = $1 AND type = $2 AND seq > $3 AND seq <= $4
+               AND (NOT $6 OR EXISTS (SELECT FROM attempts a WHERE a.subscription_id = $7 AND a.seq = e.seq
+                                                               AND a.outcome = 'undelivered'))
+               AND (NOT $6 OR NOT EXISTS (SELECT FROM attempts a WHERE a.subscription_id = $7 AND a.seq = e.seq
+                                                                   AND a.outcome = 'delivered'))
+             ORDER BY seq LIMIT $5",
+            company.0,
+            standing.event_type.name(),
+            position,
+            new.to,
+            PAGE,
+            new.only_undelivered,
+            subscription.0,
+        )
+        .fetch_all(pool)
+        .await?;
+        looked_at += PAGE;
+        position = rows.last().filter(|_| rows.len() >= usize::try_from(PAGE).unwrap_or(0)).map_or(new.to, |row| row.seq);
+        for row in rows {
+            if !standing.filters.matches(&row.data) {
+                continue;
+            }
+            events += 1;
+            if deliveries.len() < SHOWN {
+                let kind = standing.event_type.record();
+                deliveries.push(Rehearsed {
+                    id: DeliveryId { seq: row.seq, subscription },
+                    event: standing.event_type,
+                    event_id: EventId(row.id),
+                    record_id: match kind {
+                        crate::events::RecordKind::Contact => ContactId(row.record_id).to_string(),
+                        crate::events::RecordKind::Deal => DealId(row.record_id).to_string(),
+                    },
+                    occurred_at: row.at,
+                });
+            }
+        }
+    }
+    Ok(Rehearsal { dry_run: true, events, more: position < new.to, deliveries })
+}
+
+/// A subscription's replays, newest first.
+pub async fn of_subscription(
+    pool: &PgPool,
+    company: CompanyId,
+    subscription: SubscriptionId,
+) -> Result<Vec<ReplayView>, sqlx::Error> {
+    select(pool, company, Some(subscription), None).await
+}
+
+/// One replay.
+pub async fn one(pool: &PgPool, company: CompanyId, id: ReplayId) -> Result<Option<ReplayView>, sqlx::Error> {
+    Ok(select(pool, company, None, Some(id)).await?.pop())
+}
+
+async fn select(
+    pool: &PgPool,
+    company: CompanyId,
+    subscription: Option<SubscriptionId>,
+    id: Option<ReplayId>,
+) -> Result<Vec<ReplayView>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"SELECT id, subscription_id, status, status_reason, only_undelivered, per_second, delivered, undelivered,
+                  created_at, updated_at,
+                  CASE WHEN status = 'done' OR to_seq <= from_seq THEN 1
+                       ELSE (position - from_seq)::float8 / (to_seq - from_seq) END AS "progress!"
+           FROM replays
+           WHERE company_id = $1 AND ($2::uuid IS NULL OR subscription_id = $2) AND ($3::uuid IS NULL OR id = $3)
+           ORDER BY created_at DESC, id DESC LIMIT $4"#,
+        company.0,
+        subscription.map(|id| id.0),
+        id.map(|id| id.0),
+        LISTED,
+    )
+    .fetch_all(pool)
+    .await?;
+    let views = rows.into_iter().map(|row| ReplayView {
+        id: ReplayId(row.id),
+        subscription_id: SubscriptionId(row.subscription_id),
+        status: row.status,
+        status_reason: row.status_reason,
+        only: only(row.only_undelivered),
+        per_second: row.per_second,
+        progress: row.progress,
+        delivered: row.delivered,
+        undelivered: row.undelivered,
+        created_at: row.created_at,
+        updated_at: row.updated_at,
+    });
+    Ok(views.collect())
+}
+
+/// Cancels a replay that runs. Whoever runs it sees that when it next stores its progress.
+pub async fn cancel(
+    pool: &PgPool,
+    company: CompanyId,
+    id: ReplayId,
+    now: DateTime<Utc>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "UPDATE replays SET status = 'cancelled', updated_at = $3
+         WHERE company_id = $1 AND id = $2 AND status = 'running'",
+        company.0,
+        id.0,
+        now,
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}

@@ -102,7 +102,7 @@ impl Listeners {
             if self.count() == 0 {
                 continue;
             }
-            match end_of_log(&pool).await {
+            match sqlx::query_scalar!("SELECT seq FROM log_head").fetch_one(&pool).await {
                 Ok(head) => self.lock().by_id.values().for_each(|company| raise(&company.head, head)),
                 Err(error) => tracing::debug!(%error, "the end of the log cannot be looked at yet"),
             }
@@ -112,14 +112,6 @@ impl Listeners {
     fn lock(&self) -> MutexGuard<'_, Companies> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// The number of the last event that is committed.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn end_of_log(pool: &PgPool) -> Result<i64, sqlx::Error> {
-    sqlx::query_scalar!("SELECT seq FROM log_head").fetch_one(pool).await
 }
 
 fn raise(head: &watch::Sender<i64>, seq: i64) {

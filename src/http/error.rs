@@ -52,6 +52,8 @@ codes! {
     NotFound, "NOT_FOUND", NOT_FOUND;
     /// The route exists, but not with this method; see `Allow`.
     MethodNotAllowed, "METHOD_NOT_ALLOWED", METHOD_NOT_ALLOWED;
+    /// What came after the cursor is no longer kept.
+    CursorExpired, "CURSOR_EXPIRED", GONE;
     /// A unique value is taken; `details` names the field and the existing id.
     AlreadyExists, "ALREADY_EXISTS", CONFLICT;
     /// Not as things stand now; the message says what stands against it.

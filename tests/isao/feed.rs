@@ -170,6 +170,26 @@ async fn what_cannot_be_meant_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_cursor_whose_events_are_gone_is_refused_and_not_skipped_over() {
+    let world = World::new().await;
+    let mut cursors = Vec::new();
+    for (name, phone) in [("A", "100"), ("B", "200"), ("C", "300")] {
+        cursors.push(page(&world.get("/events?after=now").await).1);
+        world.contact(name, phone).await;
+    }
+    // As the retention does: the oldest first.
+    sqlx::query("DELETE FROM events WHERE seq <= 2").execute(&world.pool).await.unwrap();
+    for path in ["/events", "/events/stream"] {
+        for cursor in &cursors[..2] {
+            world.get(&format!("{path}?after={cursor}")).await.assert_error(410, "CURSOR_EXPIRED");
+        }
+    }
+    for path in ["/events".to_owned(), format!("/events?after={}", cursors[2])] {
+        assert_eq!(names(&page(&world.get(&path).await).0), ["C"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_cursor_is_a_place_and_shows_nothing_of_others() {
     let world = World::new().await;
     let other = world.add_company("Other").await;

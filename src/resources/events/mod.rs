@@ -14,6 +14,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use sqlx::PgPool;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -22,10 +23,9 @@ use super::Api;
 use crate::events::{Event, EventType};
 use crate::http::answer;
 use crate::http::auth::Caller;
-use crate::http::error::ApiError;
+use crate::http::error::{ApiError, Code, ErrorBody};
 use crate::http::openapi::ReadErrors;
 use crate::http::query::{self, Query};
-use crate::listeners::end_of_log;
 use crate::permission::Permission;
 
 pub use stream::Streams;
@@ -45,6 +45,8 @@ pub fn router() -> OpenApiRouter<Api> {
 /// Where to begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Start {
+    /// At the oldest event that is kept.
+    Oldest,
     /// After the event with this number.
     After(i64),
     /// At the end of the log.
@@ -65,15 +67,27 @@ impl Start {
         })
     }
 
-    /// The number after which to begin, in a log that ends at `head`.
-    fn position(self, head: i64) -> Result<i64, ApiError> {
+    /// The number after which to begin, and the end of the log. The end is looked up before
+    /// anything is read: all events up to it are there.
+    async fn locate(self, pool: &PgPool) -> Result<(i64, i64), ApiError> {
+        let asked = match self {
+            Self::Oldest | Self::Now => 0,
+            Self::After(position) => position,
+        };
+        let (head, kept) = store::end_of_log(pool, asked).await?;
         match self {
-            Self::Now => Ok(head),
-            Self::After(position) if position <= head => Ok(position),
-            Self::After(_) => Err(ApiError::invalid_query(
+            Self::Oldest => Ok((0, head)),
+            Self::Now => Ok((head, head)),
+            Self::After(position) if position > head => Err(ApiError::invalid_query(
                 "after",
                 "is a cursor beyond the end of the log, so it comes from another database; begin without it",
             )),
+            Self::After(_) if !kept => Err(ApiError::new(
+                Code::CursorExpired,
+                "Cursor expired",
+                "What came after this cursor is no longer kept. Begin at the oldest event that is (GET /events without `after`), and read the records themselves for what is missing",
+            )),
+            Self::After(position) => Ok((position, head)),
         }
     }
 }
@@ -185,19 +199,20 @@ struct FeedMeta {
 /// while `meta.hasMore` is true, and later for what has happened since. No event is
 /// left out and none comes twice, however many are written meanwhile.
 #[utoipa::path(get, path = "/events", tag = "Events", params(ListQuery),
-    responses((status = 200, description = "A page of events", body = Feed), ReadErrors))]
+    responses(
+        (status = 200, description = "A page of events", body = Feed),
+        (status = 410, description = "What came after the cursor is no longer kept", body = ErrorBody),
+        ReadErrors))]
 async fn list(
     State(api): State<Api>,
     caller: Caller,
     Query(wanted): Query<ListQuery>,
 ) -> Result<Response, ApiError> {
     caller.require(Permission::WebhooksRead)?;
-    let after = query::text(wanted.after).map_or(Ok(Start::After(0)), |after| Start::parse(&after))?;
+    let after = query::text(wanted.after).map_or(Ok(Start::Oldest), |after| Start::parse(&after))?;
     let types = parse_types(wanted.types)?;
     let limit = query::number("limit", wanted.limit, 1..=MAX_LIMIT)?.unwrap_or(DEFAULT_LIMIT);
-    // The end comes first: all events up to it are there to be read.
-    let head = end_of_log(&api.pool).await?;
-    let position = after.position(head)?;
+    let (position, head) = after.locate(&api.pool).await?;
     // One more than shown, to know if there are more.
     let mut events = store::read(&api.pool, caller.company(), &types, (position, head), limit + 1).await?;
     let shown = usize::try_from(limit).unwrap_or(usize::MAX);

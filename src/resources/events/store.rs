@@ -33,6 +33,18 @@ impl Row {
     }
 }
 
+/// The number of the last event that is committed, and whether everything after
+/// `position` is still kept. Numbers have no gaps, and the oldest are dropped first.
+pub(super) async fn end_of_log(pool: &PgPool, position: i64) -> Result<(i64, bool), sqlx::Error> {
+    let end = sqlx::query!(
+        r#"SELECT seq, seq <= $1 OR EXISTS (SELECT FROM events WHERE events.seq = $1 + 1) AS "kept!" FROM log_head"#,
+        position,
+    )
+    .fetch_one(pool)
+    .await?;
+    Ok((end.seq, end.kept))
+}
+
 /// The company's events of these types after `position`, up to `head`, at most
 /// `limit`, in the order of the log. Read type by type, each through the index, so
 /// that it costs the same however long the log is and whoever else writes.

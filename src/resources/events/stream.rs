@@ -24,10 +24,10 @@ use utoipa::IntoParams;
 use super::{Start, encode, parse_types, store};
 use crate::events::{Event, EventType};
 use crate::http::auth::Caller;
-use crate::http::error::{ApiError, Code};
+use crate::http::error::{ApiError, Code, ErrorBody};
 use crate::http::openapi::ReadErrors;
 use crate::http::query::{self, Query};
-use crate::listeners::{self, Listener, Listeners, NoPlace, end_of_log};
+use crate::listeners::{self, Listener, Listeners, NoPlace};
 use crate::permission::Permission;
 use crate::resources::Api;
 
@@ -98,6 +98,7 @@ pub(super) struct StreamQuery {
         (status = 200, description = "Events, until the client goes or the server stops",
             body = String, content_type = "text/event-stream",
             example = "id: AAAAAAAAAGQ\nevent: contact.created\ndata: {\"event\":\"contact.created\",…}\n\n"),
+        (status = 410, description = "What came after the cursor is no longer kept", body = ErrorBody),
         ReadErrors))]
 pub(super) async fn follow(
     State(api): State<Api>,
@@ -113,8 +114,7 @@ pub(super) async fn follow(
     };
     // Listening comes first: nothing is committed unheard after the end is read.
     let listener = api.streams.listeners.listen(caller.company()).map_err(no_place)?;
-    let head = end_of_log(&api.pool).await?;
-    let position = start.position(head)?;
+    let (position, head) = start.locate(&api.pool).await?;
     let now = api.clock.now();
     let stream = Stream {
         streams: api.streams.clone(),

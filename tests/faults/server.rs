@@ -96,6 +96,7 @@ pub async fn in_process(database_url: &str, clock: Clock) -> Server {
         },
         allow_targets: AllowList::default(),
         retention: RETENTION,
+        resolver: isao::dns::Resolver::asking(&[]),
     })
     .await
     .unwrap()

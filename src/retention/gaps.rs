@@ -24,8 +24,8 @@ pub(super) async fn record(
         Lost,
         r#"WITH standing AS (
                SELECT s.company_id, s.id, s.event_type,
-                      CASE WHEN c.lagging THEN c.seq ELSE greatest(c.seq, (SELECT min(checkpoint) FROM shards)) END AS seq
-               FROM subscriptions s JOIN cursors c ON c.subscription_id = s.id
+                      greatest(c.seq, s.skip_to, CASE WHEN NOT c.lagging THEN shards.checkpoint END) AS seq
+               FROM subscriptions s JOIN cursors c ON c.subscription_id = s.id JOIN shards ON shards.id = c.shard
                WHERE s.status <> 'deleted'
            ), behind AS (
                SELECT company_id, id, event_type, greatest(seq + 1, $1) AS first FROM standing WHERE seq + 1 < $2

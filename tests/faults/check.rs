@@ -14,6 +14,7 @@ use super::round::{Subscription, Window};
 const CONTEXT: usize = 3;
 /// The attempts of an event that is given up.
 const ALL_ATTEMPTS: [i16; 4] = [1, 2, 3, 4];
+const LAST_ATTEMPT: u8 = 4;
 
 /// An event of the log.
 #[derive(Clone, Debug)]
@@ -187,6 +188,7 @@ fn check_writes(seen: &Seen, writes: &[Write], verdict: &mut Verdict) {
                     verdict.found(Kind::Order, text);
                 }
             }
+            (Told::Amiss(_), _) => verdict.found(Kind::Other, format!("an answer to wonder at: {write:?}")),
             (Told::Refused, None) | (Told::Unknown, _) => {}
         }
     }
@@ -217,7 +219,8 @@ impl<'a> Deliveries<'a> {
         let places: HashMap<_, _> =
             self.wanted.iter().enumerate().map(|(place, event)| (&*event.id, place)).collect();
         let mut arrived: HashMap<&str, Vec<&Arrival>> = HashMap::new();
-        let mut furthest = None;
+        // Events that were accepted, or failed in their last attempt.
+        let mut settled = HashSet::new();
         for arrival in self.arrivals {
             verdict.deliveries += 1;
             let Some(&place) = places.get(&*arrival.event) else {
@@ -227,15 +230,18 @@ impl<'a> Deliveries<'a> {
             };
             let earlier = arrived.entry(&arrival.event).or_default();
             match earlier.last() {
-                None if furthest.is_some_and(|furthest| place < furthest) => {
-                    verdict.found(Kind::Order, format!("too late: {}", self.tell(place)));
+                None if place > 0 && !settled.contains(&(place - 1)) => {
+                    verdict.found(Kind::Order, format!("before its predecessor: {}", self.tell(place)));
                 }
-                None => furthest = Some(place),
+                None => {}
                 Some(last) if !last.accepted && arrival.attempt > last.attempt => {}
                 Some(last) if self.around_a_fault(last) || self.around_a_fault(arrival) => verdict.twice += 1,
                 Some(_) => verdict.found(Kind::Twice, self.tell(place)),
             }
             earlier.push(arrival);
+            if arrival.accepted || arrival.attempt == LAST_ATTEMPT {
+                settled.insert(place);
+            }
         }
         for (place, event) in self.wanted.iter().enumerate() {
             let arrivals = arrived.get(&*event.id).map_or(&[][..], Vec::as_slice);

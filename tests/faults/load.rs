@@ -33,6 +33,8 @@ pub enum Told {
     Refused,
     /// Nothing.
     Unknown,
+    /// Something else, such as that its record does not exist.
+    Amiss(StatusCode),
 }
 
 /// One write.
@@ -155,7 +157,7 @@ pub async fn close(api: &Api) -> Vec<Write> {
         };
         match told {
             Told::Done => written += 1,
-            Told::Refused | Told::Unknown => tokio::time::sleep(AFTER_FAILURE).await,
+            Told::Refused | Told::Unknown | Told::Amiss(_) => tokio::time::sleep(AFTER_FAILURE).await,
         }
     }
     worker.writes
@@ -240,9 +242,7 @@ impl Worker {
             Some((StatusCode::SERVICE_UNAVAILABLE, answer)) if answer["code"] != "TIMEOUT" => {
                 (Told::Refused, None)
             }
-            Some((status, answer)) if !status.is_server_error() => {
-                panic!("{path} with {body} was answered with {status}: {answer}")
-            }
+            Some((status, _)) if !status.is_server_error() => (Told::Amiss(*status), None),
             _ => (Told::Unknown, None),
         };
         self.writes.push(Write { worker: self.number, mark, event, told });

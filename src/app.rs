@@ -16,6 +16,7 @@ use tokio::time::timeout;
 
 use crate::address::{AddressPolicy, AllowList};
 use crate::clock::Clock;
+use crate::dns::Resolver;
 use crate::http::auth::Auth;
 use crate::ids::Ids;
 use crate::listeners::Listeners;
@@ -25,6 +26,7 @@ use crate::resources::events::Streams;
 use crate::resources::{Api, Crm};
 use crate::retention::Retention;
 use crate::router::router;
+use crate::targets::Targets;
 use crate::webhooks::client::Client;
 use crate::webhooks::{self, Delivery, Tuning};
 use crate::writer::{Batches, Committed, Writer};
@@ -66,6 +68,8 @@ pub struct Settings {
     pub allow_targets: AllowList,
     /// How old events and attempts get, at least.
     pub retention: Duration,
+    /// Who knows the addresses of targets.
+    pub resolver: Resolver,
 }
 
 /// Why the server could not start.
@@ -107,7 +111,8 @@ impl Server {
         let listener = TcpListener::bind(bind).await.map_err(|error| StartError::Bind(bind, error))?;
         let address = listener.local_addr().map_err(|error| StartError::Bind(bind, error))?;
         let policy = AddressPolicy { allow: settings.allow_targets, loopback: address.ip().is_loopback() };
-        let client = Client::new(policy.clone(), settings.tuning.timeout)?;
+        let targets = Targets::new(policy, settings.resolver);
+        let client = Client::new(targets.clone(), settings.tuning.timeout)?;
         let ids = Ids::default();
         let whole = Arc::new(AtomicBool::new(false));
         let listeners = Listeners::default();
@@ -161,7 +166,7 @@ impl Server {
         let auth = Auth::new(pool.clone(), clock.clone());
         let streams = Streams::new(listeners, stopped.clone());
         let tester = Tester::new(client, settings.tuning.timeout);
-        let api = Api { pool, writer, clock, ids, auth, policy: Arc::new(policy), streams, metrics, tester };
+        let api = Api { pool, writer, clock, ids, auth, targets, streams, metrics, tester };
         let service = ServiceExt::<Request>::into_make_service(router(api, settings.role));
         let listener = listener.tap_io(|socket| {
             if let Err(error) = tune(socket) {

@@ -1,9 +1,10 @@
 //! The clock in hand: time is passed in, so tests move it instead of sleeping.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use chrono::{DateTime, SubsecRound, Utc};
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use tokio::sync::watch;
 
 /// Wall-clock time, in whole milliseconds (the resolution of the wire and the database).
@@ -14,6 +15,8 @@ pub struct Clock(Source);
 enum Source {
     System,
     Manual(Arc<watch::Sender<DateTime<Utc>>>),
+    /// Milliseconds that it is ahead of the system's.
+    Wrong(Arc<AtomicI64>),
 }
 
 impl Clock {
@@ -27,19 +30,25 @@ impl Clock {
         Self(Source::Manual(Arc::new(watch::Sender::new(start.trunc_subsecs(3)))))
     }
 
+    /// A clock that goes like the system's, and jumps when [`Clock::jump`] says so, as
+    /// the system's does when somebody sets it. Sleeping is not affected, as it is not there.
+    pub fn wrong() -> Self {
+        Self(Source::Wrong(Arc::default()))
+    }
+
     /// The time, truncated to milliseconds.
     pub fn now(&self) -> DateTime<Utc> {
         match &self.0 {
-            #[expect(clippy::disallowed_methods, reason = "this is the one place that asks the system")]
-            Source::System => Utc::now().trunc_subsecs(3),
+            Source::System => system_time(),
             Source::Manual(now) => *now.borrow(),
+            Source::Wrong(ahead) => system_time() + TimeDelta::milliseconds(ahead.load(Ordering::Relaxed)),
         }
     }
 
     /// Waits for `duration`, by this clock.
     pub async fn sleep(&self, duration: Duration) {
         match &self.0 {
-            Source::System => tokio::time::sleep(duration).await,
+            Source::System | Source::Wrong(_) => tokio::time::sleep(duration).await,
             Source::Manual(now) => {
                 let until = *now.borrow() + duration;
                 let mut changes = now.subscribe();
@@ -49,10 +58,22 @@ impl Clock {
         }
     }
 
-    /// Moves a manual clock; the system's clock does not obey.
+    /// Sets a wrong clock so far ahead of the system's, or behind it; no other obeys.
+    pub fn jump(&self, ahead: TimeDelta) {
+        if let Source::Wrong(known) = &self.0 {
+            known.store(ahead.num_milliseconds(), Ordering::Relaxed);
+        }
+    }
+
+    /// Moves a manual clock; no other obeys.
     pub fn advance(&self, duration: Duration) {
         if let Source::Manual(now) = &self.0 {
             now.send_modify(|now| *now += duration);
         }
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the one place that asks the system")]
+fn system_time() -> DateTime<Utc> {
+    Utc::now().trunc_subsecs(3)
 }

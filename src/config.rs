@@ -11,9 +11,9 @@ use url::Url;
 
 use crate::address::AllowList;
 use crate::api_key::ApiKey;
+use crate::app::Role;
 use crate::duration::{format_duration, parse_duration};
 use crate::embedded::{self, Search};
-use crate::app::Role;
 use crate::webhooks::retry::RetryDelays;
 use crate::webhooks::{Tuning, health, limits};
 

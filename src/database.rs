@@ -1,18 +1,23 @@
 //! The database at hand: somebody's own PostgreSQL, or the embedded one.
 
+use std::convert::Infallible;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{Connection, PgPool};
 
 use crate::config::{DatabaseConfig, DatabaseSource};
 use crate::db;
-use crate::embedded::{self, Durability, Embedded, Options, Say};
+use crate::embedded::{self, Durability, Embedded, Options, Say, Search};
 
 /// The name of our database in the embedded PostgreSQL.
 const NAME: &str = "isao";
 /// Somebody was faster: `CREATE DATABASE` found the name taken, at its start or at its end.
 const TAKEN: [&str; 2] = ["42P04", "23505"];
+/// How often somebody looks whether the embedded PostgreSQL is still there. Each look costs it
+/// the start of a process.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// Why there is no database.
 #[derive(Debug, thiserror::Error)]
@@ -42,7 +47,23 @@ pub struct Server {
 #[derive(Debug)]
 struct Own {
     data_dir: PathBuf,
+    search: Search,
     server: Embedded,
+}
+
+impl Own {
+    async fn start(data_dir: PathBuf, search: Search, say: Say) -> Result<Self, Error> {
+        let options = Options {
+            data_dir: data_dir.clone(),
+            durability: Durability::Full,
+            supervisor: std::env::current_exe().map_err(Error::OwnBinary)?,
+            search: search.clone(),
+            cache_dir: None,
+            say,
+        };
+        let server = tokio::task::spawn_blocking(|| Embedded::start(options)).await??;
+        Ok(Self { data_dir, search, server })
+    }
 }
 
 impl Server {
@@ -53,17 +74,31 @@ impl Server {
             DatabaseSource::Url(url) => return Ok(Self { url, own: None }),
             DatabaseSource::Embedded { data_dir } => data_dir,
         };
-        let options = Options {
-            data_dir: data_dir.clone(),
-            durability: Durability::Full,
-            supervisor: std::env::current_exe().map_err(Error::OwnBinary)?,
-            search: config.search(),
-            cache_dir: None,
-            say,
-        };
-        let server = tokio::task::spawn_blocking(|| Embedded::start(options)).await??;
-        create_if_missing(&server).await.map_err(Error::Create)?;
-        Ok(Self { url: server.url(NAME), own: Some(Own { data_dir, server }) })
+        let own = Own::start(data_dir, config.search(), say).await?;
+        create_if_missing(&own.server).await.map_err(Error::Create)?;
+        Ok(Self { url: own.server.url(NAME), own: Some(own) })
+    }
+
+    /// Starts the embedded one again whenever it is gone, killed for example by a system
+    /// that is short of memory. Somebody's own is not for us to start.
+    pub async fn keep_up(&mut self) -> Infallible {
+        let Some(own) = &mut self.own else { return std::future::pending().await };
+        loop {
+            tokio::time::sleep(LOOK).await;
+            if own.server.listens().await {
+                continue;
+            }
+            tracing::warn!("PostgreSQL is gone; starting it again");
+            let say = Box::new(|line: &str| tracing::info!("{line}"));
+            // Until then the old one keeps the supervisor from stopping what was started.
+            match Own::start(own.data_dir.clone(), own.search.clone(), say).await {
+                Ok(started) => {
+                    *own = started;
+                    tracing::info!("PostgreSQL runs again");
+                }
+                Err(error) => tracing::error!(%error, "PostgreSQL does not start; trying again soon"),
+            }
+        }
     }
 
     /// The database's address.

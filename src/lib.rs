@@ -6,8 +6,9 @@
 //! order in which a request becomes a webhook:
 //!
 //! 1. [`router`]: the table of contents of the API. [`http`]: what all routes share.
-//! 2. [`resources`]: contacts, deals, subscriptions, triggers, the feed of events. Each
-//!    has its wire types, its rules as pure functions, and its SQL together.
+//! 2. [`resources`]: contacts, deals, subscriptions, their deliveries and replays, triggers,
+//!    the feed of events. Each has its wire types, its rules as pure functions, and its SQL
+//!    together.
 //! 3. [`writer`]: makes the commands of many handlers one transaction, which ends
 //!    with appending their events to the log.
 //! 4. [`webhooks`]: reads the log and delivers.
@@ -18,7 +19,8 @@
 //!
 //! Beside it: [`listeners`], who waits for events in this process, and [`metrics`].
 //!
-//! Around them: [`clock`] and [`random`], passed in; [`db`] and [`database`], and
+//! Around them: [`clock`] and [`random`], passed in; [`dns`], and [`targets`], which
+//! judges what it finds; [`db`] and [`database`], and
 //! [`embedded`], a PostgreSQL of our own; [`retention`]; [`app`], which puts
 //! everything together; [`config`], [`cli`], [`admin`] and [`serve`], for whoever
 //! runs it.
@@ -32,6 +34,7 @@ pub mod clock;
 pub mod config;
 pub mod database;
 pub mod db;
+pub mod dns;
 pub mod duration;
 pub mod embedded;
 pub mod events;
@@ -46,5 +49,6 @@ pub mod resources;
 pub mod retention;
 pub mod router;
 pub mod serve;
+pub mod targets;
 pub mod webhooks;
 pub mod writer;

@@ -10,6 +10,7 @@ use crate::app::{self, Server, Settings};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::database::{self, Database};
+use crate::dns::Resolver;
 use crate::ids::Ids;
 
 /// The exit code when a second signal ends the server at once: that of a shell for SIGINT.
@@ -32,7 +33,7 @@ pub enum Error {
 /// Runs the server until SIGTERM or Ctrl-C. A second one ends the process at once.
 pub async fn serve(config: Config) -> Result<ExitCode, Error> {
     let mut signals = Signals::listen().map_err(Error::Signals)?;
-    let (database, mut server) = tokio::select! {
+    let (mut database, mut server) = tokio::select! {
         started = start(&config) => started?,
         () = signals.next() => return Ok(ExitCode::SUCCESS),
     };
@@ -43,6 +44,7 @@ pub async fn serve(config: Config) -> Result<ExitCode, Error> {
             tracing::error!("{part} ended unexpectedly");
             return Ok(ExitCode::FAILURE);
         }
+        never = database.server.keep_up() => match never {},
     }
     tracing::info!("stopping: finishing what is in flight; once more to stop at once");
     let stopped = tokio::select! {
@@ -66,6 +68,7 @@ async fn start(config: &Config) -> Result<(Database, Server), Error> {
         tuning: config.tuning(),
         allow_targets: config.allow_targets.clone(),
         retention: config.retention,
+        resolver: Resolver::system(),
     })
     .await?;
     let address = server.address();

@@ -43,7 +43,8 @@ pub struct AddressPolicy {
 }
 
 impl AddressPolicy {
-    /// Judges as much of a target as its text tells: addresses and `localhost`.
+    /// Judges as much of a target as its text tells: addresses, `localhost`, and the
+    /// names of metadata services, which resolve only where there is one.
     /// Other names pass; see [`AddressPolicy::check_ip`] for what they resolve to.
     ///
     /// `loopback` tells whether this subscription may use the loopback exception;
@@ -55,6 +56,7 @@ impl AddressPolicy {
             Host::Ipv6(ip) => check(&ip.to_string(), (*ip).into()),
             Host::Domain(name) if is_localhost(name) => check(name, Ipv4Addr::LOCALHOST.into())
                 .or_else(|refusal| check(name, Ipv6Addr::LOCALHOST.into()).map_err(|_| refusal)),
+            Host::Domain(name) if is_metadata(name) => check(name, METADATA.into()),
             Host::Domain(_) => Ok(()),
         }
     }
@@ -75,6 +77,25 @@ impl AddressPolicy {
         };
         if lifted { Ok(()) } else { Err(Refusal { host: host.to_owned(), ip, rule, range }) }
     }
+}
+
+/// Where most clouds serve instance metadata.
+const METADATA: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
+
+/// The names by which they do: Google's (also in short), Azure's, AWS's, Tencent's.
+const METADATA_NAMES: [&str; 8] = [
+    "metadata",
+    "metadata.google.internal",
+    "metadata.goog",
+    "metadata.azure.internal",
+    "metadata.azure.com",
+    "instance-data",
+    "instance-data.ec2.internal",
+    "metadata.tencentyun.com",
+];
+
+fn is_metadata(name: &str) -> bool {
+    METADATA_NAMES.contains(&name.strip_suffix('.').unwrap_or(name))
 }
 
 /// `localhost` and all names under it mean loopback, whatever a resolver says (RFC 6761 §6.3).

@@ -42,6 +42,29 @@ pub enum Rule {
     Reserved,
 }
 
+impl Rule {
+    /// As programs are told.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Unspecified => "unspecified",
+            Self::Loopback => "loopback",
+            Self::Private => "private",
+            Self::SharedNat => "shared_nat",
+            Self::LinkLocal => "link_local",
+            Self::SiteLocal => "site_local",
+            Self::Metadata => "metadata",
+            Self::Multicast => "multicast",
+            Self::Broadcast => "broadcast",
+            Self::Documentation => "documentation",
+            Self::Benchmarking => "benchmarking",
+            Self::Transition => "transition",
+            Self::Discard => "discard",
+            Self::Reserved => "reserved",
+        }
+    }
+}
+
+/// As people are told.
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -68,6 +91,8 @@ const RANGES: &[(IpNet, Rule)] = &[
     (v4([169, 254, 169, 254], 32), Rule::Metadata), // AWS, Azure, Google and most others
     (v4([169, 254, 170, 2], 32), Rule::Metadata),   // AWS containers
     (v4([169, 254, 170, 23], 32), Rule::Metadata),  // AWS pods
+    (v4([169, 254, 0, 23], 32), Rule::Metadata),    // Tencent
+    (v4([169, 254, 42, 42], 32), Rule::Metadata),   // Scaleway
     (v4([100, 100, 100, 200], 32), Rule::Metadata), // Alibaba
     (v4([192, 0, 0, 192], 32), Rule::Metadata),     // Oracle
     (v4([168, 63, 129, 16], 32), Rule::Metadata),   // Azure's host, on a public address
@@ -90,6 +115,8 @@ const RANGES: &[(IpNet, Rule)] = &[
     (v6([0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254], 128), Rule::Metadata), // AWS
     (v6([0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x23], 128), Rule::Metadata),  // AWS pods
     (v6([0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254], 128), Rule::Metadata),  // Google
+    (v6([0xfd00, 0x42, 0, 0, 0, 0, 0, 0x42], 128), Rule::Metadata),   // Scaleway
+    (v6([0xfe80, 0, 0, 0, 0, 0, 0xa9fe, 0xa9fe], 128), Rule::Metadata), // OpenStack
     (v6([0, 0, 0, 0, 0, 0, 0, 0], 128), Rule::Unspecified),
     (v6([0, 0, 0, 0, 0, 0, 0, 1], 128), Rule::Loopback),
     (v6([0, 0, 0, 0, 0, 0, 0, 0], 96), Rule::Transition), // IPv4-compatible

@@ -26,10 +26,11 @@
 //! Every change from or to *absent* is made under `start.lock`: who arrives
 //! while the server is starting or stopping waits, and then adopts the server
 //! or starts it anew. A server that was killed leaves files behind, which
-//! the next start copes with.
+//! the next start copes with. A holder may start again what it holds.
 //!
-//! Everything here blocks; call it from `spawn_blocking`.
+//! What is not `async` here blocks; call it from `spawn_blocking`.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 mod account;
@@ -130,6 +131,16 @@ impl Embedded {
     /// The directory of the server's socket, as for `psql -h`.
     pub fn socket_dir(&self) -> &Path {
         &self.socket_dir
+    }
+
+    /// Whether somebody listens on the server's socket; nobody does after the server was
+    /// killed. One that is busy, or recovers by itself, listens.
+    pub async fn listens(&self) -> bool {
+        let socket = self.socket_dir.join(format!(".s.PGSQL.{PORT}"));
+        match tokio::net::UnixStream::connect(socket).await {
+            Ok(_) => true,
+            Err(error) => !matches!(error.kind(), ErrorKind::ConnectionRefused | ErrorKind::NotFound),
+        }
     }
 
     /// The directory of the server's programs; `psql` and `pg_dump` may be missing in it.

@@ -17,7 +17,6 @@ use axum::response::Response;
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool};
 
-use crate::address::AddressPolicy;
 use crate::clock::Clock;
 use crate::http::answer;
 use crate::http::auth::{Auth, Caller};
@@ -25,6 +24,7 @@ use crate::http::body::Payload;
 use crate::http::error::ApiError;
 use crate::ids::{CompanyId, Ids};
 use crate::metrics::Metrics;
+use crate::targets::Targets;
 use crate::writer::{Answer, Decision, Domain, NewEvent, Writer};
 use deliveries::Tester;
 use table::Held;
@@ -64,7 +64,7 @@ pub struct Api {
     /// Who is calling.
     pub auth: Auth,
     /// Where webhooks may go.
-    pub policy: Arc<AddressPolicy>,
+    pub targets: Targets,
     /// Event streams.
     pub streams: events::Streams,
     /// What is counted.

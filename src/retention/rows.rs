@@ -44,6 +44,17 @@ async fn delete_some(pool: &PgPool, now: DateTime<Utc>) -> Result<u64, sqlx::Err
     )
     .execute(pool)
     .await?;
-    let rows = [answers, subscriptions, gaps].map(|done| done.rows_affected());
+    // A secret that signs no more is nothing to keep.
+    let secrets = sqlx::query!(
+        "UPDATE subscriptions SET previous_secret = NULL, previous_secret_until = NULL
+         WHERE (company_id, id) IN (
+             SELECT company_id, id FROM subscriptions WHERE previous_secret_until <= $1 LIMIT $2
+             FOR NO KEY UPDATE SKIP LOCKED)",
+        now,
+        ROWS,
+    )
+    .execute(pool)
+    .await?;
+    let rows = [answers, subscriptions, gaps, secrets].map(|done| done.rows_affected());
     Ok(rows.into_iter().max().unwrap_or_default())
 }

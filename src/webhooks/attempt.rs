@@ -47,7 +47,7 @@ impl Sender {
         let at = clock.now();
         let Event { id, event_type, .. } = *outgoing.event;
         let request = Request { event: id, event_type, attempt, at, test: false };
-        let signature = request.sign(&definition.secret, &body);
+        let signature = request.sign(&definition.secrets, &body);
         let target = (&definition.target, definition.loopback);
         let Answer { response: answer, failure } =
             request::send(client, (clock, *timeout), target, request.headers(&signature), body).await;

@@ -93,7 +93,8 @@ async fn send(url: Url, mut alerts: mpsc::Receiver<Alert>) {
             "timestamp": wire_time(alert.at),
         });
         for attempt in 1..=ALERT_ATTEMPTS {
-            let request = client.post(url.clone()).header("content-type", "application/json").body(body.to_string());
+            let request =
+                client.post(url.clone()).header("content-type", "application/json").body(body.to_string());
             match request.send().await.and_then(reqwest::Response::error_for_status) {
                 Ok(_) => break,
                 Err(error) if attempt == ALERT_ATTEMPTS => {

@@ -175,7 +175,9 @@ impl Keeper {
             session.listen_all([CHANNEL, LEASES]).await?;
             // Whoever has it from an earlier session of ours is about to lose it.
             session
-                .execute(sqlx::query("SELECT pg_advisory_lock(hashtextextended($1::text, 0))").bind(self.replica))
+                .execute(
+                    sqlx::query("SELECT pg_advisory_lock(hashtextextended($1::text, 0))").bind(self.replica),
+                )
                 .await?;
             self.session = Some(session);
             // What was notified meanwhile was not heard.
@@ -219,7 +221,8 @@ impl Keeper {
         let ours = sqlx::query!("SELECT id, epoch FROM shards WHERE holder = $1", self.replica)
             .fetch_all(&mut *transaction)
             .await?;
-        let is_ours = |shard: &Arc<Shard>| ours.iter().any(|row| (row.id, row.epoch) == (shard.id, shard.epoch));
+        let is_ours =
+            |shard: &Arc<Shard>| ours.iter().any(|row| (row.id, row.epoch) == (shard.id, shard.epoch));
         let (kept, lost): (Vec<_>, Vec<_>) = self.held.all().into_iter().partition(is_ours);
         let held: Vec<_> = kept.iter().map(|shard| shard.id).collect();
         let wanted = i64::try_from(share.saturating_sub(held.len())).unwrap_or(0);
@@ -240,9 +243,9 @@ impl Keeper {
         }
         transaction.commit().await?;
         let expiries = replicas.iter().filter(|replica| replica.id != self.replica);
-        let next_expiry = expiries.map(|replica| replica.left).fold(None, |least: Option<f64>, left| {
-            Some(least.map_or(left, |least| least.min(left)))
-        });
+        let next_expiry = expiries
+            .map(|replica| replica.left)
+            .fold(None, |least: Option<f64>, left| Some(least.map_or(left, |least| least.min(left))));
         Ok(Beat {
             lost,
             taken: taken.into_iter().map(|row| Shard::new(row.id, row.epoch, row.checkpoint)).collect(),
@@ -292,9 +295,13 @@ impl Keeper {
         }
         self.held.remove(&ids);
         let mut transaction = self.pool.begin().await?;
-        sqlx::query!("UPDATE shards SET holder = NULL WHERE holder = $1 AND id = ANY($2)", self.replica, &ids)
-            .execute(&mut *transaction)
-            .await?;
+        sqlx::query!(
+            "UPDATE shards SET holder = NULL WHERE holder = $1 AND id = ANY($2)",
+            self.replica,
+            &ids
+        )
+        .execute(&mut *transaction)
+        .await?;
         notify(&mut transaction).await?;
         transaction.commit().await
     }
@@ -331,7 +338,9 @@ impl Keeper {
         let released = async {
             self.release(all, at_most).await?;
             let mut transaction = self.pool.begin().await?;
-            sqlx::query!("DELETE FROM replicas WHERE id = $1", self.replica).execute(&mut *transaction).await?;
+            sqlx::query!("DELETE FROM replicas WHERE id = $1", self.replica)
+                .execute(&mut *transaction)
+                .await?;
             notify(&mut transaction).await?;
             transaction.commit().await
         };

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::lane::{Definition, Health, Lane, Ordering, Owed, Position};
 use super::shard::Shard;
+use super::signature::Secrets;
 use crate::events::{Event, EventType, Filters};
 use crate::ids::{CompanyId, EventId, SubscriptionId};
 
@@ -101,7 +102,11 @@ pub(super) async fn backlog(
 }
 
 /// Reads events by their numbers.
-pub(super) async fn these(pool: &PgPool, company: CompanyId, seqs: &[i64]) -> Result<Vec<Arc<Event>>, sqlx::Error> {
+pub(super) async fn these(
+    pool: &PgPool,
+    company: CompanyId,
+    seqs: &[i64],
+) -> Result<Vec<Arc<Event>>, sqlx::Error> {
     let rows = sqlx::query!(
         "SELECT seq, company_id, type, id, record_id, source, at, data FROM events
          WHERE seq = ANY($1) AND company_id = $2 ORDER BY seq",
@@ -186,10 +191,13 @@ macro_rules! changed {
                     "record" => Ordering::Record { concurrency: usize::try_from(row.concurrency).unwrap_or(1) },
                     _ => Ordering::Subscription,
                 };
+                // One that does not parse has nothing to sign with.
+                let previous =
+                    row.previous_secret.and_then(|previous| previous.parse().ok()).zip(row.previous_secret_until);
                 let definition = Definition {
                     target,
                     filters,
-                    secret,
+                    secrets: Secrets { current: secret, previous },
                     loopback: row.loopback,
                     active: row.status == "active",
                     ordering,
@@ -226,7 +234,8 @@ macro_rules! changed {
 /// Subscriptions that changed after `version`, in the order of their changes.
 pub(super) async fn changed_after(pool: &PgPool, version: i64) -> Result<Vec<Changed>, sqlx::Error> {
     let rows = sqlx::query!(
-        r#"SELECT s.company_id, s.id, s.event_type, s.target_url, s.filters, s.secret, s.status, s.loopback, s.version,
+        r#"SELECT s.company_id, s.id, s.event_type, s.target_url, s.filters, s.secret, s.previous_secret,
+                s.previous_secret_until, s.status, s.loopback, s.version,
                 s.ordering, s.concurrency, s.skip_to, c.seq, c.lagging, c.head_attempts, c.next_attempt_at,
                 c.undelivered_in_row, c.last_attempt_at, c.last_success_at, c.last_error, c.read_ahead,
                 ARRAY(SELECT r.id FROM replays r WHERE r.subscription_id = s.id AND r.status = 'running') AS "replays!"
@@ -242,7 +251,8 @@ pub(super) async fn changed_after(pool: &PgPool, version: i64) -> Result<Vec<Cha
 /// The subscriptions of shards.
 pub(super) async fn of_shards(pool: &PgPool, shards: &[i16]) -> Result<Vec<Changed>, sqlx::Error> {
     let rows = sqlx::query!(
-        r#"SELECT s.company_id, s.id, s.event_type, s.target_url, s.filters, s.secret, s.status, s.loopback, s.version,
+        r#"SELECT s.company_id, s.id, s.event_type, s.target_url, s.filters, s.secret, s.previous_secret,
+                s.previous_secret_until, s.status, s.loopback, s.version,
                 s.ordering, s.concurrency, s.skip_to, c.seq, c.lagging, c.head_attempts, c.next_attempt_at,
                 c.undelivered_in_row, c.last_attempt_at, c.last_success_at, c.last_error, c.read_ahead,
                 ARRAY(SELECT r.id FROM replays r WHERE r.subscription_id = s.id AND r.status = 'running') AS "replays!"

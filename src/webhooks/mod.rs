@@ -148,7 +148,8 @@ pub async fn run(delivery: Delivery, mut feed: mpsc::Receiver<Committed>, stop: 
         replays: Replays::default(),
     }));
     let mut tail = Tail::new(pool.clone(), runner, listeners, whole);
-    let keeper = Keeper::new((pool, replica, tuning.lease), (held, metrics), valid, changes, hints.clone(), notes);
+    let keeper =
+        Keeper::new((pool, replica, tuning.lease), (held, metrics), valid, changes, hints.clone(), notes);
     // Whoever of them ends, but for the keeper when told to stop, has panicked: so has this.
     let mut recorder = tokio::spawn(recorder.run());
     tokio::select! {

@@ -257,7 +257,10 @@ impl Recorder {
 }
 
 /// Drops the attempts that are in the database already.
-async fn forget_written(connection: &mut PgConnection, attempts: &mut Vec<Attempt>) -> Result<(), sqlx::Error> {
+async fn forget_written(
+    connection: &mut PgConnection,
+    attempts: &mut Vec<Attempt>,
+) -> Result<(), sqlx::Error> {
     let rows = sqlx::query!(
         "SELECT known.subscription_id, known.seq, known.attempt, known.at
          FROM unnest($1::uuid[], $2::bigint[], $3::smallint[], $4::timestamptz[])

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
 use super::client::{Client, Response};
-use super::signature::Secret;
+use super::signature::Secrets;
 use crate::address::TargetUrl;
 use crate::clock::Clock;
 use crate::duration::format_duration;
@@ -42,8 +42,8 @@ pub struct Request {
 
 impl Request {
     /// `webhook-signature`
-    pub fn sign(&self, secret: &Secret, body: &[u8]) -> String {
-        secret.sign(&self.event.to_string(), self.at.timestamp(), body)
+    pub fn sign(&self, secrets: &Secrets, body: &[u8]) -> String {
+        secrets.sign(&self.event.to_string(), self.at, body)
     }
 
     /// All headers.

@@ -4,6 +4,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
@@ -85,18 +86,22 @@ impl Runner {
         let mut valid = self.0.valid.clone();
         let mut work: FuturesUnordered<BoxFuture<'_, ()>> = FuturesUnordered::new();
         let mut acquiring: Option<BoxFuture<'static, Option<Permit>>> = None;
+        // A wait goes on whatever wakes the lane meanwhile, and what was waited for is due:
+        // the clock may have been set back.
+        let mut sleeping: Option<(DateTime<Utc>, BoxFuture<'_, ()>)> = None;
+        let mut reached = None;
         lane.begin();
         loop {
             if lane.shard.is_halted() {
                 while work.next().await.is_some() {}
                 return lane.abandon();
             }
-            let now = self.0.clock.now();
+            let now = self.now(reached);
             let next = lane.next(now);
             if !matches!(next, Next::Attempt(_)) {
                 acquiring = None;
             }
-            let wait = match next {
+            let due = match next {
                 Next::Rest => return,
                 Next::Recall(owed) => {
                     work.push(self.recall(lane, owed).boxed());
@@ -106,12 +111,13 @@ impl Runner {
                     work.push(self.read_backlog(lane, position, limit).boxed());
                     continue;
                 }
-                Next::Wait(until) => until.and_then(|until| (until - now).to_std().ok()),
+                Next::Wait(due) => due,
                 Next::Attempt(definition) => {
                     if *valid.borrow_and_update() > Instant::now() {
                         if let Some(permit) = self.permit(lane, &definition, &mut acquiring) {
                             acquiring = None;
                             if let Some(started) = lane.start(now) {
+                                reached = None;
                                 work.push(self.attempt(lane, started, permit).boxed());
                             }
                             continue;
@@ -120,9 +126,16 @@ impl Runner {
                     None
                 }
             };
+            sleeping = due.map(|due| match sleeping.take() {
+                Some((until, sleep)) if until == due => (until, sleep),
+                _ => (due, self.0.clock.sleep((due - now).to_std().unwrap_or_default()).boxed()),
+            });
             let pause = async {
-                match wait {
-                    Some(wait) => self.0.clock.sleep(wait).await,
+                match &mut sleeping {
+                    Some((until, sleep)) => {
+                        sleep.await;
+                        *until
+                    }
                     None => std::future::pending().await,
                 }
             };
@@ -142,15 +155,21 @@ impl Runner {
                     // Nothing is sent by a definition that is old by now: it is looked up anew.
                     let Some(permit) = permit else { return lane.abandon() };
                     if *valid.borrow_and_update() > Instant::now()
-                        && let Some(started) = lane.start(self.0.clock.now())
+                        && let Some(started) = lane.start(self.now(reached))
                     {
+                        reached = None;
                         work.push(self.attempt(lane, started, permit).boxed());
                     }
                 }
                 _ = valid.changed() => {}
-                () = pause => {}
+                until = pause => reached = Some(until),
             }
         }
+    }
+
+    /// The time, but not before what was reached by waiting.
+    fn now(&self, reached: Option<DateTime<Utc>>) -> DateTime<Utc> {
+        self.0.clock.now().max(reached.unwrap_or(DateTime::<Utc>::MIN_UTC))
     }
 
     /// A permit for an attempt, if there is one at once; otherwise `acquiring` waits for it.
@@ -211,7 +230,9 @@ impl Runner {
             Some(error) => {
                 tracing::info!(subscription = %lane.id, event = %outgoing.event.id, attempt, error, "attempt failed");
             }
-            None => tracing::debug!(subscription = %lane.id, event = %outgoing.event.id, attempt, "delivered"),
+            None => {
+                tracing::debug!(subscription = %lane.id, event = %outgoing.event.id, attempt, "delivered")
+            }
         }
         self.0.notes.attempt(record).await;
         if gone {
@@ -254,7 +275,9 @@ impl Runner {
     ) {
         let mut halted = lane.shard.halted();
         loop {
-            match log::deactivate(&self.0.pool, lane.id, definition.version, &reason, self.0.clock.now()).await {
+            match log::deactivate(&self.0.pool, lane.id, definition.version, &reason, self.0.clock.now())
+                .await
+            {
                 Ok(Some(version)) => {
                     self.0.metrics.deactivated.of(cause).inc();
                     self.0.alerts.tell(self.alert("subscription.deactivated", lane, definition, reason));

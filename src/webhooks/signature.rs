@@ -6,6 +6,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
+use chrono::{DateTime, Utc};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
@@ -83,6 +84,29 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// The keys shared with one subscriber, who may be changing from one to another.
+#[derive(Clone, Debug)]
+pub struct Secrets {
+    /// The one that it was given last.
+    pub current: Secret,
+    /// The one before, and when it stops to sign.
+    pub previous: Option<(Secret, DateTime<Utc>)>,
+}
+
+impl Secrets {
+    /// The `webhook-signature` of an attempt made `at` that time: one for each secret
+    /// in force, separated by spaces. Receivers take any that they can verify.
+    pub fn sign(&self, id: &str, at: DateTime<Utc>, body: &[u8]) -> String {
+        let timestamp = at.timestamp();
+        let mut signature = self.current.sign(id, timestamp, body);
+        if let Some((previous, _)) = self.previous.as_ref().filter(|(_, until)| at < *until) {
+            signature.push(' ');
+            signature.push_str(&previous.sign(id, timestamp, body));
+        }
+        signature
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -137,6 +161,17 @@ mod tests {
             assert_eq!(text.parse::<Secret>().err(), Some(SecretError), "{text:?}");
         }
         assert!(of(24).parse::<Secret>().is_ok() && of(64).parse::<Secret>().is_ok());
+    }
+
+    #[test]
+    fn the_previous_secret_signs_until_its_time() {
+        let (old, new) = (Secret::generate([1; 32]), Secret::generate([2; 32]));
+        let until = DateTime::from_timestamp(100, 0).unwrap();
+        let secrets = Secrets { current: new.clone(), previous: Some((old.clone(), until)) };
+        let before = until - chrono::TimeDelta::milliseconds(1);
+        let both = format!("{} {}", new.sign("id", 99, b"body"), old.sign("id", 99, b"body"));
+        assert_eq!(secrets.sign("id", before, b"body"), both);
+        assert_eq!(secrets.sign("id", until, b"body"), new.sign("id", 100, b"body"));
     }
 
     #[test]

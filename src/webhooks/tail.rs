@@ -235,7 +235,9 @@ impl Tail {
                 let ids: Vec<_> = new.iter().map(|shard| shard.id).collect();
                 let found = log::of_shards(&self.pool, &ids).await?;
                 for changed in found {
-                    let Some(shard) = new.iter().find(|shard| shard.id == shard::of(changed.id)) else { continue };
+                    let Some(shard) = new.iter().find(|shard| shard.id == shard::of(changed.id)) else {
+                        continue;
+                    };
                     if let Some((lane, replays)) = changed.into_lane(shard) {
                         self.runner.replay(&lane, replays);
                         lanes.insert(lane);

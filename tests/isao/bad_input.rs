@@ -50,6 +50,7 @@ async fn routes(world: &World) -> Vec<Route> {
     let deal = format!("/deals/{}", id(world.deal(json!({"title": "Big"})).await));
     let hook = format!("/webhooks/{}", id(world.subscribe("deal.won", "https://example.com/").await));
     let unsubscribe = "/webhooks/unsubscribe".to_owned();
+    let target = json!({"target_url": "https://example.com/hook"});
     let subscribe = json!({"event": "contact.created", "target_url": "https://example.com/hook"});
     let route = |method, path: &str, fields, good| Route { method, path: path.to_owned(), fields, good };
     vec![
@@ -67,6 +68,13 @@ async fn routes(world: &World) -> Vec<Route> {
         ),
         route(Method::POST, "/webhooks/subscribe", &["event", "target_url", "filters", "secret"], subscribe),
         route(Method::PATCH, &hook, &["is_active", "target_url", "filters"], json!({"is_active": false})),
+        route(Method::POST, "/webhooks/check-url", &["target_url"], target),
+        route(
+            Method::POST,
+            &format!("{hook}/rotate-secret"),
+            &["secret", "overlap"],
+            json!({"overlap": "1h"}),
+        ),
         route(Method::DELETE, &unsubscribe, &["subscription_id"], json!({"subscription_id": "sub_1"})),
     ]
 }

@@ -11,6 +11,9 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use isao::embedded::{Durability, Embedded, Error, Options, Search};
+use serde_json::json;
+
+use crate::support::Process;
 
 use support::{Holder, Scratch, User, eventually, for_each_user, kill_9, nothing_found, options, root};
 
@@ -126,6 +129,27 @@ fn a_killed_server_is_started_again_with_what_was_committed() {
         });
         holder.let_go();
     });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_starts_its_killed_postgres_again() {
+    let scratch = Scratch::new("revived", User::Me);
+    let process = Process::with("ISAO_DATA_DIR", scratch.data_dir()).await;
+    let key = fs::read_to_string(scratch.data_dir().join("demo-key")).unwrap();
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let url = format!("http://{}/api/external/contacts", process.address);
+    let create = async |phone: &str| {
+        let body = json!({"name": "Ann", "phoneNumber": phone});
+        http.post(&url).bearer_auth(key.trim()).json(&body).send().await.unwrap().status()
+    };
+    assert_eq!(create("+33100000001").await, 201);
+    let server = scratch.server().unwrap();
+    kill_9(server);
+    crate::support::eventually("an answer", async || (create("+33100000002").await == 201).then_some(()))
+        .await;
+    assert_ne!(scratch.server(), Some(server));
+    assert_eq!(create("+33100000001").await, 409, "what was answered before is still there");
+    process.kill().await;
 }
 
 #[test]

@@ -129,6 +129,10 @@ async fn no_route_shows_or_changes_what_another_company_has() {
                 let preview = call(json!({"event": "contact.created"})).await;
                 assert!(preview.status == 200 && !preview.text.contains(&id(&owner.subscription)));
             }
+            // About a URL, which belongs to nobody.
+            "POST /webhooks/check-url" => {
+                assert_eq!(call(json!({"target_url": "http://10.0.0.1/"})).await.data(200)["allowed"], false);
+            }
             "DELETE /webhooks/unsubscribe" => {
                 for name in ["id", "subscription_id"] {
                     let body = json!({"subscription_id": owner.subscription[name]});

@@ -224,7 +224,10 @@ async fn a_subscription_that_matched_nothing_is_not_scanned_again() {
     assert_eq!(rows().await, (false, 0), "what does not match costs nothing");
     world.stop_server().await;
     let (checkpoint, head): (i64, i64) =
-        sqlx::query_as("SELECT min(checkpoint), min(seq) FROM shards, log_head").fetch_one(&world.pool).await.unwrap();
+        sqlx::query_as("SELECT min(checkpoint), min(seq) FROM shards, log_head")
+            .fetch_one(&world.pool)
+            .await
+            .unwrap();
     assert_eq!((checkpoint, head), (30, 30));
     // It would be delivered if it were looked at once more.
     sqlx::query("UPDATE events SET data = replace(data, '\"city\":null', '\"city\":\"Nowhere\"')")

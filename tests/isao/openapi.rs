@@ -167,9 +167,21 @@ async fn real_answers_are_as_documented() {
     let path = format!("/webhooks/{}", list.data(200)[0]["id"].as_str().unwrap());
     judge.check(&world.get(&path).await, "get", "/webhooks/{id}");
     judge.check(&world.patch(&path, json!({"is_active": false})).await, "patch", "/webhooks/{id}");
+<<<<<<< HEAD
     judge.check(&world.get("/events?limit=1").await, "get", "/events");
     let preview = world.post("/webhooks/preview", json!({"event": "deal.won"})).await;
     judge.check(&preview, "post", "/webhooks/preview");
+=======
+    for overlap in ["1h", "0s"] {
+        let rotated = world.post(&format!("{path}/rotate-secret"), json!({"overlap": overlap})).await;
+        judge.check(&rotated, "post", "/webhooks/{id}/rotate-secret");
+        judge.check(&world.get(&path).await, "get", "/webhooks/{id}");
+    }
+    for url in ["http://10.0.0.1/", "http://8.8.8.8/", "https://example.com/"] {
+        let checked = world.post("/webhooks/check-url", json!({"target_url": url})).await;
+        judge.check(&checked, "post", "/webhooks/check-url");
+    }
+>>>>>>> addr
     for event in ["contact.created", "deal.won"] {
         judge.check(
             &world.get(&format!("/triggers/{event}/sample")).await,

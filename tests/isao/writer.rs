@@ -273,11 +273,10 @@ async fn when_the_server_that_delivers_stops_the_other_takes_over() {
     }
     receiver.expect(11).await;
     eventually("an even share", async || {
-        let shares: Vec<i64> =
-            sqlx::query_scalar("SELECT count(*) FROM shards GROUP BY holder ORDER BY 1")
-                .fetch_all(&world.pool)
-                .await
-                .unwrap();
+        let shares: Vec<i64> = sqlx::query_scalar("SELECT count(*) FROM shards GROUP BY holder ORDER BY 1")
+            .fetch_all(&world.pool)
+            .await
+            .unwrap();
         (shares == [5, 5, 6]).then_some(())
     })
     .await;

@@ -177,7 +177,7 @@ async fn page(
                 store::of_subscription(pool, company, subscriber, (after, place.seq), waiting, STEP).await?
             }
         };
-        for delivery in look_at(pool, company, &step, subscriber.as_ref()).await? {
+        for delivery in look_at(pool, company, &step.ids, subscriber.as_ref()).await? {
             if !wanted.matches(&delivery) {
                 continue;
             }
@@ -187,9 +187,9 @@ async fn page(
             }
             data.push(delivery);
         }
-        looked_at += step.len();
-        match step.last() {
-            Some(last) if step.len() == STEP => place = *last,
+        looked_at += step.ids.len();
+        match step.ids.last() {
+            Some(last) if step.more => place = *last,
             _ => return Ok(wanted.page(data, None)),
         }
         if data.len() == limit || looked_at >= LOOK_AT_MOST {

@@ -33,6 +33,14 @@ pub(super) async fn first_since(pool: &PgPool, at: DateTime<Utc>) -> Result<i64,
     .await
 }
 
+/// A piece of a walk.
+pub(super) struct Step {
+    /// Newest first.
+    pub(super) ids: Vec<DeliveryId>,
+    /// May there be more behind it?
+    pub(super) more: bool,
+}
+
 /// Numbers with attempts for the subscription, newest first; with `waiting`, also those
 /// of its type that are still to come, whether they match its filters or not.
 pub(super) async fn of_subscription(
@@ -42,7 +50,7 @@ pub(super) async fn of_subscription(
     (after, before): (i64, i64),
     waiting: bool,
     limit: usize,
-) -> Result<Vec<DeliveryId>, sqlx::Error> {
+) -> Result<Step, sqlx::Error> {
     let numbers = sqlx::query_scalar!(
         r#"(SELECT DISTINCT seq AS "seq!" FROM attempts
             WHERE subscription_id = $1 AND seq > $2 AND seq < $3 ORDER BY seq DESC LIMIT $7)
@@ -62,23 +70,25 @@ pub(super) async fn of_subscription(
     )
     .fetch_all(pool)
     .await?;
-    Ok(numbers.into_iter().map(|seq| DeliveryId { seq, subscription: subscriber.id }).collect())
+    let more = numbers.len() >= limit;
+    let ids = numbers.into_iter().map(|seq| DeliveryId { seq, subscription: subscriber.id });
+    Ok(Step { ids: ids.collect(), more })
 }
 
 /// Deliveries that were once given up, of all subscriptions of the company, newest
-/// first, beyond `place`.
+/// first, beyond `place`. Ends only where an event does, so it can be a few more.
 pub(super) async fn given_up(
     pool: &PgPool,
     company: CompanyId,
     after: i64,
     place: DeliveryId,
     limit: usize,
-) -> Result<Vec<DeliveryId>, sqlx::Error> {
+) -> Result<Step, sqlx::Error> {
     let rows = sqlx::query!(
-        "SELECT DISTINCT seq, subscription_id FROM attempts
+        "SELECT seq, subscription_id FROM attempts
          WHERE company_id = $1 AND outcome = 'undelivered' AND seq > $2 AND seq <= $3
            AND (seq < $3 OR subscription_id < $4)
-         ORDER BY seq DESC, subscription_id DESC LIMIT $5",
+         ORDER BY seq DESC FETCH FIRST $5 ROWS WITH TIES",
         company.0,
         after,
         place.seq,
@@ -87,8 +97,13 @@ pub(super) async fn given_up(
     )
     .fetch_all(pool)
     .await?;
+    let more = rows.len() >= limit;
     let id = |seq, subscription| DeliveryId { seq, subscription: SubscriptionId(subscription) };
-    Ok(rows.into_iter().map(|row| id(row.seq, row.subscription_id)).collect())
+    let mut ids: Vec<_> = rows.into_iter().map(|row| id(row.seq, row.subscription_id)).collect();
+    ids.sort_unstable_by(|a, b| b.cmp(a));
+    // A replay may have given up once more.
+    ids.dedup();
+    Ok(Step { ids, more })
 }
 
 fn rows(limit: usize) -> i64 {

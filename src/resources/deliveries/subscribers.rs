@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::address::TargetUrl;
 use crate::events::{EventType, Filters};
 use crate::ids::{CompanyId, SubscriptionId};
-use crate::webhooks::signature::Secret;
+use crate::webhooks::signature::Secrets;
 
 /// A subscription, and where it stands in the log.
 pub(super) struct Subscriber {
@@ -15,7 +15,7 @@ pub(super) struct Subscriber {
     pub(super) event_type: EventType,
     pub(super) target: TargetUrl,
     pub(super) filters: Filters,
-    pub(super) secret: Secret,
+    pub(super) secrets: Secrets,
     /// `active`, `paused` or `deactivated`.
     pub(super) status: String,
     pub(super) loopback: bool,
@@ -75,7 +75,8 @@ async fn select(
     event_type: Option<EventType>,
 ) -> Result<Vec<Subscriber>, sqlx::Error> {
     let rows = sqlx::query!(
-        r#"SELECT s.id, s.event_type, s.target_url, s.filters, s.secret, s.status, s.loopback,
+        r#"SELECT s.id, s.event_type, s.target_url, s.filters, s.secret, s.previous_secret,
+                  s.previous_secret_until, s.status, s.loopback,
                   greatest(CASE WHEN c.lagging THEN c.seq ELSE greatest(c.seq, h.checkpoint) END, s.skip_to) AS "done!",
                   c.next_attempt_at, c.read_ahead
            FROM subscriptions s JOIN cursors c ON c.subscription_id = s.id JOIN shards h ON h.id = c.shard
@@ -98,7 +99,13 @@ async fn select(
             event_type,
             target: row.target_url.parse().ok()?,
             filters: Filters::parse(event_type, &serde_json::from_str(&row.filters).ok()?).ok()?,
-            secret: row.secret.parse().ok()?,
+            secrets: Secrets {
+                current: row.secret.parse().ok()?,
+                previous: row
+                    .previous_secret
+                    .and_then(|previous| previous.parse().ok())
+                    .zip(row.previous_secret_until),
+            },
             status: row.status,
             loopback: row.loopback,
             done: row.done,

@@ -97,7 +97,7 @@ pub(super) async fn test(
     caller.require(Permission::WebhooksWrite)?;
     let id = SubscriptionId::parse_either(&id).ok_or_else(no_such_subscription)?;
     let subscriber = subscribers::one(&api.pool, caller.company(), id).await?;
-    let Subscriber { event_type, target, secret, loopback, .. } =
+    let Subscriber { event_type, target, secrets, loopback, .. } =
         subscriber.ok_or_else(no_such_subscription)?;
     let Tester { client, timeout, in_flight } = &api.tester;
     let Ok(_permit) = in_flight.try_acquire() else {
@@ -112,7 +112,7 @@ pub(super) async fn test(
     let event = trial(&api, caller.company(), event_type, event_type.sample().to_string());
     let request = Request { event: event.id, event_type, attempt: 1, at, test: true };
     let body = event.envelope();
-    let signature = request.sign(&secret, &body);
+    let signature = request.sign(&secrets, &body);
     let headers = request.headers(&signature);
     let sent =
         request::send(client, (&api.clock, *timeout), (&target, loopback), headers, body.clone()).await;
@@ -235,7 +235,7 @@ fn previewed(subscriber: &Subscriber, event: &Event, body: &[u8]) -> PreviewedSu
     let request =
         Request { event: event.id, event_type: event.event_type, attempt: 1, at: event.at, test: false };
     let headers = || {
-        let signature = request.sign(&subscriber.secret, body);
+        let signature = request.sign(&subscriber.secrets, body);
         request.shown_headers(&signature, &subscriber.target, Some(body.len()))
     };
     PreviewedSubscription {

@@ -24,7 +24,7 @@ use crate::ids::{CompanyId, DeliveryId, ReplayId, SubscriptionId};
 use crate::permission::Permission;
 use input::{ReplayInput, Wanted};
 use store::Standing;
-pub use store::{ReplayView, Rehearsal};
+pub use store::{Rehearsal, ReplayView};
 
 /// Replays of one company that run at a time: each adds to what its receivers get.
 const RUNNING_AT_MOST: i64 = 10;
@@ -98,15 +98,17 @@ async fn redeliver(
     caller.require(Permission::WebhooksWrite)?;
     let gone = || ApiError::not_found("Delivery");
     let DeliveryId { seq, subscription } = DeliveryId::parse(&id).ok_or_else(gone)?;
-    let standing = standing(&api, caller.company(), subscription).await.map_err(|error| match error.code {
-        Code::NotFound => gone(),
-        _ => error,
-    })?;
+    let standing =
+        standing(&api, caller.company(), subscription).await.map_err(|error| match error.code {
+            Code::NotFound => gone(),
+            _ => error,
+        })?;
     if !store::is_event(&api.pool, caller.company(), standing.event_type, seq).await? {
         return Err(gone());
     }
     if seq > standing.done {
-        let message = "The event still waits for its turn, or for its next attempt, and is delivered by itself";
+        let message =
+            "The event still waits for its turn, or for its next attempt, and is delivered by itself";
         return Err(ApiError::new(Code::Conflict, "The delivery is not done yet", message));
     }
     let new = NewReplay { only_undelivered: false, per_second: 1, from: seq - 1, to: seq };
@@ -165,7 +167,11 @@ async fn show(State(api): State<Api>, caller: Caller, Path(id): Path<String>) ->
 #[utoipa::path(delete, path = "/webhooks/replays/{id}", tag = "Deliveries",
     params(("id" = String, Path, description = "`replay_…`")),
     responses((status = 200, description = "The replay as it is now", body = Answered<ReplayView>), WriteErrors))]
-async fn cancel(State(api): State<Api>, caller: Caller, Path(id): Path<String>) -> Result<Response, ApiError> {
+async fn cancel(
+    State(api): State<Api>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
     caller.require(Permission::WebhooksWrite)?;
     let id = ReplayId::parse(&id).ok_or_else(not_found)?;
     store::cancel(&api.pool, caller.company(), id, api.clock.now()).await?;

@@ -190,7 +190,10 @@ pub async fn rehearse(
         .fetch_all(pool)
         .await?;
         looked_at += PAGE;
-        position = rows.last().filter(|_| rows.len() >= usize::try_from(PAGE).unwrap_or(0)).map_or(new.to, |row| row.seq);
+        position = rows
+            .last()
+            .filter(|_| rows.len() >= usize::try_from(PAGE).unwrap_or(0))
+            .map_or(new.to, |row| row.seq);
         for row in rows {
             if !standing.filters.matches(&row.data) {
                 continue;

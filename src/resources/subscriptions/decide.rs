@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 
 use super::input::{Changes, NewSubscription, ordering};
+use super::rotate::{Rotated, Rotation};
 use super::view::{Subscribed, SubscriptionView};
 use super::{Command, NewReplay, Status, Subscription, not_found};
 use crate::events::{EventType, Filters};
@@ -87,11 +88,16 @@ pub fn run(
             Some(current) => change(subscriptions, company, &current, changes, now),
             None => Err(not_found()),
         },
+        Command::Rotate(id, rotation) => match subscriptions.find(company, *id)? {
+            Some(current) => rotate(subscriptions, company, &current, rotation, now),
+            None => Err(not_found()),
+        },
         Command::Unsubscribe(id) => match subscriptions.find(company, *id)? {
             Some(current) => {
                 let deleted = Subscription {
                     status: Status::Deleted,
                     status_reason: None,
+                    previous_secret: None,
                     updated_at: now,
                     ..current.clone()
                 };
@@ -127,6 +133,7 @@ fn subscribe(
         target_url: new.target.as_str().to_owned(),
         filters: new.filters.clone(),
         secret: new.secret.reveal().to_owned(),
+        previous_secret: None,
         status: Status::Active,
         status_reason: None,
         loopback: new.loopback,
@@ -170,10 +177,34 @@ fn change(
             .detail("field", "target_url")
             .detail("existingId", twin.to_string()));
     }
-    let outcome = answer(200, &data(SubscriptionView::from(&changed)));
+    let outcome = answer(200, &data(SubscriptionView::new(&changed, now)));
     if changed != *current {
         subscriptions.put(company, Some(current), changed);
     }
+    outcome
+}
+
+fn rotate(
+    subscriptions: &mut Subscriptions,
+    company: CompanyId,
+    current: &Subscription,
+    rotation: &Rotation,
+    now: DateTime<Utc>,
+) -> Result<Answer, ApiError> {
+    let secret = rotation.secret.reveal();
+    if secret == current.secret {
+        let sentence = "is the secret already; send another one, or leave it out to have one made";
+        return Err(ApiError::invalid_field("secret", sentence));
+    }
+    let previous = (current.secret.clone(), now + rotation.overlap);
+    let rotated = Subscription {
+        secret: secret.to_owned(),
+        previous_secret: Some(previous).filter(|_| !rotation.overlap.is_zero()),
+        updated_at: now.max(current.updated_at),
+        ..current.clone()
+    };
+    let outcome = answer(200, &data(Rotated::from(&rotated)));
+    subscriptions.put(company, Some(current), rotated);
     outcome
 }
 

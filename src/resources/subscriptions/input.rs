@@ -6,11 +6,12 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::Ordering;
-use crate::resources::word;
-use crate::address::{AddressPolicy, TargetUrl};
+use crate::address::TargetUrl;
 use crate::events::{EventType, Filters};
 use crate::http::error::ApiError;
 use crate::http::field::{Field, FromJson, Problems, Text, Time};
+use crate::resources::word;
+use crate::targets::Targets;
 use crate::webhooks::signature::Secret;
 
 impl FromJson for EventType {
@@ -94,7 +95,9 @@ pub fn ordering(
     match (per_record, concurrency) {
         (true, concurrency) => Ok(Ordering::Record { concurrency: concurrency.unwrap_or(known) }),
         (false, None | Some(1)) => Ok(Ordering::Subscription),
-        (false, Some(_)) => Err(r#"goes with ordering "record" only: otherwise each delivery waits for the one before"#),
+        (false, Some(_)) => {
+            Err(r#"goes with ordering "record" only: otherwise each delivery waits for the one before"#)
+        }
     }
 }
 
@@ -147,16 +150,16 @@ pub struct NewSubscription {
 
 impl SubscribeInput {
     /// Checks it; `made` is the secret if none is given. Also answers since when.
-    pub(super) fn into_new(
+    pub(super) async fn into_new(
         self,
-        policy: &AddressPolicy,
+        targets: &Targets,
         loopback: bool,
         made: Secret,
     ) -> Result<(NewSubscription, Option<DateTime<Utc>>), ApiError> {
         let mut problems = Problems::default();
         let event_type = problems.required("event", self.event);
         let target = problems.required("target_url", self.target_url);
-        check_target(&mut problems, policy, loopback, target.as_ref());
+        check_target(&mut problems, targets, loopback, target.as_ref()).await;
         let filters = problems.optional("filters", self.filters).flatten().unwrap_or_default();
         let filters = event_type.and_then(|event_type| check_filters(&mut problems, event_type, &filters));
         let secret = problems.optional("secret", self.secret).flatten().unwrap_or(made);
@@ -169,15 +172,25 @@ impl SubscribeInput {
         match (event_type, target, filters, ordering) {
             (Some(event_type), Some(target), Some(filters), Ok(ordering)) => {
                 let start = None;
-                Ok((NewSubscription { event_type, target, filters, secret, loopback, ordering, start }, since))
+                Ok((
+                    NewSubscription { event_type, target, filters, secret, loopback, ordering, start },
+                    since,
+                ))
             }
             _ => Err(ApiError::internal(&"required fields are missing without a problem")),
         }
     }
 }
 
-fn check_target(problems: &mut Problems, policy: &AddressPolicy, loopback: bool, target: Option<&TargetUrl>) {
-    if let Some(Err(refusal)) = target.map(|target| policy.check_url(target, loopback)) {
+async fn check_target(
+    problems: &mut Problems,
+    targets: &Targets,
+    loopback: bool,
+    target: Option<&TargetUrl>,
+) {
+    if let Some(target) = target
+        && let Some(refusal) = targets.refusal(target, loopback).await
+    {
         problems.add("target_url", format!("is refused: {refusal}"));
     }
 }
@@ -233,11 +246,11 @@ pub struct Changes {
 }
 
 impl ChangeInput {
-    pub(super) fn into_changes(self, policy: &AddressPolicy, loopback: bool) -> Result<Changes, ApiError> {
+    pub(super) async fn into_changes(self, targets: &Targets, loopback: bool) -> Result<Changes, ApiError> {
         let mut problems = Problems::default();
         let active = problems.kept("is_active", self.is_active);
         let target = problems.kept("target_url", self.target_url);
-        check_target(&mut problems, policy, loopback, target.as_ref());
+        check_target(&mut problems, targets, loopback, target.as_ref()).await;
         let filters = problems.optional("filters", self.filters).map(Option::unwrap_or_default);
         let ordering = problems.kept("ordering", self.ordering);
         let concurrency = problems.kept("concurrency", self.concurrency);

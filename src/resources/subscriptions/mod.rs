@@ -4,8 +4,10 @@
 //! server may *deactivate* it (410 Gone), with a reason, until the subscriber
 //! resumes it. Meanwhile its events wait. Unsubscribing *deletes* it.
 
+mod check_url;
 pub(super) mod decide;
 mod input;
+mod rotate;
 pub(super) mod store;
 mod view;
 
@@ -31,6 +33,7 @@ use crate::permission::Permission;
 use crate::random;
 use crate::webhooks::signature::Secret;
 use input::{ChangeInput, Changes, NewSubscription, SubscribeInput, UnsubscribeInput};
+use rotate::Rotation;
 use view::{Subscribed, SubscriptionView};
 
 /// A subscription as stored.
@@ -46,6 +49,8 @@ pub struct Subscription {
     pub filters: Filters,
     /// `whsec_…`
     pub secret: String,
+    /// The secret before, and when it stops to sign.
+    pub previous_secret: Option<(String, DateTime<Utc>)>,
     /// Where it stands.
     pub status: Status,
     /// Why it was deactivated.
@@ -142,6 +147,8 @@ pub enum Command {
     Subscribe(SubscriptionId, NewSubscription),
     /// Pause, resume, change the target or the filters.
     Change(SubscriptionId, Changes),
+    /// Change the secret.
+    Rotate(SubscriptionId, Rotation),
     /// Unsubscribe.
     Unsubscribe(SubscriptionId),
     /// Send events again.
@@ -173,6 +180,8 @@ pub fn router() -> OpenApiRouter<Api> {
         .routes(routes!(list))
         .routes(routes!(subscribe))
         .routes(routes!(unsubscribe))
+        .routes(routes!(check_url::check_url))
+        .routes(routes!(rotate::rotate_secret))
         .routes(routes!(show, change, delete))
 }
 
@@ -200,7 +209,7 @@ async fn subscribe(State(api): State<Api>, caller: Caller, payload: Payload) -> 
     caller.require(Permission::WebhooksWrite)?;
     let random = random::bytes().map_err(|error| ApiError::internal(&error))?;
     let input = payload.json::<SubscribeInput>()?;
-    let (mut new, since) = input.into_new(&api.policy, !caller.proxied, Secret::generate(random))?;
+    let (mut new, since) = input.into_new(&api.targets, !caller.proxied, Secret::generate(random)).await?;
     if let Some(since) = since {
         new.start = Some(timeline::before(&api.pool, since).await?);
     }
@@ -265,7 +274,7 @@ async fn change(
 ) -> Result<Response, ApiError> {
     caller.require(Permission::WebhooksWrite)?;
     let id = parse_id(&id)?;
-    let changes = payload.json::<ChangeInput>()?.into_changes(&api.policy, !caller.proxied)?;
+    let changes = payload.json::<ChangeInput>()?.into_changes(&api.targets, !caller.proxied).await?;
     api.write(&caller, None, Command::Change(id, changes)).await
 }
 
@@ -296,7 +305,7 @@ async fn list(
             ApiError::invalid_query("status", format_args!("must be one of {}", words.join(", ")))
         })
     })?;
-    let subscriptions = view::all(&api.pool, caller.company(), status).await?;
+    let subscriptions = view::all(&api.pool, caller.company(), status, api.clock.now()).await?;
     Ok(answer::json(StatusCode::OK, &answer::data(subscriptions)))
 }
 
@@ -306,6 +315,7 @@ async fn list(
     responses((status = 200, description = "The subscription", body = Answered<SubscriptionView>), ReadErrors))]
 async fn show(State(api): State<Api>, caller: Caller, Path(id): Path<String>) -> Result<Response, ApiError> {
     caller.require(Permission::WebhooksRead)?;
-    let found = view::one(&api.pool, caller.company(), parse_id(&id)?).await?.ok_or_else(not_found)?;
+    let found = view::one(&api.pool, caller.company(), parse_id(&id)?, api.clock.now()).await?;
+    let found = found.ok_or_else(not_found)?;
     Ok(answer::json(StatusCode::OK, &answer::data(found)))
 }

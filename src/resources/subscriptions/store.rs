@@ -1,5 +1,6 @@
 //! Subscriptions in the database.
 
+use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 use super::decide::{Subscriptions, Twin};
@@ -21,6 +22,7 @@ macro_rules! subscription {
                     target_url: $row.target_url,
                     filters: Filters::parse(event_type, &filters).ok()?,
                     secret: $row.secret,
+                    previous_secret: $row.previous_secret.zip($row.previous_secret_until),
                     status,
                     status_reason: $row.status_reason,
                     loopback: $row.loopback,
@@ -60,7 +62,10 @@ pub async fn load(
                     new.filters.canonical(),
                 ));
             }
-            Command::Change(id, _) | Command::Unsubscribe(id) | Command::Replay(id, ..) => touched.push((company, id.0)),
+            Command::Change(id, _)
+            | Command::Rotate(id, _)
+            | Command::Unsubscribe(id)
+            | Command::Replay(id, ..) => touched.push((company, id.0)),
         }
     }
     if touched.is_empty() && wanted.is_empty() {
@@ -103,8 +108,8 @@ async fn lock(
     let (companies, ids) = arrays(touched);
     // Changes are rare and short: waiting for another one (within lock_timeout) is fine here.
     let rows = sqlx::query!(
-        "SELECT s.company_id, s.id, event_type, target_url, filters, secret, status, status_reason, loopback,
-                ordering, concurrency, created_at, updated_at
+        "SELECT s.company_id, s.id, event_type, target_url, filters, secret, previous_secret, previous_secret_until,
+                status, status_reason, loopback, ordering, concurrency, created_at, updated_at
          FROM unnest($1::uuid[], $2::uuid[]) AS wanted (company_id, id)
          JOIN subscriptions s USING (company_id, id)
          ORDER BY s.company_id, s.id
@@ -165,14 +170,17 @@ pub async fn store(
             .await?;
     sqlx::query!(
         "INSERT INTO subscriptions (company_id, id, event_type, target_url, filters, secret, status, status_reason,
-                                    loopback, ordering, concurrency, created_at, updated_at, version)
-         SELECT *, $14::bigint FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[],
+                                    loopback, ordering, concurrency, created_at, updated_at, previous_secret,
+                                    previous_secret_until, version)
+         SELECT *, $16::bigint FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[],
                                            $7::text[], $8::text[], $9::bool[], $10::text[], $11::smallint[],
-                                           $12::timestamptz[], $13::timestamptz[])
+                                           $12::timestamptz[], $13::timestamptz[], $14::text[], $15::timestamptz[])
          ON CONFLICT (company_id, id) DO UPDATE SET
              target_url = excluded.target_url, filters = excluded.filters, status = excluded.status,
              status_reason = excluded.status_reason, loopback = excluded.loopback, ordering = excluded.ordering,
-             concurrency = excluded.concurrency, updated_at = excluded.updated_at, version = excluded.version",
+             concurrency = excluded.concurrency, secret = excluded.secret, previous_secret = excluded.previous_secret,
+             previous_secret_until = excluded.previous_secret_until, updated_at = excluded.updated_at,
+             version = excluded.version",
         &companies,
         &ids,
         &column(&changed, |subscription| subscription.event_type.name().to_owned()),
@@ -186,6 +194,8 @@ pub async fn store(
         &column(&changed, |subscription| subscription.ordering.concurrency()),
         &column(&changed, |subscription| subscription.created_at),
         &column(&changed, |subscription| subscription.updated_at),
+        &column(&changed, |subscription| Some(subscription.previous_secret.as_ref()?.0.clone())) as &[Option<String>],
+        &column(&changed, |subscription| Some(subscription.previous_secret.as_ref()?.1)) as &[Option<DateTime<Utc>>],
         version,
     )
     .execute(&mut *connection)

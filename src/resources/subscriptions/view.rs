@@ -97,6 +97,9 @@ pub struct SubscriptionView {
     /// Why it was deactivated.
     #[schema(required)]
     status_reason: Option<String>,
+    /// Until when deliveries are signed with the secret before, too; not there once they are not.
+    #[serde(serialize_with = "serialize_time_option", skip_serializing_if = "Option::is_none")]
+    previous_secret_valid_until: Option<DateTime<Utc>>,
     /// How deliveries go.
     #[serde(skip_serializing_if = "Option::is_none")]
     delivery: Option<DeliveryHealth>,
@@ -140,8 +143,10 @@ struct Gap {
     at: DateTime<Utc>,
 }
 
-impl From<&Subscription> for SubscriptionView {
-    fn from(subscription: &Subscription) -> Self {
+impl SubscriptionView {
+    /// As it is `now`, without how deliveries go.
+    pub fn new(subscription: &Subscription, now: DateTime<Utc>) -> Self {
+        let until = subscription.previous_secret.as_ref().map(|(_, until)| *until);
         Self {
             id: subscription.id.hook(),
             subscription_id: subscription.id.to_string(),
@@ -154,6 +159,7 @@ impl From<&Subscription> for SubscriptionView {
             concurrency: subscription.ordering.concurrency(),
             status: subscription.status.word().to_owned(),
             status_reason: subscription.status_reason.clone(),
+            previous_secret_valid_until: until.filter(|until| now < *until),
             delivery: None,
         }
     }
@@ -164,8 +170,9 @@ pub async fn all(
     pool: &PgPool,
     company: CompanyId,
     status: &str,
+    now: DateTime<Utc>,
 ) -> Result<Vec<SubscriptionView>, sqlx::Error> {
-    select(pool, company, None, status).await
+    select(pool, company, None, status, now).await
 }
 
 /// One subscription, whatever its status.
@@ -173,8 +180,9 @@ pub async fn one(
     pool: &PgPool,
     company: CompanyId,
     id: SubscriptionId,
+    now: DateTime<Utc>,
 ) -> Result<Option<SubscriptionView>, sqlx::Error> {
-    Ok(select(pool, company, Some(id), "all").await?.pop())
+    Ok(select(pool, company, Some(id), "all", now).await?.pop())
 }
 
 async fn select(
@@ -182,10 +190,11 @@ async fn select(
     company: CompanyId,
     id: Option<SubscriptionId>,
     status: &str,
+    now: DateTime<Utc>,
 ) -> Result<Vec<SubscriptionView>, sqlx::Error> {
     let rows = sqlx::query!(
         r#"SELECT s.id, s.event_type, s.target_url, s.filters, s.status, s.status_reason, s.created_at,
-                  s.ordering, s.concurrency,
+                  s.ordering, s.concurrency, s.previous_secret_until,
                   c.lagging AND EXISTS (
                       SELECT FROM events e WHERE e.company_id = s.company_id AND e.type = s.event_type AND e.seq > c.seq
                   ) AS "waiting!", c.head_attempts, c.next_attempt_at, c.last_attempt_at, c.last_success_at, c.last_error,
@@ -215,6 +224,7 @@ async fn select(
             concurrency: row.concurrency,
             status: row.status,
             status_reason: row.status_reason,
+            previous_secret_valid_until: row.previous_secret_until.filter(|until| now < *until),
             delivery: Some(DeliveryHealth {
                 waiting: row.waiting,
                 head_attempts: row.head_attempts,

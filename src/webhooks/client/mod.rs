@@ -5,7 +5,7 @@
 //! receiver that is still sending a short body when the time is up has failed,
 //! even if its status said 200.
 //!
-//! Where it may connect is the [`AddressPolicy`]'s to say, at two points: the URL
+//! Where it may connect is for [`Targets`] to say, at two points: the URL
 //! before sending, because literal addresses never reach a resolver, and every
 //! address a name resolves to, at the moment of connecting, so that a name cannot
 //! change its mind in between. Redirects are not followed and proxies of the
@@ -15,9 +15,7 @@ mod error;
 #[cfg(test)]
 mod tests;
 
-use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -25,7 +23,8 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, SET_COOKIE};
 use reqwest::redirect;
 
-use crate::address::{AddressPolicy, Refusal, TargetUrl};
+use crate::address::TargetUrl;
+use crate::targets::Targets;
 
 pub use error::AttemptError;
 
@@ -60,7 +59,7 @@ const HTTP2_PING: Duration = Duration::from_secs(10);
 /// Sends deliveries; cheap to clone, all clones share the connections.
 #[derive(Clone, Debug)]
 pub struct Client {
-    policy: Arc<AddressPolicy>,
+    targets: Targets,
     /// For subscriptions that may reach loopback. A connection once open is not
     /// judged again, so these do not share a pool with the others.
     local: reqwest::Client,
@@ -84,18 +83,17 @@ pub struct Response {
 }
 
 impl Client {
-    /// A client that connects where `policy` allows. `timeout` is that of an
+    /// A client that connects where `targets` allows. `timeout` is that of an
     /// attempt: a host's addresses share it, so that a dead one leaves time for the next.
     ///
     /// # Errors
     ///
     /// If TLS cannot be set up, such as on a machine without CA certificates; the
     /// error's source says so.
-    pub fn new(policy: AddressPolicy, timeout: Duration) -> Result<Self, reqwest::Error> {
-        let policy = Arc::new(policy);
+    pub fn new(targets: Targets, timeout: Duration) -> Result<Self, reqwest::Error> {
         let http = |loopback| {
             reqwest::Client::builder()
-                .dns_resolver(JudgingResolver { policy: Arc::clone(&policy), loopback })
+                .dns_resolver(JudgingResolver { targets: targets.clone(), loopback })
                 .redirect(redirect::Policy::none())
                 .no_proxy()
                 .referer(false)
@@ -107,7 +105,7 @@ impl Client {
                 .http2_keep_alive_timeout(HTTP2_PING)
                 .build()
         };
-        Ok(Self { local: http(true)?, public: http(false)?, policy })
+        Ok(Self { local: http(true)?, public: http(false)?, targets })
     }
 
     /// Posts `body` to `target` and reads the answer. `loopback` tells whether this
@@ -119,7 +117,7 @@ impl Client {
         headers: HeaderMap,
         body: Bytes,
     ) -> Result<Response, AttemptError> {
-        self.policy.check_url(target, loopback)?;
+        self.targets.check_url(target, loopback)?;
         let http = if loopback { &self.local } else { &self.public };
         let mut response = http.post(target.url().clone()).headers(headers).body(body).send().await?;
         let snippet = read_body(&mut response).await?;
@@ -165,42 +163,18 @@ async fn read_body(response: &mut reqwest::Response) -> Result<String, reqwest::
     Ok(storable(&snippet))
 }
 
-/// The system's resolver, minus the addresses the policy refuses.
+/// Lets the HTTP client resolve by [`Targets`].
 #[derive(Debug)]
 struct JudgingResolver {
-    policy: Arc<AddressPolicy>,
+    targets: Targets,
     loopback: bool,
-}
-
-impl JudgingResolver {
-    /// The allowed addresses among `found`, or why the first one is not.
-    fn judge(&self, host: &str, found: impl Iterator<Item = SocketAddr>) -> Result<Vec<SocketAddr>, Refusal> {
-        let mut allowed = Vec::new();
-        let mut refused = None;
-        for address in found {
-            match self.policy.check_ip(host, address.ip(), self.loopback) {
-                Ok(()) => allowed.push(address),
-                Err(refusal) => refused = refused.or(Some(refusal)),
-            }
-        }
-        match refused {
-            Some(refusal) if allowed.is_empty() => Err(refusal),
-            _ => Ok(allowed),
-        }
-    }
 }
 
 impl Resolve for JudgingResolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let resolver = Self { policy: Arc::clone(&self.policy), loopback: self.loopback };
+        let (targets, loopback) = (self.targets.clone(), self.loopback);
         Box::pin(async move {
-            let host = name.as_str();
-            // Port 0 stands for the URL's own.
-            let found = tokio::net::lookup_host((host, 0)).await?;
-            let allowed = resolver.judge(host, found)?;
-            if allowed.is_empty() {
-                return Err(io::Error::new(io::ErrorKind::NotFound, "the host has no address").into());
-            }
+            let allowed = targets.connectable(name.as_str(), loopback).await?;
             Ok(Box::new(allowed.into_iter()) as Addrs)
         })
     }

@@ -27,7 +27,7 @@ use super::health::Degraded;
 use super::log::{BACKLOG_PAGE, Page};
 use super::retry::MAX_ATTEMPTS;
 use super::shard::Shard;
-use super::signature::Secret;
+use super::signature::Secrets;
 use crate::address::TargetUrl;
 use crate::events::{Event, EventType, Filters};
 use crate::ids::{CompanyId, SubscriptionId};
@@ -63,7 +63,7 @@ impl Outgoing {
 pub(super) struct Definition {
     pub(super) target: TargetUrl,
     pub(super) filters: Filters,
-    pub(super) secret: Secret,
+    pub(super) secrets: Secrets,
     pub(super) loopback: bool,
     pub(super) active: bool,
     pub(super) ordering: Ordering,
@@ -365,7 +365,9 @@ impl Lane {
         if !definition.active {
             return None;
         }
-        let Choice::Attempt(seq) = state.queue.choose(definition.ordering, now, state.hold) else { return None };
+        let Choice::Attempt(seq) = state.queue.choose(definition.ordering, now, state.hold) else {
+            return None;
+        };
         let (outgoing, attempt) = state.queue.start(seq)?;
         Some(Started { outgoing, definition, attempt })
     }
@@ -483,7 +485,8 @@ impl Lane {
         let State { definition, queue, read, owed, carried, hold, .. } = &*state;
         // Before anything is recalled the queue is empty: what is owed is all there is to tell.
         let owed = if owed.is_empty() { queue.owed(definition.ordering) } else { Some(owed.clone()) };
-        let first = owed.as_ref().and_then(|owed| owed.first()).map(|owed| owed.seq).or_else(|| queue.front());
+        let first =
+            owed.as_ref().and_then(|owed| owed.first()).map(|owed| owed.seq).or_else(|| queue.front());
         let (head_attempts, due) = match carried {
             Some(carried) => *carried,
             None => queue.head(),

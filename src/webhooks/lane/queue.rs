@@ -88,7 +88,12 @@ impl Queue {
     }
 
     /// Which event may be attempted now; first attempts not before `hold`.
-    pub(super) fn choose(&self, ordering: Ordering, now: DateTime<Utc>, hold: Option<DateTime<Utc>>) -> Choice {
+    pub(super) fn choose(
+        &self,
+        ordering: Ordering,
+        now: DateTime<Utc>,
+        hold: Option<DateTime<Utc>>,
+    ) -> Choice {
         if self.items.is_empty() {
             return Choice::Empty;
         }
@@ -176,7 +181,8 @@ impl Queue {
     /// Everything that is not done, if the front alone does not tell.
     pub(super) fn owed(&self, ordering: Ordering) -> Option<Vec<Owed>> {
         let tells = self.items.is_empty() || (ordering == Ordering::Subscription && !self.gaps);
-        let owed = |item: &Item| Owed { seq: item.outgoing.event.seq, attempts: item.attempts, due: item.due };
+        let owed =
+            |item: &Item| Owed { seq: item.outgoing.event.seq, attempts: item.attempts, due: item.due };
         (!tells).then(|| self.items.iter().map(owed).collect())
     }
 }

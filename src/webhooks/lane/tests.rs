@@ -3,6 +3,7 @@ use uuid::Uuid;
 use super::*;
 use crate::events::SOURCE_API;
 use crate::ids::EventId;
+use crate::webhooks::signature::Secret;
 
 const NOW: DateTime<Utc> = DateTime::UNIX_EPOCH;
 const PAUSE: Degraded = Degraded(Duration::from_secs(30));
@@ -25,7 +26,7 @@ fn definition(active: bool, version: i64) -> Definition {
     Definition {
         target: "https://example.com/".parse().unwrap(),
         filters: Filters::default(),
-        secret: Secret::generate([1; 32]),
+        secrets: Secrets { current: Secret::generate([1; 32]), previous: None },
         loopback: false,
         active,
         ordering: Ordering::Subscription,
@@ -101,8 +102,7 @@ fn the_cursor_stands_before_the_head_until_the_event_is_done() {
 #[test]
 fn what_another_process_had_begun_goes_on() {
     let due = NOW + Duration::from_secs(2);
-    let position =
-        Position { read: 10, head_attempts: 2, next_attempt_at: Some(due), ..Position::default() };
+    let position = Position { read: 10, head_attempts: 2, next_attempt_at: Some(due), ..Position::default() };
     let lane = lane_with(definition(true, 1), position, 12);
     assert!(matches!(lane.next(NOW), Next::Backlog(10, _)));
     lane.took_backlog(page([11, 12], 12));

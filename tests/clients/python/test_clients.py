@@ -272,6 +272,15 @@ class Signatures(unittest.TestCase):
             with self.assertRaises(WebhookVerificationError):
                 Webhook(made["secret"]).verify(body.replace(b"contact.created", b"contact.updated"), headers)
 
+    def test_both_secrets_verify_while_they_overlap(self):
+        with receiver() as (url, received), subscription("contact.created", url) as made:
+            rotated = data("POST", f"/webhooks/{made['id']}/rotate-secret", {})
+            contact = data("POST", "/contacts", {"name": "Grace Hopper", "phoneNumber": phone()})
+            [(_, headers, body)] = eventually("the delivery", lambda: received)
+            headers = {name.lower(): value for name, value in headers.items()}
+            for secret in made["secret"], rotated["secret"]:
+                self.assertEqual(Webhook(secret).verify(body, headers)["data"], contact)
+
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)

@@ -1,11 +1,13 @@
 //! What the chapters share: a world of one's own, and receivers.
 
 pub mod database;
+pub mod dns;
 pub mod process;
 pub mod proxy;
 pub mod receiver;
 pub mod world;
 
+pub use dns::Dns;
 pub use process::Process;
 pub use proxy::{Cut, Proxy};
 pub use receiver::{Received, Receiver, Reply};

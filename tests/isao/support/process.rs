@@ -1,5 +1,6 @@
 //! The real binary, to be killed.
 
+use std::ffi::OsStr;
 use std::net::SocketAddr;
 use std::process::{ExitStatus, Stdio};
 
@@ -20,9 +21,14 @@ pub struct Process {
 impl Process {
     /// Starts one on the database; answers when it listens.
     pub async fn serve(database: &Database) -> Self {
+        Self::with("DATABASE_URL", &database.url).await
+    }
+
+    /// Starts one with this setting.
+    pub async fn with(name: &str, value: impl AsRef<OsStr>) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_isao"))
             .args(["serve", "--bind", "127.0.0.1:0"])
-            .env("DATABASE_URL", &database.url)
+            .env(name, value)
             .env("ISAO_LOG", "info")
             .env("ISAO_RETRY_DELAYS", "200ms,200ms,200ms")
             .stdin(Stdio::null())

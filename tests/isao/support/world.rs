@@ -10,6 +10,7 @@ use isao::api_key::{ApiKey, ServiceType};
 use isao::app::{Role, Server, Settings};
 use isao::clock::Clock;
 use isao::db;
+use isao::dns::Resolver;
 use isao::ids::{CompanyId, Ids};
 use isao::permission::Permission;
 use isao::webhooks::Tuning;
@@ -19,7 +20,7 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::database::Database;
-use super::{Proxy, Received, Receiver, eventually};
+use super::{Dns, Proxy, Received, Receiver, eventually};
 
 /// When every world begins: the time of the page's examples.
 pub const START: &str = "2024-11-08T10:30:00.000Z";
@@ -34,6 +35,7 @@ pub struct World {
     pub http: reqwest::Client,
     /// The database as the server goes to it.
     route: String,
+    resolver: Resolver,
     base: String,
     server: Option<Server>,
     ids: Ids,
@@ -104,22 +106,32 @@ impl World {
     /// A world in a database that is there already, with a schema of any age.
     pub async fn in_database(database: Database) -> Self {
         let route = database.url.clone();
-        Self::on(database, route).await
+        Self::on(database, route, &[]).await
+    }
+
+    /// A world whose server asks this name server. That of others asks none, and knows
+    /// `localhost` only.
+    pub async fn asking(dns: &Dns) -> Self {
+        let database = Database::create().await;
+        let route = database.url.clone();
+        Self::on(database, route, &[dns.address]).await
     }
 
     /// A world whose server goes to its database through a proxy.
     pub async fn behind_proxy() -> (Self, Proxy) {
         let database = Database::create().await;
         let proxy = Proxy::start(&database).await;
-        (Self::on(database, proxy.url.clone()).await, proxy)
+        (Self::on(database, proxy.url.clone(), &[]).await, proxy)
     }
 
-    async fn on(database: Database, route: String) -> Self {
+    async fn on(database: Database, route: String, dns: &[SocketAddr]) -> Self {
         let clock = Clock::manual(START.parse().unwrap());
         let pool = db::open(&database.url).await.unwrap();
-        let server = start(&route, &clock).await;
+        let resolver = Resolver::asking(dns);
+        let server = start(&route, &clock, &resolver).await;
         let mut world = Self {
             route,
+            resolver,
             base: base(server.address()),
             server: Some(server),
             company: CompanyId(Uuid::nil()),
@@ -186,7 +198,7 @@ impl World {
 
     /// A second server on the same database, with the same clock.
     pub async fn another_server(&self) -> Server {
-        start(&self.route, &self.clock).await
+        start(&self.route, &self.clock, &self.resolver).await
     }
 
     /// From now on requests go to another server.
@@ -307,7 +319,7 @@ impl World {
 
     /// Starts it again, on another port.
     pub async fn start_server(&mut self) {
-        let server = start(&self.route, &self.clock).await;
+        let server = start(&self.route, &self.clock, &self.resolver).await;
         self.turn_to(server.address());
         self.server = Some(server);
     }
@@ -317,7 +329,7 @@ fn base(address: SocketAddr) -> String {
     format!("http://{address}/api/external")
 }
 
-async fn start(route: &str, clock: &Clock) -> Server {
+async fn start(route: &str, clock: &Clock, resolver: &Resolver) -> Server {
     Server::start(Settings {
         bind: "127.0.0.1:0".parse().unwrap(),
         pool: db::open(route).await.unwrap(),
@@ -326,6 +338,7 @@ async fn start(route: &str, clock: &Clock) -> Server {
         tuning: Tuning::default(),
         allow_targets: AllowList::default(),
         retention: Duration::from_secs(30 * 24 * 60 * 60),
+        resolver: resolver.clone(),
     })
     .await
     .unwrap()

@@ -38,3 +38,22 @@ test('a secret of the caller signs as well', async (t) => {
   const { body, headers } = await hook.about(contact.id);
   assert.deepEqual(new Webhook(secret).verify(body, headers).data, contact);
 });
+
+test('while a secret is being changed, the old and the new one verify', async (t) => {
+  const hook = await receiver(t);
+  const { id, secret } = await subscribe(t, 'contact.created', hook.url);
+  const rotated = await data('POST', `/webhooks/${id}/rotate-secret`, {});
+  const contact = await data('POST', '/contacts', { name: 'Grace Hopper', phoneNumber: phone() });
+  const { body, headers } = await hook.about(contact.id);
+  for (const known of [secret, rotated.secret]) {
+    assert.deepEqual(new Webhook(known).verify(body, headers).data, contact);
+  }
+
+  const { secret: last } = await data('POST', `/webhooks/${id}/rotate-secret`, { overlap: '0s' });
+  const other = await data('POST', '/contacts', { name: 'Ada Lovelace', phoneNumber: phone() });
+  const second = await hook.about(other.id);
+  assert.deepEqual(new Webhook(last).verify(second.body, second.headers).data, other);
+  for (const past of [secret, rotated.secret]) {
+    assert.throws(() => new Webhook(past).verify(second.body, second.headers), /No matching signature/);
+  }
+});

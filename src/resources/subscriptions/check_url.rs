@@ -1,0 +1,130 @@
+//! What subscribing a URL would say, without subscribing.
+
+use std::net::IpAddr;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::address::{ALLOW_TARGETS, TargetUrl};
+use crate::http::answer;
+use crate::http::auth::Caller;
+use crate::http::body::Payload;
+use crate::http::error::ApiError;
+use crate::http::field::{Field, Problems};
+use crate::http::openapi::{Answered, WriteErrors};
+use crate::permission::Permission;
+use crate::resources::Api;
+use crate::targets::{Judged, Verdict};
+
+/// A URL to judge.
+#[derive(Deserialize, ToSchema)]
+#[schema(example = json!({"target_url": "https://hooks.example.com/isao"}))]
+pub(super) struct CheckUrlInput {
+    /// The URL, as it would be subscribed.
+    #[serde(default)]
+    #[schema(value_type = String, format = "uri", max_length = 2048)]
+    target_url: Field<TargetUrl>,
+}
+
+/// What is to be said about a URL.
+#[derive(Serialize, ToSchema)]
+pub(super) struct CheckedUrl {
+    target_url: String,
+    /// Would subscribing be accepted? Also true while the name does not resolve.
+    allowed: bool,
+    /// The host, as it is looked up: lower case, in ASCII, addresses in their usual spelling.
+    #[schema(example = "hooks.example.com")]
+    host: String,
+    /// Its addresses now. Deliveries connect to those allowed and to no others.
+    addresses: Vec<CheckedAddress>,
+    /// All of this in a sentence.
+    message: String,
+    /// The setting of the server that lifts a refusal.
+    #[schema(required, example = "ISAO_ALLOW_TARGETS")]
+    setting: Option<&'static str>,
+}
+
+/// An address of a host.
+#[derive(Serialize, ToSchema)]
+struct CheckedAddress {
+    #[schema(value_type = String, example = "10.0.0.5")]
+    ip: IpAddr,
+    allowed: bool,
+    /// The rule that refuses it.
+    #[schema(required, example = "private")]
+    rule: Option<&'static str>,
+    /// The range of that rule.
+    #[schema(required, example = "10.0.0.0/8")]
+    range: Option<String>,
+    /// The refusal in a sentence.
+    #[schema(required)]
+    message: Option<String>,
+}
+
+impl CheckedUrl {
+    fn new(target: &TargetUrl, verdict: Verdict) -> Self {
+        let host = target.host().to_string();
+        let addresses = verdict.addresses.as_deref().unwrap_or_default();
+        let refused = addresses.iter().filter(|judged| judged.refusal.is_some()).count();
+        let message = match (&verdict.refusal, &verdict.addresses) {
+            (Some(refusal), _) => format!("{host} is refused: {refusal}"),
+            (None, Err(error)) => format!(
+                "{host} does not resolve now: {error}. It can be subscribed; deliveries fail until it resolves"
+            ),
+            (None, Ok(_)) if refused > 0 => format!(
+                "{host} is allowed, but {refused} of its {} addresses are refused and will not be connected to",
+                addresses.len()
+            ),
+            (None, Ok(_)) => format!("{host} is allowed"),
+        };
+        Self {
+            target_url: target.as_str().to_owned(),
+            allowed: verdict.refusal.is_none(),
+            host,
+            addresses: addresses.iter().map(CheckedAddress::from).collect(),
+            message,
+            setting: (verdict.refusal.is_some() || refused > 0).then_some(ALLOW_TARGETS),
+        }
+    }
+}
+
+impl From<&Judged> for CheckedAddress {
+    fn from(judged: &Judged) -> Self {
+        let refusal = judged.refusal.as_ref();
+        Self {
+            ip: judged.ip,
+            allowed: refusal.is_none(),
+            rule: refusal.map(|refusal| refusal.rule.word()),
+            range: refusal.map(|refusal| refusal.range.to_string()),
+            message: refusal.map(ToString::to_string),
+        }
+    }
+}
+
+/// Check a target URL
+///
+/// Says what subscribing it would say, and why, without subscribing: which addresses it
+/// leads to, which of them are refused by which rule, and which setting lifts that. The
+/// name is looked up, for 5 s at most; nothing is connected to. Needs `webhooks:write`,
+/// as subscribing does: what the server's name servers know is for those only who could
+/// learn it that way.
+#[utoipa::path(post, path = "/webhooks/check-url", tag = "Webhooks", request_body = CheckUrlInput,
+    responses((status = 200, description = "What subscribing would say", body = Answered<CheckedUrl>), WriteErrors))]
+pub(super) async fn check_url(
+    State(api): State<Api>,
+    caller: Caller,
+    payload: Payload,
+) -> Result<Response, ApiError> {
+    caller.require(Permission::WebhooksWrite)?;
+    let input = payload.json::<CheckUrlInput>()?;
+    let mut problems = Problems::default();
+    let target = problems.required("target_url", input.target_url);
+    problems.finish()?;
+    let target =
+        target.ok_or_else(|| ApiError::internal(&"a required field is missing without a problem"))?;
+    let verdict = api.targets.verdict(&target, !caller.proxied).await;
+    Ok(answer::json(StatusCode::OK, &answer::data(CheckedUrl::new(&target, verdict))))
+}

@@ -1,0 +1,112 @@
+//! The servers under test: real processes, or inside this one where the clock is the fault.
+
+use std::fs::File;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use isao::address::AllowList;
+use isao::app::{Role, Server, Settings};
+use isao::clock::Clock;
+use isao::db;
+use isao::duration::format_duration;
+use isao::webhooks::Tuning;
+use serde_json::Value;
+use tokio::process::{Child, Command};
+
+use super::{DEGRADED_PAUSE, LEASE, RETRY_DELAYS, eventually};
+
+/// Longer than any clock jumps.
+const RETENTION: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// `isao serve` in a process of its own.
+pub struct Process {
+    pub address: SocketAddr,
+    child: Child,
+}
+
+impl Process {
+    /// Starts one on the database; answers when it listens. Its log goes to a file.
+    pub async fn serve(database_url: &str, log: PathBuf) -> Self {
+        let child = Command::new(env!("CARGO_BIN_EXE_isao"))
+            .args(["serve", "--bind", "127.0.0.1:0"])
+            .env("DATABASE_URL", database_url)
+            .env("ISAO_LOG", "info")
+            .env("ISAO_RETRY_DELAYS", RETRY_DELAYS)
+            .env("ISAO_LEASE", format_duration(LEASE))
+            .env("ISAO_DEGRADED_PAUSE", format_duration(DEGRADED_PAUSE))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(File::create(&log).unwrap())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let address = eventually(&format!("a server listens ({})", log.display()), async || {
+            let said = std::fs::read_to_string(&log).unwrap();
+            said.lines().find_map(|line| {
+                let line: Value = serde_json::from_str(line).ok()?;
+                let listening = line["fields"]["message"] == "listening";
+                listening.then(|| line["fields"]["address"].as_str().unwrap().parse().unwrap())
+            })
+        })
+        .await;
+        Self { address, child }
+    }
+
+    /// How it ended, if it did.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().unwrap()
+    }
+
+    /// `kill -9`: it can do nothing about it.
+    pub async fn kill(mut self) {
+        self.child.kill().await.unwrap();
+    }
+
+    /// Stops it in its tracks.
+    pub async fn freeze(&self) {
+        self.signal("STOP").await;
+    }
+
+    /// Lets it go on.
+    pub async fn thaw(&self) {
+        self.signal("CONT").await;
+    }
+
+    async fn signal(&self, name: &str) {
+        let id = self.child.id().expect("it runs").to_string();
+        let sent = Command::new("kill").args([&format!("-{name}"), &id]).status().await.unwrap();
+        assert!(sent.success());
+    }
+}
+
+/// A server in this process, with a clock that can be set wrong.
+pub async fn in_process(database_url: &str, clock: Clock) -> Server {
+    Server::start(Settings {
+        bind: "127.0.0.1:0".parse().unwrap(),
+        pool: db::open(database_url).await.unwrap(),
+        clock,
+        role: Role::All,
+        tuning: Tuning {
+            retry_delays: RETRY_DELAYS.parse().unwrap(),
+            lease: LEASE,
+            degraded_pause: DEGRADED_PAUSE,
+            ..Tuning::default()
+        },
+        allow_targets: AllowList::default(),
+        retention: RETENTION,
+        resolver: isao::dns::Resolver::asking(&[]),
+    })
+    .await
+    .unwrap()
+}
+
+/// Sends what the servers in this process log to a file.
+pub fn log_to(path: &Path) {
+    tracing_subscriber::fmt()
+        .json()
+        .with_writer(std::sync::Mutex::new(File::create(path).unwrap()))
+        .with_env_filter("info,sqlx=warn")
+        .init();
+}

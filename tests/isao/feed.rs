@@ -169,6 +169,37 @@ async fn what_cannot_be_meant_is_refused() {
     world.send(bad).await.assert_error(400, "INVALID_QUERY");
 }
 
+/// What others have written since, as if the writer had: so many events.
+async fn let_others_write(world: &World, events: i64) {
+    sqlx::query(
+        "WITH head AS (UPDATE log_head SET seq = seq + $1 RETURNING seq - $1 AS before, at)
+         INSERT INTO events (seq, company_id, type, id, record_id, source, at, data)
+         SELECT before + number, gen_random_uuid(), 'deal.lost', gen_random_uuid(), gen_random_uuid(), 'api', at, '{}'
+         FROM head, generate_series(1, $1) AS number",
+    )
+    .bind(events)
+    .execute(&world.pool)
+    .await
+    .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_are_found_however_much_others_write_between_them() {
+    let world = World::new().await;
+    world.contact("A", "100").await;
+    for _ in 0..4 {
+        let_others_write(&world, 26_000).await;
+    }
+    world.contact("B", "200").await;
+    assert_eq!(names(&page(&world.get("/events").await).0), ["A", "B"]);
+    let (first, next, more) = page(&world.get("/events?limit=1").await);
+    assert_eq!((names(&first), more), (vec!["A"], true));
+    let (second, end, more) = page(&world.get(&format!("/events?limit=1&after={next}")).await);
+    assert_eq!((names(&second), more), (vec!["B"], false));
+    assert!(page(&world.get(&format!("/events?after={end}")).await).0.is_empty());
+    assert!(page(&world.get("/events?types=deal.lost").await).0.is_empty());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cursor_whose_events_are_gone_is_refused_and_not_skipped_over() {
     let world = World::new().await;

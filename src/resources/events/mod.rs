@@ -213,9 +213,9 @@ async fn list(
     let types = parse_types(wanted.types)?;
     let limit = query::number("limit", wanted.limit, 1..=MAX_LIMIT)?.unwrap_or(DEFAULT_LIMIT);
     let (position, head) = after.locate(&api.pool).await?;
+    let shown = usize::try_from(limit).unwrap_or_default();
     // One more than shown, to know if there are more.
-    let mut events = store::read(&api.pool, caller.company(), &types, (position, head), limit + 1).await?;
-    let shown = usize::try_from(limit).unwrap_or(usize::MAX);
+    let mut events = store::read(&api.pool, caller.company(), &types, (position, head), shown + 1).await?;
     let has_more = events.len() > shown;
     events.truncate(shown);
     let reached = events.last().filter(|_| has_more).map_or(head, |last| last.seq);

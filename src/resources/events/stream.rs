@@ -220,7 +220,7 @@ impl Stream {
         let _turn = self.streams.at_once.acquire().await;
         let company = self.caller.company();
         let range = (self.position, self.head);
-        let page = store::read(&self.api.pool, company, &self.types, range, PAGE as i64).await?;
+        let page = store::read(&self.api.pool, company, &self.types, range, PAGE).await?;
         self.position = page.last().filter(|_| page.len() == PAGE).map_or(self.head, |last| last.seq);
         self.page = page.into();
         Ok(())

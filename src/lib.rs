@@ -20,7 +20,7 @@
 //!
 //! Around them: [`clock`] and [`random`], passed in; [`db`] and [`database`], and
 //! [`embedded`], a PostgreSQL of our own; [`retention`]; [`app`], which puts
-//! everything together; [`config`], [`cli`], [`admin`] and [`serve`], for whoever
+//! everything together; [`open_files`]; [`config`], [`cli`], [`admin`] and [`serve`], for whoever
 //! runs it.
 
 pub mod address;
@@ -39,6 +39,7 @@ pub mod http;
 pub mod ids;
 pub mod listeners;
 pub mod metrics;
+pub mod open_files;
 pub mod permission;
 pub mod random;
 pub mod records;

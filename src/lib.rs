@@ -22,7 +22,7 @@
 //! Around them: [`clock`] and [`random`], passed in; [`dns`], and [`targets`], which
 //! judges what it finds; [`db`] and [`database`], and
 //! [`embedded`], a PostgreSQL of our own; [`retention`]; [`app`], which puts
-//! everything together; [`config`], [`cli`], [`admin`] and [`serve`], for whoever
+//! everything together; [`open_files`]; [`config`], [`cli`], [`admin`] and [`serve`], for whoever
 //! runs it.
 
 pub mod address;
@@ -42,6 +42,7 @@ pub mod http;
 pub mod ids;
 pub mod listeners;
 pub mod metrics;
+pub mod open_files;
 pub mod permission;
 pub mod random;
 pub mod records;

@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::database::{self, Database};
 use crate::dns::Resolver;
 use crate::ids::Ids;
+use crate::open_files;
 
 /// The exit code when a second signal ends the server at once: that of a shell for SIGINT.
 const INTERRUPTED: i32 = 130;
@@ -32,6 +33,7 @@ pub enum Error {
 
 /// Runs the server until SIGTERM or Ctrl-C. A second one ends the process at once.
 pub async fn serve(config: Config) -> Result<ExitCode, Error> {
+    open_files::raise(config.in_flight);
     let mut signals = Signals::listen().map_err(Error::Signals)?;
     let (mut database, mut server) = tokio::select! {
         started = start(&config) => started?,

@@ -1,31 +1,34 @@
 //! Measures isao, and in the same run what the machine could do at best.
 //!
 //! Three kinds of processes: this one makes the load; the server under test runs with a
-//! database that is thrown away; and the receiver, this program again, takes deliveries.
+//! database that is thrown away; and receivers, this program again, take deliveries.
 
+mod backlog;
+mod bad_receivers;
 mod client;
 mod delivery;
+mod isolation;
 mod load;
 mod pgbench;
 mod phases;
 mod proc;
 mod receiver;
+mod receivers;
 mod report;
 mod server;
 
 use std::path::PathBuf;
-use std::process::{ExitCode, Stdio};
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use clap::{Parser, Subcommand};
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
+use clap::{Parser, Subcommand, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 
 use pgbench::Pgbench;
 use phases::Phases;
-use report::Report;
+use receivers::Receiver;
+use report::{Figures, Report};
 use server::Server;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
@@ -36,6 +39,9 @@ struct Arguments {
     /// Half a minute instead of a few: enough to see that everything works
     #[arg(long)]
     quick: bool,
+    /// One part alone, and all of it; takes some minutes
+    #[arg(long, value_name = "PART")]
+    only: Option<Part>,
     /// The server's program; without it, it is built
     #[arg(long, value_name = "PATH")]
     server: Option<PathBuf>,
@@ -48,6 +54,18 @@ enum Role {
     /// Take deliveries; started by the program itself
     #[command(hide = true)]
     Receiver,
+    /// Take deliveries badly
+    #[command(hide = true)]
+    BadReceivers,
+}
+
+/// A part that can be measured by itself.
+#[derive(Clone, Copy, ValueEnum)]
+enum Part {
+    /// Good receivers beside bad ones, of all kinds and of each
+    BadReceivers,
+    /// A million events that wait for one subscription
+    Backlog,
 }
 
 /// How much of everything.
@@ -60,12 +78,33 @@ pub struct Scale {
     creates: u64,
     /// Of the load at an easy pace.
     latency: Duration,
+    /// Of the same in a part that is measured by itself.
+    look: Duration,
+    /// Of the same beside bad receivers of all kinds: longer than an attempt and its first
+    /// retries, so that they come back.
+    long_look: Duration,
+    /// Events that wait for one subscription.
+    backlog: u64,
 }
 
-const WHOLE: Scale =
-    Scale { rounds: 3, time: Duration::from_secs(3), creates: 12_000, latency: Duration::from_secs(10) };
-const QUICK: Scale =
-    Scale { rounds: 1, time: Duration::from_secs(1), creates: 2_000, latency: Duration::from_secs(3) };
+const WHOLE: Scale = Scale {
+    rounds: 3,
+    time: Duration::from_secs(3),
+    creates: 12_000,
+    latency: Duration::from_secs(10),
+    look: Duration::from_secs(30),
+    long_look: Duration::from_secs(60),
+    backlog: 1_000_000,
+};
+const QUICK: Scale = Scale {
+    rounds: 1,
+    time: Duration::from_secs(1),
+    creates: 2_000,
+    latency: Duration::from_secs(3),
+    look: Duration::from_secs(3),
+    long_look: Duration::from_secs(6),
+    backlog: 20_000,
+};
 
 fn main() -> ExitCode {
     // One thread makes more load than the server takes (the table shows it), and leaves it the others.
@@ -81,8 +120,10 @@ fn main() -> ExitCode {
 }
 
 async fn run(arguments: Arguments) -> Result<(), Error> {
-    if let Some(Role::Receiver) = arguments.role {
-        return receiver::run().await;
+    match arguments.role {
+        Some(Role::Receiver) => return receiver::run().await,
+        Some(Role::BadReceivers) => return bad_receivers::run().await,
+        None => {}
     }
     let scale = if arguments.quick { QUICK } else { WHOLE };
     let program = match arguments.server {
@@ -91,11 +132,9 @@ async fn run(arguments: Arguments) -> Result<(), Error> {
     };
     let data_dir = std::env::temp_dir().join(format!("isao-bench-{}", std::process::id()));
     let server = Server::start(program, data_dir).await?;
-    let (mut child, receiver) = start_receiver().await?;
     let mut phases = Phases {
         server,
-        receiver,
-        receiver_pid: child.id().ok_or("the receiver is gone")?,
+        receiver: Receiver::start().await?,
         pgbench: None,
         scale,
         phase: 0,
@@ -104,47 +143,57 @@ async fn run(arguments: Arguments) -> Result<(), Error> {
     let mut terminated = signal(SignalKind::terminate())?;
     let mut interrupted = signal(SignalKind::interrupt())?;
     let measured = tokio::select! {
-        measured = measure(&mut phases) => measured,
+        measured = measure(&mut phases, arguments.only) => measured,
         _ = terminated.recv() => Err("stopped".into()),
         _ = interrupted.recv() => Err("stopped".into()),
     };
-    drop(child.stdin.take());
     let stopped = phases.server.stop().await;
     println!("{}", measured?);
     stopped
 }
 
-async fn start_receiver() -> Result<(Child, std::net::SocketAddr), Error> {
-    let mut receiver = Command::new(std::env::current_exe()?);
-    receiver.arg("receiver").stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
-    let mut child = receiver.spawn()?;
-    let mut lines = BufReader::new(child.stdout.take().ok_or("the receiver has no output")?).lines();
-    let address = lines.next_line().await?.ok_or("the receiver ended")?.parse()?;
-    Ok((child, address))
-}
-
-async fn measure(phases: &mut Phases) -> Result<String, Error> {
+async fn measure(phases: &mut Phases, only: Option<Part>) -> Result<String, Error> {
     let (started, load) = (Instant::now(), proc::load());
     let (idle, _) = proc::memory(phases.server.pid);
-    phases.pgbench = Pgbench::prepare(&phases.server).await?;
-    if phases.pgbench.is_none() {
-        eprintln!("There is no pgbench: the database's own limit is left out.");
+    if only.is_none() {
+        phases.pgbench = Pgbench::prepare(&phases.server).await?;
+        if phases.pgbench.is_none() {
+            eprintln!("There is no pgbench: the database's own limit is left out.");
+        }
     }
     phases.warm_up().await?;
     let mut rounds = Vec::new();
-    for round in 1..=phases.scale.rounds {
-        eprintln!("round {round} of {}", phases.scale.rounds);
-        let mut figures = phases.round().await?;
+    let count = if only.is_some() { 1 } else { phases.scale.rounds };
+    for round in 1..=count {
+        eprintln!("round {round} of {count}");
+        let mut figures = match only {
+            Some(part) => measure_part(phases, part).await?,
+            None => phases.round().await?,
+        };
         figures.set("memory idle", idle);
         figures.set("memory most", proc::memory(phases.server.pid).1);
         rounds.push(figures);
     }
+    let report = Report(&rounds);
     let cores = std::thread::available_parallelism()?;
     Ok(format!(
         "{}, {cores} cores, load before {load}; fsync on; medians of {} rounds, {:.0} s\n\n{}",
         proc::processor(),
-        phases.scale.rounds,
+        count,
         started.elapsed().as_secs_f64(),
-        Report(&rounds).table()
+        if only.is_some() { report.isolation() } else { report.table() }
     ))
+}
+
+async fn measure_part(phases: &mut Phases, part: Part) -> Result<Figures, Error> {
+    let mut figures = Figures::default();
+    let Scale { look, long_look, backlog, .. } = phases.scale;
+    match part {
+        Part::BadReceivers => {
+            phases.beside_bad_ones(&mut figures, (look, long_look)).await?;
+            phases.beside_each_kind(&mut figures, look).await?;
+        }
+        Part::Backlog => phases.long_backlog(&mut figures, backlog, look).await?,
+    }
+    Ok(figures)
 }

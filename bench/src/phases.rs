@@ -1,6 +1,5 @@
 //! What is measured, in the order of a round.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use crate::delivery::{Mark, Signer, envelope, now};
 use crate::load::{Load, Outcome, Until, Work, percentile};
 use crate::pgbench::{Pgbench, VARIANTS};
 use crate::proc::{self, Cpu};
+use crate::receivers::Receiver;
 use crate::report::Figures;
 use crate::server::Server;
 use crate::{Error, Scale};
@@ -27,16 +27,15 @@ pub const SUBSCRIPTIONS: [u32; 2] = [1, 10];
 /// Connections of the bare client.
 pub const BARE: [u32; 2] = [1, 16];
 /// Creates per second while the time to the arrival is measured, on how many connections.
-const PACE: (f64, u32) = (50.0, 4);
+pub const PACE: (f64, u32) = (50.0, 4);
 /// Time for the last delivery to arrive.
-const DRAIN: Duration = Duration::from_secs(120);
+pub const DRAIN: Duration = Duration::from_secs(120);
 /// Time for background work (checkpoints aside) to calm down between two measurements.
 const CALM: Duration = Duration::from_millis(200);
 
 pub struct Phases {
     pub server: Server,
-    pub receiver: SocketAddr,
-    pub receiver_pid: u32,
+    pub receiver: Receiver,
     pub pgbench: Option<Pgbench>,
     pub scale: Scale,
     /// Phases so far.
@@ -46,11 +45,11 @@ pub struct Phases {
 }
 
 impl Phases {
-    fn cpu(&self) -> Cpu {
+    pub fn cpu(&self) -> Cpu {
         Cpu {
             server: proc::of(self.server.pid),
             postgres: proc::of_family(self.server.postmaster),
-            receiver: proc::of(self.receiver_pid),
+            receiver: proc::of(self.receiver.pid),
             generator: proc::of(std::process::id()),
         }
     }
@@ -59,7 +58,7 @@ impl Phases {
         self.paced_load(work, connections, until, None).await
     }
 
-    async fn paced_load(
+    pub async fn paced_load(
         &mut self,
         work: Work,
         connections: u32,
@@ -68,7 +67,7 @@ impl Phases {
     ) -> Result<(Outcome, Cpu), Error> {
         sleep(CALM).await;
         self.phase += 1;
-        let address = if work == Work::Trivial { self.receiver } else { self.server.address };
+        let address = if work == Work::Trivial { self.receiver.address } else { self.server.address };
         let load = Load {
             address,
             authorization: Server::authorization(),
@@ -127,20 +126,22 @@ impl Phases {
             self.backlog(&mut figures, subscriptions).await?;
         }
         self.latency(&mut figures).await?;
+        let time = self.scale.latency;
+        self.beside_bad_ones(&mut figures, (time, time)).await?;
         Ok(figures)
     }
 
     /// A bare client posts to the receiver what the server would.
-    async fn bare(&mut self, figures: &mut Figures, connections: u32) -> Result<(), Error> {
+    pub async fn bare(&mut self, figures: &mut Figures, connections: u32) -> Result<(), Error> {
         self.phase += 1;
-        self.ask_receiver(&format!("/begin/{}", self.phase)).await?;
+        self.receiver.begin(self.phase).await?;
         let signer = Signer::new();
         let count = self.scale.creates / u64::from(connections).min(4);
         let posts: Vec<_> = (0..count as u32).map(|number| Post::new(&signer, self.phase, number)).collect();
         let posts = Arc::new(posts);
         let mut clients = Vec::new();
         for _ in 0..connections {
-            clients.push(Connection::open(self.receiver).await?);
+            clients.push(Connection::open(self.receiver.address).await?);
         }
         let (before, started) = (self.cpu(), Instant::now());
         let mut workers = tokio::task::JoinSet::new();
@@ -159,7 +160,7 @@ impl Phases {
         let seconds = started.elapsed().as_secs_f64();
         let cpu = self.cpu().since(&before);
         let all = (count * u64::from(connections)) as f64;
-        self.check(all as u64).await?;
+        self.receiver.check(all as u64).await?;
         figures.set(format!("bare/{connections}"), all / seconds);
         figures.set(format!("bare/{connections}/cpu"), cpu.generator / all);
         figures.set(format!("bare/{connections}/cpu receiver"), cpu.receiver / all);
@@ -173,7 +174,7 @@ impl Phases {
         let before = self.cpu();
         let (creates, _) = self.load(Work::Create, CREATING, Until::Count(count)).await?;
         let deliveries = count * u64::from(subscriptions);
-        let result = self.drained(deliveries).await?;
+        let result = self.receiver.drained(deliveries, DRAIN).await?;
         let cpu = self.cpu().since(&before);
         let seconds = between(creates.started_at, &result);
         let key = format!("live/{subscriptions}");
@@ -199,7 +200,7 @@ impl Phases {
             self.server.set_active(id, true).await?;
         }
         let deliveries = count * u64::from(subscriptions);
-        let result = self.drained(deliveries).await?;
+        let result = self.receiver.drained(deliveries, DRAIN).await?;
         let cpu = self.cpu().since(&before);
         let key = format!("backlog/{subscriptions}");
         let deliveries = deliveries as f64;
@@ -216,7 +217,7 @@ impl Phases {
         let (pace, connections) = PACE;
         let until = Until::Count((self.scale.latency.as_secs_f64() * pace) as u64);
         let (creates, _) = self.paced_load(Work::Create, connections, until, Some(pace)).await?;
-        let result = self.drained(creates.latencies.len() as u64).await?;
+        let result = self.receiver.drained(creates.latencies.len() as u64, DRAIN).await?;
         requests(figures, "paced", &creates);
         for share in ["p50", "p99"] {
             figures.set(format!("arrival/{share}"), result[share].as_f64().unwrap_or_default() / 1000.0);
@@ -225,55 +226,22 @@ impl Phases {
     }
 
     /// Subscriptions for the phase that comes next.
-    async fn subscribe(&mut self, count: u32) -> Result<Vec<String>, Error> {
+    pub async fn subscribe(&mut self, count: u32) -> Result<Vec<String>, Error> {
         let phase = self.phase + 1;
-        self.ask_receiver(&format!("/begin/{phase}")).await?;
+        self.receiver.begin(phase).await?;
         let mut ids = Vec::new();
         for index in 0..count {
-            ids.push(self.server.subscribe(format!("http://{}/{phase}/{index}", self.receiver)).await?);
+            let target = format!("http://{}/{phase}/{index}", self.receiver.address);
+            ids.push(self.server.subscribe(target, None).await?);
         }
         Ok(ids)
     }
 
-    async fn unsubscribe(&self, ids: Vec<String>) -> Result<(), Error> {
+    pub async fn unsubscribe(&self, ids: Vec<String>) -> Result<(), Error> {
         for id in ids {
             self.server.unsubscribe(&id).await?;
         }
         Ok(())
-    }
-
-    async fn ask_receiver(&self, path: &str) -> Result<Bytes, Error> {
-        let mut connection = Connection::open(self.receiver).await?;
-        Ok(connection.send(Method::GET, path, &[], Bytes::new()).await?.1)
-    }
-
-    /// Waits until all have arrived, then checks them.
-    async fn drained(&self, expected: u64) -> Result<Value, Error> {
-        let deadline = Instant::now() + DRAIN;
-        loop {
-            let count: u64 = std::str::from_utf8(&self.ask_receiver("/count").await?)?.parse()?;
-            if count >= expected {
-                return self.check(expected).await;
-            }
-            if Instant::now() > deadline {
-                let result = self.ask_receiver("/result").await?;
-                return Err(format!("{expected} were to arrive: {}", String::from_utf8_lossy(&result)).into());
-            }
-            sleep(Duration::from_millis(20)).await;
-        }
-    }
-
-    /// All of them, once each, signed, in one order. A repeat would be legal, but nothing here causes one.
-    async fn check(&self, expected: u64) -> Result<Value, Error> {
-        let result: Value = serde_json::from_slice(&self.ask_receiver("/result").await?)?;
-        let none = ["repeated", "missing", "unsigned", "unreadable"];
-        if result["count"] == expected
-            && result["sameOrder"] == true
-            && none.iter().all(|name| result[name] == 0)
-        {
-            return Ok(result);
-        }
-        Err(format!("not what was to arrive ({expected} in order): {result}").into())
     }
 }
 
@@ -285,7 +253,8 @@ fn requests(figures: &mut Figures, key: &str, outcome: &Outcome) {
     }
 }
 
-fn between(started_at: u64, result: &Value) -> f64 {
+/// Seconds until the last arrival.
+pub fn between(started_at: u64, result: &Value) -> f64 {
     result["lastAt"].as_u64().unwrap_or_default().saturating_sub(started_at) as f64 / 1e6
 }
 

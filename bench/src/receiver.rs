@@ -6,7 +6,9 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -18,6 +20,7 @@ use hyper_util::rt::TokioIo;
 use serde_json::json;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
+use tokio::time::sleep;
 
 use crate::Error;
 use crate::delivery::{Mark, Signer, envelope, now};
@@ -88,6 +91,8 @@ impl Phase {
 struct Receiver {
     signer: Signer,
     phase: Mutex<Phase>,
+    /// How long it thinks before it answers, in milliseconds.
+    delay: AtomicU64,
     /// What `/trivial` answers: as many bytes as the server does to a create.
     trivial: Bytes,
 }
@@ -98,7 +103,12 @@ pub async fn run() -> Result<(), Error> {
     println!("{}", listener.local_addr()?);
     let mark = Mark { phase: 0, connection: 0, number: 0, at: now() };
     let trivial = envelope(&mark);
-    let receiver = Arc::new(Receiver { signer: Signer::new(), phase: Mutex::default(), trivial });
+    let receiver = Arc::new(Receiver {
+        signer: Signer::new(),
+        phase: Mutex::default(),
+        delay: AtomicU64::new(0),
+        trivial,
+    });
     let accept = async {
         loop {
             let (stream, _) = listener.accept().await?;
@@ -137,7 +147,15 @@ impl Receiver {
                 *self.phase() = Phase { number, ..Phase::default() };
                 String::new()
             }
+            ("delay", Some(millis)) => {
+                self.delay.store(millis.parse().unwrap_or_default(), Ordering::Relaxed);
+                String::new()
+            }
             (phase, Some(subscription)) => {
+                let delay = self.delay.load(Ordering::Relaxed);
+                if delay > 0 {
+                    sleep(Duration::from_millis(delay)).await;
+                }
                 let (phase, subscription) = (phase.parse(), subscription.parse());
                 let is_signed = self.signer.is_signed(&parts.headers, &body);
                 let mark = Mark::find(&body);

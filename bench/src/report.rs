@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
+use crate::bad_receivers::KINDS;
+use crate::isolation::{BAD_EACH, GOOD};
 use crate::pgbench::VARIANTS;
 use crate::phases::{BARE, CONNECTIONS, SUBSCRIPTIONS};
 
@@ -18,6 +20,14 @@ impl Figures {
     pub fn get(&self, name: &str) -> Option<f64> {
         self.0.get(name).copied()
     }
+}
+
+/// Columns of every table.
+const HEAD: &str = "| | isao | beside it, in the same run | | ratio |\n|---|--:|---|--:|--:|\n";
+
+fn row(table: &mut String, name: &str, value: &str, beside: &str) {
+    let beside = if beside.is_empty() { "| | |" } else { beside };
+    let _ = writeln!(table, "| {name} | {value} | {beside}");
 }
 
 pub struct Report<'a>(pub &'a [Figures]);
@@ -54,12 +64,8 @@ impl Report<'_> {
     }
 
     pub fn table(&self) -> String {
-        let mut table =
-            String::from("| | isao | beside it, in the same run | | ratio |\n|---|--:|---|--:|--:|\n");
-        let mut row = |name: &str, value: &str, beside: &str| {
-            let beside = if beside.is_empty() { "| | |" } else { beside };
-            let _ = writeln!(table, "| {name} | {value} | {beside}");
-        };
+        let mut table = String::from(HEAD);
+        let mut row = |name: &str, value: &str, beside: &str| row(&mut table, name, value, beside);
         for connections in CONNECTIONS {
             let key = format!("create/{connections}");
             let mut title = format!("creates/s, {}", plural(connections, "connection"));
@@ -137,6 +143,69 @@ impl Report<'_> {
         row("create to arrival p50 / p99 ms, 50/s", &self.p50_p99("arrival"), &answer);
         let most = format!("at most, in the whole run | {} | |", self.shown("memory most"));
         row("resident memory of the server, MB, before", &self.shown("memory idle"), &most);
+        table + &self.isolation_rows()
+    }
+
+    /// What bad receivers and a long backlog do to others, as a table of its own.
+    pub fn isolation(&self) -> String {
+        HEAD.to_owned() + &self.isolation_rows()
+    }
+
+    /// Those rows that were measured.
+    fn isolation_rows(&self) -> String {
+        let mut table = String::new();
+        let mut rows = |key: &str, before: &str, what: &str, than: &str| {
+            if self.value(&format!("{key}/p50")).is_none() {
+                return;
+            }
+            let ratio = |share| {
+                let ratio = |figures: &Figures| {
+                    Some(
+                        figures.get(&format!("{key}/{share}"))?
+                            / figures.get(&format!("{before}/{share}"))?,
+                    )
+                };
+                self.median(ratio).map_or_else(|| "–".into(), number)
+            };
+            let ratios = format!("{} / {}", ratio("p50"), ratio("p99"));
+            let beside = format!("{than} | {} | {ratios} |", self.p50_p99(before));
+            row(&mut table, &format!("create to arrival p50 / p99 ms, {what}"), &self.p50_p99(key), &beside);
+            let beside =
+                format!("attempts in flight, at most | {} | |", self.shown(&format!("{key}/in flight")));
+            let memory = self.shown(&format!("{key}/memory"));
+            row(&mut table, "resident memory of the server, MB, at most", &memory, &beside);
+        };
+        let (alone, without) = ("good/alone", "without them");
+        rows(alone, alone, &format!("{GOOD} good subscriptions alone, 50/s"), "itself");
+        let all = BAD_EACH as usize * KINDS.len();
+        rows("good/all", alone, &format!("beside {all} bad ones, {BAD_EACH} of each kind"), without);
+        for kind in KINDS {
+            let what = format!("beside {BAD_EACH} that {}", kind.title());
+            rows(&format!("good/{kind:?}"), alone, &what, without);
+        }
+        let events = self.shown("long/events");
+        let (before, what) = ("long/before", format!("{events} events of another subscription"));
+        rows(before, before, &format!("{GOOD} good subscriptions alone, 50/s"), "itself");
+        rows("long/waiting", before, &format!("{what} wait"), "before");
+        rows("long/draining", before, &format!("{what} are delivered"), "before");
+        rows("long/after", before, &format!("{what} were delivered"), "before");
+        if self.value("long").is_some() {
+            let beside = self.beside("long", "bare/1", "bare client, 1 connection");
+            row(
+                &mut table,
+                &format!("deliveries/s, 1 subscription, those {events}"),
+                &self.shown("long"),
+                &beside,
+            );
+            let server = format!("of this the server | {} | |", self.shown("long/cpu server"));
+            row(&mut table, "CPU µs per delivery of these", &self.shown("long/cpu"), &server);
+            row(
+                &mut table,
+                "resident memory of the server, MB, at most, until the last one",
+                &self.shown("long/memory"),
+                "",
+            );
+        }
         table
     }
 }

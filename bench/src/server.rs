@@ -111,8 +111,10 @@ impl Server {
     }
 
     /// Subscribes to created contacts; the subscription's id.
-    pub async fn subscribe(&self, target: String) -> Result<String, Error> {
-        let body = json!({"event": "contact.created", "target_url": target, "secret": delivery::secret()});
+    pub async fn subscribe(&self, target: String, filters: Option<Value>) -> Result<String, Error> {
+        let body = json!({
+            "event": "contact.created", "target_url": target, "secret": delivery::secret(), "filters": filters,
+        });
         let answer = self.call(Method::POST, "/webhooks/subscribe", &body).await?;
         Ok(answer["subscription_id"].as_str().ok_or("a subscription has no id")?.to_owned())
     }
@@ -139,6 +141,15 @@ impl Server {
         }
         Ok(std::fs::remove_dir_all(&self.data_dir)?)
     }
+}
+
+/// One of the numbers at `/metrics`.
+pub async fn metric(address: SocketAddr, name: &str) -> Result<f64, Error> {
+    let mut connection = Connection::open(address).await?;
+    let (_, text) = connection.send(Method::GET, "/metrics", &[], Bytes::new()).await?;
+    let mut lines = std::str::from_utf8(&text)?.lines();
+    let value = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok());
+    value.ok_or_else(|| format!("there is no metric {name}").into())
 }
 
 fn address_in(line: &str) -> Option<SocketAddr> {

@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::attempt::Sender;
 use super::health::{Alert, Alerts, Degraded};
 use super::lane::{Claim, Definition, Lane, Next, Outcome, Started};
-use super::limits::{Limits, Permit};
+use super::limits::{Limits, Permit, Standing};
 use super::log;
 use super::recorder::{Cause, Notes};
 use super::retry::MAX_ATTEMPTS;
@@ -43,6 +43,13 @@ pub(super) struct Inner {
     pub(super) deactivate_after: i32,
     pub(super) alerts: Alerts,
     pub(super) replays: super::replay::Replays,
+}
+
+/// A lane waits for a permit.
+struct Acquiring {
+    host: String,
+    standing: Standing,
+    permit: BoxFuture<'static, Option<Permit>>,
 }
 
 impl Runner {
@@ -84,7 +91,7 @@ impl Runner {
         let mut halted = lane.shard.halted();
         let mut valid = self.0.valid.clone();
         let mut work: FuturesUnordered<BoxFuture<'_, ()>> = FuturesUnordered::new();
-        let mut acquiring: Option<BoxFuture<'static, Option<Permit>>> = None;
+        let mut acquiring: Option<Acquiring> = None;
         lane.begin();
         loop {
             if lane.shard.is_halted() {
@@ -128,7 +135,7 @@ impl Runner {
             };
             let permitted = async {
                 match &mut acquiring {
-                    Some(acquiring) => acquiring.await,
+                    Some(acquiring) => (&mut acquiring.permit).await,
                     None => std::future::pending().await,
                 }
             };
@@ -153,20 +160,24 @@ impl Runner {
         }
     }
 
-    /// A permit for an attempt, if there is one at once; otherwise `acquiring` waits for it.
+    /// A permit for an attempt, if there is one at once; otherwise `acquiring` waits for
+    /// it, unless it does already.
     fn permit(
         &self,
         lane: &Lane,
         definition: &Definition,
-        acquiring: &mut Option<BoxFuture<'static, Option<Permit>>>,
+        acquiring: &mut Option<Acquiring>,
     ) -> Option<Permit> {
-        let (host, suspect) = (definition.target.authority(), lane.suspect());
-        if acquiring.is_none() {
-            if let Some(permit) = self.0.limits.try_acquire(host, suspect) {
-                return Some(permit);
-            }
-            *acquiring = Some(self.0.limits.clone().acquire(host.to_owned(), suspect).boxed());
+        let wanted = (definition.target.authority(), lane.standing());
+        if acquiring.as_ref().is_some_and(|acquiring| (acquiring.host.as_str(), acquiring.standing) == wanted) {
+            return None;
         }
+        let (host, standing) = wanted;
+        if let Some(permit) = self.0.limits.try_acquire(host, standing) {
+            return Some(permit);
+        }
+        let permit = self.0.limits.clone().acquire(host.to_owned(), standing).boxed();
+        *acquiring = Some(Acquiring { host: host.to_owned(), standing, permit });
         None
     }
 
@@ -245,7 +256,7 @@ impl Runner {
 
     /// Deactivates a subscription, unless it was changed meanwhile; its events wait.
     /// `cause` is the reason in one word.
-    async fn deactivate(
+    pub(super) async fn deactivate(
         &self,
         lane: &Arc<Lane>,
         definition: &Definition,

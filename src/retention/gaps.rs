@@ -29,7 +29,7 @@ pub(super) async fn record(
                WHERE s.status <> 'deleted'
            ), behind AS (
                SELECT company_id, id, event_type, greatest(seq + 1, $1) AS first FROM standing WHERE seq + 1 < $2
-           ), counted AS (
+           ), counted AS MATERIALIZED (
                SELECT company_id, event_type, first, (
                    SELECT count(*) FROM events e
                    WHERE e.company_id = place.company_id AND e.type = place.event_type

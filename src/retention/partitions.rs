@@ -24,7 +24,8 @@ pub(super) async fn make(
 ) -> Result<(), sqlx::Error> {
     let create = format!("CREATE TABLE {name} (LIKE {table} INCLUDING ALL)");
     sqlx::query(AssertSqlSafe(create)).execute(&mut *connection).await?;
-    let attach = format!("ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES FROM ('{from}') TO ('{to}')");
+    let attach =
+        format!("ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES FROM ('{from}') TO ('{to}')");
     sqlx::query(AssertSqlSafe(attach)).execute(&mut *connection).await?;
     tracing::info!(partition = name, from, to, "made a partition");
     Ok(())

@@ -16,6 +16,10 @@ const TAIL_PAGE: usize = 500;
 /// Events read at once by a lane that is behind; bounds what it keeps in memory.
 pub(super) const BACKLOG_PAGE: usize = 64;
 
+/// Numbers that one read goes over at most, however few of them are wanted: a plan that
+/// reaches from far behind to the head takes in all partitions, and longer than the read.
+const SPAN: i64 = 100_000;
+
 /// A row of `events`; one whose type this version does not know is skipped.
 macro_rules! event {
     ($row:expr) => {
@@ -57,18 +61,19 @@ pub(super) struct Page {
 
 /// Reads the log after `position`, up to `head`.
 pub(super) async fn after(pool: &PgPool, position: i64, head: i64) -> Result<Page, sqlx::Error> {
+    let end = head.min(position + SPAN);
     let rows = sqlx::query!(
         "SELECT seq, company_id, type, id, record_id, source, at, data FROM events
          WHERE seq > $1 AND seq <= $2 ORDER BY seq LIMIT $3",
         position,
-        head,
+        end,
         TAIL_PAGE as i64,
     )
     .fetch_all(pool)
     .await?;
     let last = rows.last().filter(|_| rows.len() == TAIL_PAGE).map(|row| row.seq);
     let events = rows.into_iter().filter_map(|row| event!(row)).collect();
-    Ok(Page { events, read_to: last.unwrap_or(head).max(position) })
+    Ok(Page { events, read_to: last.unwrap_or(end).max(position) })
 }
 
 /// Reads one lane's backlog after `position`, up to `head`; `limit` events at most.
@@ -78,20 +83,21 @@ pub(super) async fn backlog(
     (position, head): (i64, i64),
     limit: usize,
 ) -> Result<Page, sqlx::Error> {
+    let end = head.min(position + SPAN);
     let rows = sqlx::query!(
         "SELECT seq, company_id, type, id, record_id, source, at, data FROM events
          WHERE company_id = $1 AND type = $2 AND seq > $3 AND seq <= $4 ORDER BY seq LIMIT $5",
         company.0,
         event_type.name(),
         position,
-        head,
+        end,
         i64::try_from(limit).unwrap_or(i64::MAX),
     )
     .fetch_all(pool)
     .await?;
     let last = rows.last().filter(|_| rows.len() == limit).map(|row| row.seq);
     let events = rows.into_iter().filter_map(|row| event!(row)).collect();
-    Ok(Page { events, read_to: last.unwrap_or(head).max(position) })
+    Ok(Page { events, read_to: last.unwrap_or(end).max(position) })
 }
 
 /// Reads events by their numbers.

@@ -36,11 +36,7 @@ async fn partitions(world: &World, table: &str) -> Vec<String> {
 }
 
 async fn exists(world: &World, table: &str) -> bool {
-    sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL")
-        .bind(table)
-        .fetch_one(&world.pool)
-        .await
-        .unwrap()
+    sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL").bind(table).fetch_one(&world.pool).await.unwrap()
 }
 
 /// Lets time pass until a table is gone.
@@ -217,7 +213,11 @@ async fn what_a_paused_subscription_loses_is_counted_and_told() {
     assert_eq!(lost.as_array().unwrap().len(), 1, "{lost}");
     assert_eq!((&lost[0]["reason"], &lost[0]["events"]), (&json!("retention"), &json!(3)));
     assert!(lost[0]["at"].as_str().unwrap().starts_with("2024-12-09T"), "{lost}");
-    assert_eq!(gaps(&world, &filtered).await[0]["events"], 3, "at most so many: nobody looked at the filters");
+    assert_eq!(
+        gaps(&world, &filtered).await[0]["events"],
+        3,
+        "at most so many: nobody looked at the filters"
+    );
     for unharmed in [&live, &other_type] {
         assert_eq!(gaps(&world, unharmed).await, json!([]));
     }
@@ -304,11 +304,12 @@ async fn rows_from_before_the_partitions_are_still_there() {
     connection.close().await.unwrap();
 
     let world = World::in_database(database).await;
-    let kept: (i64, i64) =
-        sqlx::query_as("SELECT (SELECT sum(data::int) FROM events)::bigint, (SELECT sum(seq) FROM attempts)::bigint")
-            .fetch_one(&world.pool)
-            .await
-            .unwrap();
+    let kept: (i64, i64) = sqlx::query_as(
+        "SELECT (SELECT sum(data::int) FROM events)::bigint, (SELECT sum(seq) FROM attempts)::bigint",
+    )
+    .fetch_one(&world.pool)
+    .await
+    .unwrap();
     let events = WIDTH + 5;
     assert_eq!(kept, (events * (events + 1) / 2, 5050));
     assert_eq!(partitions(&world, "events").await, ["events_from_0", "events_from_200000"]);

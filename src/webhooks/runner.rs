@@ -226,7 +226,7 @@ impl Runner {
         }
         self.0.notes.attempt(record).await;
         if gone {
-            self.deactivate(lane, &definition, "gone", "the receiver answered 410 Gone".to_owned()).await;
+            self.gone(lane, &definition).await;
         }
         let seq = outgoing.event.seq;
         if let Some(in_row) = lane.attempted(seq, attempt, &outcome, (at, duration), self.0.degraded) {
@@ -234,6 +234,11 @@ impl Runner {
             self.undelivered(lane, &definition, in_row, &outcome).await;
         }
         self.0.notes.dirty(lane);
+    }
+
+    /// The receiver wants nothing more.
+    pub(super) async fn gone(&self, lane: &Arc<Lane>, definition: &Definition) {
+        self.deactivate(lane, definition, "gone", "the receiver answered 410 Gone".to_owned()).await;
     }
 
     /// So many events in a row were not delivered.
@@ -256,7 +261,7 @@ impl Runner {
 
     /// Deactivates a subscription, unless it was changed meanwhile; its events wait.
     /// `cause` is the reason in one word.
-    pub(super) async fn deactivate(
+    async fn deactivate(
         &self,
         lane: &Arc<Lane>,
         definition: &Definition,

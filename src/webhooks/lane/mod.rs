@@ -282,6 +282,8 @@ impl Lane {
             state.hurry();
         }
         if definition.target != known.target {
+            // It says nothing about the new receiver how the old one did.
+            state.health.undelivered_in_row = 0;
             state.hurry();
         }
         if definition.skip_to > known.skip_to {

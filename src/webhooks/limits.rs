@@ -1,4 +1,5 @@
-//! How much may be in flight: in all, to one host, and to receivers that do not do well.
+//! How much may be in flight: in all, to one host, and to receivers that do not do well
+//! or are new.
 //!
 //! Waiting is fair: a lane waits for one attempt at a time, and those who wait are
 //! served in the order they came, so that a subscription with sixty deliveries at a
@@ -16,13 +17,28 @@ pub const IN_FLIGHT_PER_HOST: usize = 256;
 /// The share of all attempts that may go to receivers that failed or were slow last
 /// time. Those that hang take 30 s each: without this, enough of them would take all.
 const SUSPECT_SHARE: usize = 4;
+/// The share of all attempts that may go to receivers that nothing is known of yet, so
+/// that many new ones that hang leave room for those that have done well.
+const NEW_SHARE: usize = 2;
 /// Hosts are forgotten when there are twice as many as were in use last time, and at
 /// least so many.
 const FORGET_FROM: usize = 256;
 
+/// What is known of a receiver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It did well last time.
+    Good,
+    /// It has not answered yet, neither well nor badly.
+    New,
+    /// It failed, or was slow, last time.
+    Suspect,
+}
+
 /// The permits that there are.
 pub(super) struct Limits {
     all: Arc<Semaphore>,
+    new: Arc<Semaphore>,
     suspect: Arc<Semaphore>,
     per_host: usize,
     hosts: Mutex<Hosts>,
@@ -35,15 +51,16 @@ struct Hosts {
 
 /// The right to make one attempt, for as long as this lives.
 pub(super) struct Permit {
-    _all: OwnedSemaphorePermit,
-    _suspect: Option<OwnedSemaphorePermit>,
+    _share: Option<OwnedSemaphorePermit>,
     _host: OwnedSemaphorePermit,
+    _all: OwnedSemaphorePermit,
 }
 
 impl Limits {
     pub(super) fn new(in_flight: usize, per_host: usize) -> Self {
         Self {
             all: Arc::new(Semaphore::new(in_flight)),
+            new: Arc::new(Semaphore::new((in_flight / NEW_SHARE).max(1))),
             suspect: Arc::new(Semaphore::new((in_flight / SUSPECT_SHARE).max(1))),
             per_host,
             hosts: Mutex::new(Hosts { known: HashMap::new(), forget_at: FORGET_FROM }),
@@ -65,27 +82,37 @@ impl Limits {
         new
     }
 
-    /// A permit, if one is to be had at once.
-    pub(super) fn try_acquire(&self, host: &str, suspect: bool) -> Option<Permit> {
-        let host = self.host(host).try_acquire_owned().ok()?;
-        let suspect = match suspect {
-            true => Some(self.suspect.clone().try_acquire_owned().ok()?),
-            false => None,
-        };
-        let all = self.all.clone().try_acquire_owned().ok()?;
-        Some(Permit { _all: all, _suspect: suspect, _host: host })
+    /// The share that such receivers have to do with.
+    fn share(&self, standing: Standing) -> Option<Arc<Semaphore>> {
+        match standing {
+            Standing::Good => None,
+            Standing::New => Some(self.new.clone()),
+            Standing::Suspect => Some(self.suspect.clone()),
+        }
     }
 
-    /// Waits for a permit. First the host's: waiting for a busy host takes nothing
-    /// away from others.
-    pub(super) async fn acquire(self: Arc<Self>, host: String, suspect: bool) -> Option<Permit> {
-        let host = self.host(&host).acquire_owned().await.ok()?;
-        let suspect = match suspect {
-            true => Some(self.suspect.clone().acquire_owned().await.ok()?),
-            false => None,
+    /// A permit, if one is to be had at once.
+    pub(super) fn try_acquire(&self, host: &str, standing: Standing) -> Option<Permit> {
+        let share = match self.share(standing) {
+            Some(share) => Some(share.try_acquire_owned().ok()?),
+            None => None,
         };
+        let host = self.host(host).try_acquire_owned().ok()?;
+        let all = self.all.clone().try_acquire_owned().ok()?;
+        Some(Permit { _share: share, _host: host, _all: all })
+    }
+
+    /// Waits for a permit. First for the share, then for the host: whoever waits for a
+    /// share that is used up takes no room at its host away from those that do well, and
+    /// whoever waits for a busy host takes none away at others.
+    pub(super) async fn acquire(self: Arc<Self>, host: String, standing: Standing) -> Option<Permit> {
+        let share = match self.share(standing) {
+            Some(share) => Some(share.acquire_owned().await.ok()?),
+            None => None,
+        };
+        let host = self.host(&host).acquire_owned().await.ok()?;
         let all = self.all.clone().acquire_owned().await.ok()?;
-        Some(Permit { _all: all, _suspect: suspect, _host: host })
+        Some(Permit { _share: share, _host: host, _all: all })
     }
 }
 
@@ -96,22 +123,47 @@ mod tests {
     #[tokio::test]
     async fn a_busy_host_and_those_that_hang_leave_room_for_others() {
         let limits = Arc::new(Limits::new(8, 3));
-        let one_host: Vec<_> = (0..4).map(|_| limits.try_acquire("a:80", false)).collect();
+        let one_host: Vec<_> = (0..4).map(|_| limits.try_acquire("a:80", Standing::Good)).collect();
         assert_eq!(one_host.iter().flatten().count(), 3);
-        let suspects: Vec<_> = (0..3).map(|n| limits.try_acquire(&format!("s{n}:80"), true)).collect();
+        let suspects: Vec<_> =
+            (0..3).map(|n| limits.try_acquire(&format!("s{n}:80"), Standing::Suspect)).collect();
         assert_eq!(suspects.iter().flatten().count(), 2);
-        assert!(limits.try_acquire("b:80", false).is_some());
+        assert!(limits.try_acquire("b:80", Standing::Good).is_some());
         assert_eq!(limits.all.available_permits(), 3);
         drop(one_host);
-        assert!(limits.clone().acquire("a:80".into(), false).await.is_some());
+        assert!(limits.clone().acquire("a:80".into(), Standing::Good).await.is_some());
+    }
+
+    #[test]
+    fn new_ones_that_hang_leave_room_too() {
+        let limits = Limits::new(8, 3);
+        let new: Vec<_> = (0..9).map(|n| limits.try_acquire(&format!("n{n}:80"), Standing::New)).collect();
+        assert_eq!(new.iter().flatten().count(), 4);
+        assert!(limits.try_acquire("s:80", Standing::Suspect).is_some());
+        assert!(limits.try_acquire("g:80", Standing::Good).is_some());
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_for_a_share_takes_no_room_at_its_host() {
+        let limits = Arc::new(Limits::new(8, 3));
+        let hang: Vec<_> =
+            (0..2).map(|n| limits.try_acquire(&format!("s{n}:80"), Standing::Suspect)).collect();
+        let waiting: Vec<_> =
+            (0..3).map(|_| tokio::spawn(limits.clone().acquire("a:80".into(), Standing::Suspect))).collect();
+        tokio::task::yield_now().await;
+        assert!(limits.try_acquire("a:80", Standing::Good).is_some());
+        drop(hang);
+        for waiting in waiting {
+            assert!(waiting.await.unwrap().is_some());
+        }
     }
 
     #[test]
     fn hosts_that_nobody_uses_are_forgotten() {
         let limits = Limits::new(8, 3);
-        let kept = limits.try_acquire("kept:80", false);
+        let kept = limits.try_acquire("kept:80", Standing::Good);
         for number in 0..10_000 {
-            limits.try_acquire(&format!("h{number}:80"), false);
+            limits.try_acquire(&format!("h{number}:80"), Standing::Good);
         }
         assert!(kept.is_some());
         let hosts = limits.hosts.lock().unwrap();

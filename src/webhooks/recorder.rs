@@ -4,7 +4,7 @@
 //! checkpoints, for those shards that this process still holds: it locks their rows, and
 //! they carry the epoch. What was not written when the process dies is sent again.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -285,7 +285,7 @@ async fn write(
 ) -> Result<(), sqlx::Error> {
     let touched = checkpoints.iter().map(|(shard, _)| shard);
     let touched = touched.chain(snapshots.iter().map(|lane| &lane.shard));
-    let touched: BTreeMap<_, _> = touched
+    let touched: BTreeSet<_> = touched
         .chain(attempts.iter().map(|attempt| &attempt.shard))
         .filter(|shard| !shard.is_lost())
         .map(|shard| (shard.id, shard.epoch))

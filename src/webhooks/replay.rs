@@ -15,7 +15,8 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::lane::{Lane, Outcome, Outgoing};
+use super::lane::{Definition, Lane, Outcome, Outgoing};
+use super::limits::Standing;
 use super::log;
 use super::recorder::Cause;
 use super::retry::MAX_ATTEMPTS;
@@ -48,12 +49,15 @@ struct Replay {
     delivered: i64,
     undelivered: i64,
     in_row: u32,
+    /// When its progress was stored last.
+    stored: Instant,
 }
 
-/// Why a replay does not go on here.
+/// Why a replay does not go on here, although it is not done.
 enum Ended {
-    Done,
     Failed(String),
+    /// Whoever holds the shard next goes on.
+    Halted,
     /// Cancelled, or somebody else's now.
     Elsewhere,
 }
@@ -73,20 +77,17 @@ impl Replays {
         let (replays, runner, lane) = (self.clone(), runner.clone(), lane.clone());
         let shard = lane.shard.clone();
         shard.spawn(async move {
-            let mut halted = lane.shard.halted();
-            tokio::select! {
-                () = run(&runner, &lane, id) => {}
-                _ = halted.wait_for(|halted| *halted) => {}
-            }
+            run(&runner, &lane, id).await;
             replays.running().remove(&key);
         });
     }
 }
 
-async fn run(runner: &Runner, lane: &Lane, id: Uuid) {
+async fn run(runner: &Runner, lane: &Arc<Lane>, id: Uuid) {
     let pool = &runner.0.pool;
     let mut replay = loop {
         match load(pool, id).await {
+            _ if lane.shard.is_halted() => return,
             Ok(Some(replay)) => break replay,
             Ok(None) => return,
             Err(error) => wait_for_database(&error).await,
@@ -95,14 +96,15 @@ async fn run(runner: &Runner, lane: &Lane, id: Uuid) {
     tracing::info!(subscription = %lane.id, replay = %id, from = replay.position, to = replay.to, "a replay runs");
     let ended = replay.run(runner, lane).await;
     let (status, reason) = match ended {
-        Ended::Elsewhere => return,
-        Ended::Done => ("done", None),
-        Ended::Failed(reason) => ("failed", Some(reason)),
+        Ok(()) => ("done", None),
+        Err(Ended::Failed(reason)) => ("failed", Some(reason)),
+        Err(Ended::Halted) => ("running", None),
+        Err(Ended::Elsewhere) => return,
     };
     while let Err(error) = replay.store(pool, lane, &runner.0.clock, status, reason.as_deref()).await {
         wait_for_database(&error).await;
     }
-    tracing::info!(subscription = %lane.id, replay = %id, status, replay.delivered, replay.undelivered, "a replay has ended");
+    tracing::info!(subscription = %lane.id, replay = %id, status, replay.delivered, replay.undelivered, "a replay ends here");
 }
 
 async fn wait_for_database(error: &sqlx::Error) {
@@ -110,49 +112,63 @@ async fn wait_for_database(error: &sqlx::Error) {
     tokio::time::sleep(PAUSE).await;
 }
 
+/// Waits for something, but not when the shard is halted.
+async fn wait<T>(lane: &Lane, work: impl Future<Output = T>) -> Result<T, Ended> {
+    lane.shard.unless_halted(work).await.ok_or(Ended::Halted)
+}
+
 impl Replay {
-    async fn run(&mut self, runner: &Runner, lane: &Lane) -> Ended {
-        let (pool, clock) = (&runner.0.pool, &runner.0.clock);
-        let mut stored = Instant::now();
+    async fn run(&mut self, runner: &Runner, lane: &Arc<Lane>) -> Result<(), Ended> {
+        let interval = Duration::from_secs(1) / u32::from(self.per_second.unsigned_abs().max(1));
+        let mut next = Instant::now();
         while self.position < self.to {
-            let page = match self.page(pool, lane).await {
+            let page = match wait(lane, self.page(&runner.0.pool, lane)).await? {
                 Ok(page) => page,
                 Err(error) => {
-                    wait_for_database(&error).await;
+                    wait(lane, wait_for_database(&error)).await?;
                     continue;
                 }
             };
             for event in page.events {
-                let definition = loop {
-                    if stored.elapsed() >= PROGRESS {
-                        stored = Instant::now();
-                        match self.store(pool, lane, clock, "running", None).await {
-                            Ok(true) => {}
-                            Ok(false) => return Ended::Elsewhere,
-                            Err(error) => wait_for_database(&error).await,
-                        }
-                    }
-                    let definition = lane.definition();
-                    if definition.active {
-                        break definition;
-                    }
-                    // Paused, it waits like everything else.
-                    tokio::time::sleep(PAUSE).await;
-                };
+                let definition = self.turn(runner, lane).await?;
                 if self.single || definition.filters.matches(&event.data) {
-                    let began = Instant::now();
-                    self.deliver(runner, lane, &event).await;
-                    if self.in_row >= GIVE_UP_AFTER {
-                        return Ended::Failed(format!("{GIVE_UP_AFTER} events in a row were not delivered"));
-                    }
-                    let turn = Duration::from_secs(1) / u32::from(self.per_second.unsigned_abs().max(1));
-                    tokio::time::sleep(turn.saturating_sub(began.elapsed())).await;
+                    wait(lane, tokio::time::sleep_until(next)).await?;
+                    next = Instant::now() + interval;
+                    self.deliver(runner, lane, &event).await?;
                 }
                 self.position = event.seq;
+                if self.in_row >= GIVE_UP_AFTER {
+                    return Err(Ended::Failed(format!("{GIVE_UP_AFTER} events in a row were not delivered")));
+                }
             }
             self.position = self.position.max(page.read_to);
         }
-        Ended::Done
+        Ok(())
+    }
+
+    /// Waits until an attempt may be made: not while the subscription is paused. Stores
+    /// the progress now and then, and learns of a cancellation by that.
+    async fn turn(&mut self, runner: &Runner, lane: &Lane) -> Result<Arc<Definition>, Ended> {
+        let (pool, clock) = (&runner.0.pool, &runner.0.clock);
+        loop {
+            if lane.shard.is_halted() {
+                return Err(Ended::Halted);
+            }
+            if self.stored.elapsed() >= PROGRESS {
+                self.stored = Instant::now();
+                match self.store(pool, lane, clock, "running", None).await {
+                    Ok(true) => {}
+                    Ok(false) => return Err(Ended::Elsewhere),
+                    Err(error) => wait(lane, wait_for_database(&error)).await?,
+                }
+            }
+            let definition = lane.definition();
+            if definition.active {
+                return Ok(definition);
+            }
+            // Paused, it waits like everything else.
+            wait(lane, tokio::time::sleep(PAUSE)).await?;
+        }
     }
 
     /// The next events that are wanted.
@@ -167,36 +183,38 @@ impl Replay {
         Ok(log::Page { events, read_to: read_to.unwrap_or(self.to) })
     }
 
-    /// Delivers one event, with the usual attempts.
-    async fn deliver(&mut self, runner: &Runner, lane: &Lane, event: &Arc<Event>) {
+    /// Delivers one event, with the usual attempts. One that is in flight when the shard
+    /// is halted may end.
+    async fn deliver(&mut self, runner: &Runner, lane: &Arc<Lane>, event: &Arc<Event>) -> Result<(), Ended> {
         let clock = &runner.0.clock;
         let outgoing = Outgoing::new(event.clone());
         for attempt in 1..=MAX_ATTEMPTS {
-            let definition = lane.definition();
-            valid(runner.0.valid.clone()).await;
+            let definition = self.turn(runner, lane).await?;
+            wait(lane, valid(runner.0.valid.clone())).await?;
             // Like those that do not do well: live deliveries have most of the room.
-            let Some(permit) =
-                runner.0.limits.clone().acquire(definition.target.authority().to_owned(), true).await
-            else {
-                return;
-            };
+            let host = definition.target.authority().to_owned();
+            let permit = wait(lane, runner.0.limits.clone().acquire(host, Standing::Suspect)).await?;
             let sent = runner.0.sender.send(&outgoing, &definition, attempt).await;
             drop(permit);
-            let outcome = sent.outcome();
+            let (outcome, gone) = (sent.outcome(), sent.is_gone());
             runner.0.notes.attempt(sent.into_record(lane, event, attempt, Cause::Replay)).await;
             runner.0.notes.wake();
+            if gone {
+                runner.gone(lane, &definition).await;
+            }
             match outcome {
                 Outcome::Delivered => {
                     (self.delivered, self.in_row) = (self.delivered + 1, 0);
-                    return;
+                    return Ok(());
                 }
                 Outcome::Failed { next_attempt_at: Some(due), .. } if attempt < MAX_ATTEMPTS => {
-                    clock.sleep((due - clock.now()).to_std().unwrap_or_default()).await;
+                    wait(lane, clock.sleep((due - clock.now()).to_std().unwrap_or_default())).await?;
                 }
                 Outcome::Failed { .. } => {}
             }
         }
         (self.undelivered, self.in_row) = (self.undelivered + 1, self.in_row + 1);
+        Ok(())
     }
 
     /// Stores the progress; false if the replay was cancelled, or the shard is lost.
@@ -244,12 +262,13 @@ async fn load(pool: &PgPool, id: Uuid) -> Result<Option<Replay>, sqlx::Error> {
         id,
         only_undelivered: row.only_undelivered,
         per_second: row.per_second,
-        single: row.to_seq - row.from_seq == 1,
+        single: row.from_seq == row.to_seq,
         to: row.to_seq,
         position: row.position,
         delivered: row.delivered,
         undelivered: row.undelivered,
         in_row: 0,
+        stored: Instant::now(),
     }))
 }
 

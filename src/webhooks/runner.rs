@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::attempt::Sender;
 use super::health::{Alert, Alerts, Degraded};
 use super::lane::{Claim, Definition, Lane, Next, Outcome, Started};
-use super::limits::{Limits, Permit};
+use super::limits::{Limits, Permit, Standing};
 use super::log;
 use super::recorder::{Cause, Notes};
 use super::retry::MAX_ATTEMPTS;
@@ -44,6 +44,13 @@ pub(super) struct Inner {
     pub(super) deactivate_after: i32,
     pub(super) alerts: Alerts,
     pub(super) replays: super::replay::Replays,
+}
+
+/// A lane waits for a permit.
+struct Acquiring {
+    host: String,
+    standing: Standing,
+    permit: BoxFuture<'static, Option<Permit>>,
 }
 
 impl Runner {
@@ -85,7 +92,7 @@ impl Runner {
         let mut halted = lane.shard.halted();
         let mut valid = self.0.valid.clone();
         let mut work: FuturesUnordered<BoxFuture<'_, ()>> = FuturesUnordered::new();
-        let mut acquiring: Option<BoxFuture<'static, Option<Permit>>> = None;
+        let mut acquiring: Option<Acquiring> = None;
         // A wait goes on whatever wakes the lane meanwhile, and what was waited for is due:
         // the clock may have been set back.
         let mut sleeping: Option<(DateTime<Utc>, BoxFuture<'_, ()>)> = None;
@@ -141,7 +148,7 @@ impl Runner {
             };
             let permitted = async {
                 match &mut acquiring {
-                    Some(acquiring) => acquiring.await,
+                    Some(acquiring) => (&mut acquiring.permit).await,
                     None => std::future::pending().await,
                 }
             };
@@ -172,20 +179,25 @@ impl Runner {
         self.0.clock.now().max(reached.unwrap_or(DateTime::<Utc>::MIN_UTC))
     }
 
-    /// A permit for an attempt, if there is one at once; otherwise `acquiring` waits for it.
+    /// A permit for an attempt, if there is one at once; otherwise `acquiring` waits for
+    /// it, unless it does already.
     fn permit(
         &self,
         lane: &Lane,
         definition: &Definition,
-        acquiring: &mut Option<BoxFuture<'static, Option<Permit>>>,
+        acquiring: &mut Option<Acquiring>,
     ) -> Option<Permit> {
-        let (host, suspect) = (definition.target.authority(), lane.suspect());
-        if acquiring.is_none() {
-            if let Some(permit) = self.0.limits.try_acquire(host, suspect) {
-                return Some(permit);
-            }
-            *acquiring = Some(self.0.limits.clone().acquire(host.to_owned(), suspect).boxed());
+        let wanted = (definition.target.authority(), lane.standing());
+        if acquiring.as_ref().is_some_and(|acquiring| (acquiring.host.as_str(), acquiring.standing) == wanted)
+        {
+            return None;
         }
+        let (host, standing) = wanted;
+        if let Some(permit) = self.0.limits.try_acquire(host, standing) {
+            return Some(permit);
+        }
+        let permit = self.0.limits.clone().acquire(host.to_owned(), standing).boxed();
+        *acquiring = Some(Acquiring { host: host.to_owned(), standing, permit });
         None
     }
 
@@ -236,7 +248,7 @@ impl Runner {
         }
         self.0.notes.attempt(record).await;
         if gone {
-            self.deactivate(lane, &definition, "gone", "the receiver answered 410 Gone".to_owned()).await;
+            self.gone(lane, &definition).await;
         }
         let seq = outgoing.event.seq;
         if let Some(in_row) = lane.attempted(seq, attempt, &outcome, (at, duration), self.0.degraded) {
@@ -244,6 +256,11 @@ impl Runner {
             self.undelivered(lane, &definition, in_row, &outcome).await;
         }
         self.0.notes.dirty(lane);
+    }
+
+    /// The receiver wants nothing more.
+    pub(super) async fn gone(&self, lane: &Arc<Lane>, definition: &Definition) {
+        self.deactivate(lane, definition, "gone", "the receiver answered 410 Gone".to_owned()).await;
     }
 
     /// So many events in a row were not delivered.

@@ -110,6 +110,16 @@ impl Shard {
         self.halt.send_replace(true);
     }
 
+    /// Waits for something, but not when the shard is halted.
+    pub(super) async fn unless_halted<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let mut halted = self.halted();
+        tokio::select! {
+            biased;
+            _ = halted.wait_for(|halted| *halted) => None,
+            done = work => Some(done),
+        }
+    }
+
     /// Another process has it.
     pub(super) fn lose(&self) {
         self.lost.store(true, Ordering::SeqCst);

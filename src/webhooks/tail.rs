@@ -98,16 +98,18 @@ impl Tail {
     ) -> Infallible {
         loop {
             let done = tokio::select! {
-                Some(change) = changes.recv() => {
-                    match change {
-                        Change::Take(shards) => self.take_shards(shards).await,
-                        Change::Leave(shards, left) => {
-                            self.leave_shards(&shards);
-                            let _ = left.send(());
-                        }
+                Some(change) = changes.recv() => match change {
+                    Change::Take(shards) => {
+                        self.take_shards(shards).await;
+                        // Whoever had them may have told nobody of what it wrote.
+                        self.catch_up().await
                     }
-                    Ok(())
-                }
+                    Change::Leave(shards, left) => {
+                        self.leave_shards(&shards);
+                        let _ = left.send(());
+                        Ok(())
+                    }
+                },
                 Some(committed) = feed.recv() => self.take(committed).await,
                 () = hints.notified() => self.catch_up().await,
                 () = tokio::time::sleep(POLL) => self.catch_up().await,

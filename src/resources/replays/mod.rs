@@ -26,9 +26,6 @@ use input::{ReplayInput, Wanted};
 use store::Standing;
 pub use store::{Rehearsal, ReplayView};
 
-/// Replays of one company that run at a time: each adds to what its receivers get.
-const RUNNING_AT_MOST: i64 = 10;
-
 /// The routes.
 pub fn router() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
@@ -72,7 +69,7 @@ async fn replay(
         Some(until) => timeline::before(&api.pool, until).await?.min(standing.done),
         None => standing.done,
     };
-    let new = NewReplay { only_undelivered, per_second, from, to: to.max(from) };
+    let new = NewReplay::range(from, to, only_undelivered, per_second);
     if dry_run {
         let rehearsal = store::rehearse(&api.pool, (caller.company(), id), &standing, &new).await?;
         return Ok(answer::json(StatusCode::OK, &answer::data(rehearsal)));
@@ -97,22 +94,18 @@ async fn redeliver(
 ) -> Result<Response, ApiError> {
     caller.require(Permission::WebhooksWrite)?;
     let gone = || ApiError::not_found("Delivery");
-    let DeliveryId { seq, subscription } = DeliveryId::parse(&id).ok_or_else(gone)?;
+    let delivery = DeliveryId::parse(&id).ok_or_else(gone)?;
     let standing =
-        standing(&api, caller.company(), subscription).await.map_err(|error| match error.code {
+        standing(&api, caller.company(), delivery.subscription).await.map_err(|error| match error.code {
             Code::NotFound => gone(),
             _ => error,
         })?;
-    if !store::is_event(&api.pool, caller.company(), standing.event_type, seq).await? {
-        return Err(gone());
-    }
-    if seq > standing.done {
+    if !store::is_done(&api.pool, caller.company(), &standing, delivery).await?.ok_or_else(gone)? {
         let message =
             "The event still waits for its turn, or for its next attempt, and is delivered by itself";
         return Err(ApiError::new(Code::Conflict, "The delivery is not done yet", message));
     }
-    let new = NewReplay { only_undelivered: false, per_second: 1, from: seq - 1, to: seq };
-    start(&api, &caller, Some(&payload), subscription, new).await
+    start(&api, &caller, Some(&payload), delivery.subscription, NewReplay::single(delivery.seq)).await
 }
 
 async fn standing(api: &Api, company: CompanyId, id: SubscriptionId) -> Result<Standing, ApiError> {
@@ -126,12 +119,6 @@ async fn start(
     id: SubscriptionId,
     new: NewReplay,
 ) -> Result<Response, ApiError> {
-    if store::running(&api.pool, caller.company()).await? >= RUNNING_AT_MOST {
-        let message = format!(
-            "{RUNNING_AT_MOST} replays of your company run already; wait for one to end, or cancel one"
-        );
-        return Err(ApiError::new(Code::Conflict, "Too many replays run", message));
-    }
     let replay = ReplayId(api.ids.next(api.clock.now()));
     api.write(caller, payload, Command::Replay(id, replay, new)).await
 }

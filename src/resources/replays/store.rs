@@ -134,32 +134,29 @@ pub async fn standing(
     }))
 }
 
-/// Is there such an event of the company?
-pub async fn is_event(
+/// Whether a delivery is done with; none if there is no such delivery: no event, or one
+/// that the subscriber neither wants nor ever got.
+pub async fn is_done(
     pool: &PgPool,
     company: CompanyId,
-    event_type: EventType,
-    seq: i64,
-) -> Result<bool, sqlx::Error> {
-    sqlx::query_scalar!(
-        r#"SELECT EXISTS (SELECT FROM events WHERE seq = $1 AND company_id = $2 AND type = $3) AS "exists!""#,
+    standing: &Standing,
+    DeliveryId { seq, subscription }: DeliveryId,
+) -> Result<Option<bool>, sqlx::Error> {
+    let event = sqlx::query!(
+        r#"SELECT e.data, a.attempted AS "attempted!", a.ended AS "ended!"
+           FROM events e CROSS JOIN LATERAL (
+               SELECT count(*) > 0 AS attempted, coalesce(bool_or(outcome IN ('delivered', 'undelivered')), false) AS ended
+               FROM attempts WHERE subscription_id = $4 AND seq = e.seq) a
+           WHERE e.seq = $1 AND e.company_id = $2 AND e.type = $3"#,
         seq,
         company.0,
-        event_type.name(),
+        standing.event_type.name(),
+        subscription.0,
     )
-    .fetch_one(pool)
-    .await
-}
-
-/// How many replays of a company run.
-pub async fn running(pool: &PgPool, company: CompanyId) -> Result<i64, sqlx::Error> {
-    sqlx::query_scalar!(
-        r#"SELECT count(*) AS "count!" FROM replays r JOIN subscriptions s ON s.id = r.subscription_id
-           WHERE r.company_id = $1 AND r.status = 'running' AND s.status <> 'deleted'"#,
-        company.0
-    )
-    .fetch_one(pool)
-    .await
+    .fetch_optional(pool)
+    .await?;
+    let event = event.filter(|event| event.attempted || standing.filters.matches(&event.data));
+    Ok(event.map(|event| event.ended || seq <= standing.done))
 }
 
 /// Tells what a replay would send.
@@ -240,7 +237,7 @@ async fn select(
     let rows = sqlx::query!(
         r#"SELECT id, subscription_id, status, status_reason, only_undelivered, per_second, delivered, undelivered,
                   created_at, updated_at,
-                  CASE WHEN status = 'done' OR to_seq <= from_seq THEN 1
+                  CASE WHEN status = 'done' OR position >= to_seq THEN 1 WHEN position < from_seq THEN 0
                        ELSE (position - from_seq)::float8 / (to_seq - from_seq) END AS "progress!"
            FROM replays
            WHERE company_id = $1 AND ($2::uuid IS NULL OR subscription_id = $2) AND ($3::uuid IS NULL OR id = $3)

@@ -21,6 +21,9 @@ use crate::writer::Answer;
 /// account, few enough that listing them stays one answer.
 pub const MAX_PER_COMPANY: usize = 1000;
 
+/// Replays of one company that run at a time: each adds to what its receivers get.
+const REPLAYS_AT_MOST: i64 = 10;
+
 /// The subscriptions that a batch touches.
 #[derive(Default)]
 pub struct Subscriptions {
@@ -31,6 +34,8 @@ pub struct Subscriptions {
     pub(super) replays: Vec<(CompanyId, SubscriptionId, ReplayId, NewReplay, DateTime<Utc>)>,
     /// How many a company has that wants one more.
     pub(super) counts: HashMap<CompanyId, usize>,
+    /// Replays that run of a company that wants one more.
+    pub(super) running: HashMap<CompanyId, i64>,
 }
 
 /// What no two active or paused subscriptions share: company, event type, URL and
@@ -61,7 +66,10 @@ impl Subscription {
         }
         changed.ordering = ordering(self.ordering, changes.ordering, changes.concurrency)
             .map_err(|sentence| ApiError::invalid_field("concurrency", sentence))?;
-        changed.skip = changes.skip;
+        let resumes = changes.active == Some(true) && self.status != Status::Active;
+        let moves = changed.target_url != self.target_url;
+        changed.skip |= changes.skip;
+        changed.hurry |= resumes || moves || changes.skip;
         match changes.active {
             Some(true) => (changed.status, changed.status_reason) = (Status::Active, None),
             // Pausing what is deactivated leaves the reason visible.
@@ -107,17 +115,35 @@ pub fn run(
             None => Err(not_found()),
         },
         Command::Replay(id, replay, new) => match subscriptions.find(company, *id)? {
-            Some(current) => {
-                subscriptions.replays.push((company, *id, *replay, *new, now));
-                // A change that changes nothing: whoever delivers hears of it.
-                subscriptions.put(company, Some(&current.clone()), current);
-                answer(202, &data(ReplayView::new(*replay, *id, new, now)))
-            }
+            Some(current) => begin(subscriptions, company, current, (*replay, new), now),
             None => Err(not_found()),
         },
     };
     // Changes of subscriptions are no events.
     Ok(outcome.map(|answer| (answer, Vec::new())))
+}
+
+/// Begins a replay.
+fn begin(
+    subscriptions: &mut Subscriptions,
+    company: CompanyId,
+    current: Subscription,
+    (replay, new): (ReplayId, &NewReplay),
+    now: DateTime<Utc>,
+) -> Result<Answer, ApiError> {
+    let running = subscriptions.running.entry(company).or_default();
+    if *running >= REPLAYS_AT_MOST {
+        let message = format!(
+            "{REPLAYS_AT_MOST} replays of your company run already; wait for one to end, or cancel one"
+        );
+        return Err(ApiError::new(Code::Conflict, "Too many replays run", message));
+    }
+    *running += 1;
+    let id = current.id;
+    subscriptions.replays.push((company, id, replay, *new, now));
+    // A change that changes nothing: whoever delivers hears of it.
+    subscriptions.put(company, Some(&current.clone()), current);
+    answer(202, &data(ReplayView::new(replay, id, new, now)))
 }
 
 fn subscribe(
@@ -140,6 +166,7 @@ fn subscribe(
         ordering: new.ordering,
         start: new.start,
         skip: false,
+        hurry: false,
         created_at: now,
         updated_at: now,
     };

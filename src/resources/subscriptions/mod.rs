@@ -63,6 +63,8 @@ pub struct Subscription {
     pub start: Option<i64>,
     /// Shall the events that wait not be delivered any more?
     pub skip: bool,
+    /// Shall what waits for its time be tried at once, with new patience?
+    pub hurry: bool,
     /// When it was made.
     pub created_at: DateTime<Utc>,
     /// When its definition or status last changed.
@@ -166,6 +168,20 @@ pub struct NewReplay {
     pub from: i64,
     /// Up to this one.
     pub to: i64,
+    /// How far it is; before `from` only if it is about the one event `from`, which is `to` too.
+    pub position: i64,
+}
+
+impl NewReplay {
+    /// Of the events after `from`, up to `to`.
+    pub fn range(from: i64, to: i64, only_undelivered: bool, per_second: i16) -> Self {
+        Self { only_undelivered, per_second, from, to: to.max(from), position: from }
+    }
+
+    /// Of one event, whether it matches the filters or not.
+    pub fn single(seq: i64) -> Self {
+        Self { only_undelivered: false, per_second: 1, from: seq, to: seq, position: seq - 1 }
+    }
 }
 
 impl From<Command> for super::Command {

@@ -29,6 +29,7 @@ macro_rules! subscription {
                     ordering: Ordering::parse(&$row.ordering, $row.concurrency)?,
                     start: None,
                     skip: false,
+                    hurry: false,
                     created_at: $row.created_at,
                     updated_at: $row.updated_at,
                 })
@@ -44,7 +45,8 @@ pub async fn load(
     connection: &mut PgConnection,
     commands: &[(CompanyId, &AnyCommand)],
 ) -> Result<(), sqlx::Error> {
-    let (mut touched, mut wanted, mut subscribers) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut touched, mut wanted, mut subscribers, mut replaying) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let commands = || {
         commands.iter().filter_map(|(company, command)| match command {
             AnyCommand::Subscription(command) => Some((*company, command)),
@@ -62,10 +64,13 @@ pub async fn load(
                     new.filters.canonical(),
                 ));
             }
-            Command::Change(id, _)
-            | Command::Rotate(id, _)
-            | Command::Unsubscribe(id)
-            | Command::Replay(id, ..) => touched.push((company, id.0)),
+            Command::Change(id, _) | Command::Rotate(id, _) | Command::Unsubscribe(id) => {
+                touched.push((company, id.0))
+            }
+            Command::Replay(id, ..) => {
+                touched.push((company, id.0));
+                replaying.push(company.0);
+            }
         }
     }
     if touched.is_empty() && wanted.is_empty() {
@@ -88,11 +93,21 @@ pub async fn load(
                WHERE company_id = ANY($1) AND status <> 'deleted' GROUP BY company_id"#,
             &subscribers,
         )
-        .fetch_all(connection)
+        .fetch_all(&mut *connection)
         .await?;
         let counts =
             rows.into_iter().map(|row| (CompanyId(row.company_id), usize::try_from(row.count).unwrap_or(0)));
         subscriptions.counts.extend(counts);
+    }
+    if !replaying.is_empty() {
+        let rows = sqlx::query!(
+            r#"SELECT r.company_id, count(*) AS "count!" FROM replays r JOIN subscriptions s ON s.id = r.subscription_id
+               WHERE r.company_id = ANY($1) AND r.status = 'running' AND s.status <> 'deleted' GROUP BY r.company_id"#,
+            &replaying,
+        )
+        .fetch_all(connection)
+        .await?;
+        subscriptions.running.extend(rows.into_iter().map(|row| (CompanyId(row.company_id), row.count)));
     }
     Ok(())
 }
@@ -215,11 +230,30 @@ pub async fn store(
     .execute(&mut *connection)
     .await?;
     replay(connection, subscriptions).await?;
+    let hurried: Vec<_> = changed.iter().filter(|(_, it)| it.hurry).map(|((_, id), _)| *id).collect();
+    if !hurried.is_empty() {
+        hurry(connection, &hurried).await?;
+    }
     let skipping: Vec<_> = changed.iter().filter(|(_, it)| it.skip).map(|(key, _)| *key).collect();
     if !skipping.is_empty() {
         skip(connection, skipping).await?;
     }
     Ok(true)
+}
+
+/// Has what waits for its time tried at once by whoever delivers next. Whoever does now
+/// hears of the change and does so by itself; it may be recording just then, and is not
+/// waited for.
+async fn hurry(connection: &mut PgConnection, ids: &[uuid::Uuid]) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "UPDATE cursors c SET undelivered_in_row = 0, next_attempt_at = NULL
+         FROM (SELECT subscription_id FROM cursors WHERE subscription_id = ANY($1) FOR UPDATE SKIP LOCKED) free
+         WHERE c.subscription_id = free.subscription_id",
+        ids,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 /// Skips everything up to the end of the log, and keeps on record what that was.
@@ -253,7 +287,7 @@ async fn replay(connection: &mut PgConnection, subscriptions: &Subscriptions) ->
         sqlx::query!(
             "INSERT INTO replays (company_id, id, subscription_id, only_undelivered, per_second, from_seq, to_seq,
                                   position, status, created_at, updated_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $6, 'running', $8, $8)",
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'running', $9, $9)",
             company.0,
             id.0,
             subscription.0,
@@ -261,6 +295,7 @@ async fn replay(connection: &mut PgConnection, subscriptions: &Subscriptions) ->
             new.per_second,
             new.from,
             new.to,
+            new.position,
             now,
         )
         .execute(&mut *connection)

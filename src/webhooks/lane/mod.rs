@@ -24,6 +24,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::Notify;
 
 use super::health::Degraded;
+use super::limits::Standing;
 use super::log::{BACKLOG_PAGE, Page};
 use super::retry::MAX_ATTEMPTS;
 use super::shard::Shard;
@@ -209,16 +210,20 @@ impl Lane {
         definition: Definition,
         position: Position,
     ) -> Self {
-        let Position { read, head_attempts, next_attempt_at, owed, health } = position;
+        let Position { read, head_attempts, next_attempt_at, mut owed, health } = position;
+        owed.retain(|owed| owed.seq > definition.skip_to);
+        // Was the next event, which had these attempts, skipped while nobody delivered?
+        let skipped = definition.skip_to > read;
+        let carried =
+            (head_attempts > 0 && owed.is_empty() && !skipped).then_some((head_attempts, next_attempt_at));
         let read = read.max(definition.skip_to);
-        let carried = (head_attempts > 0 && owed.is_empty()).then_some((head_attempts, next_attempt_at));
         let state = State {
             live: definition.active && owed.is_empty() && read >= shard.offering(),
             definition: Arc::new(definition),
             queue: Queue::default(),
             read,
             owed,
-            hold: next_attempt_at.filter(|_| carried.is_none()),
+            hold: next_attempt_at.filter(|_| head_attempts == 0),
             carried,
             health,
             slow: false,
@@ -277,6 +282,8 @@ impl Lane {
             state.hurry();
         }
         if definition.target != known.target {
+            // It says nothing about the new receiver how the old one did.
+            state.health.undelivered_in_row = 0;
             state.hurry();
         }
         if definition.skip_to > known.skip_to {
@@ -284,6 +291,7 @@ impl Lane {
             state.owed.retain(|owed| owed.seq > definition.skip_to);
             state.carried = None;
             state.read = state.read.max(definition.skip_to);
+            state.hurry();
         }
         state.definition = Arc::new(definition);
         drop(state);
@@ -377,11 +385,14 @@ impl Lane {
         self.state().running = false;
     }
 
-    /// Has the receiver failed, or been slow, since it last did well? Such lanes
-    /// share a part of what may be in flight.
-    pub(super) fn suspect(&self) -> bool {
+    /// How the receiver did last time.
+    pub(super) fn standing(&self) -> Standing {
         let state = self.state();
-        state.slow || state.health.last_error.is_some()
+        match &state.health {
+            health if state.slow || health.last_error.is_some() => Standing::Suspect,
+            Health { last_success_at: None, .. } => Standing::New,
+            _ => Standing::Good,
+        }
     }
 
     /// Takes the events that it owed, in order; those that are not there any more

@@ -24,11 +24,20 @@ impl Process {
         Self::with("DATABASE_URL", &database.url).await
     }
 
+    /// Starts one whose lease is so long.
+    pub async fn with_lease(database: &Database, lease: &str) -> Self {
+        Self::start(&[("DATABASE_URL", database.url.as_ref()), ("ISAO_LEASE", lease.as_ref())]).await
+    }
+
     /// Starts one with this setting.
     pub async fn with(name: &str, value: impl AsRef<OsStr>) -> Self {
+        Self::start(&[(name, value.as_ref())]).await
+    }
+
+    async fn start(settings: &[(&str, &OsStr)]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_isao"))
             .args(["serve", "--bind", "127.0.0.1:0"])
-            .env(name, value)
+            .envs(settings.iter().copied())
             .env("ISAO_LOG", "info")
             .env("ISAO_RETRY_DELAYS", "200ms,200ms,200ms")
             .stdin(Stdio::null())

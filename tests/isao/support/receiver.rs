@@ -12,6 +12,7 @@ use bytes::Bytes;
 use http_body_util::BodyExt;
 use serde_json::Value;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 use super::eventually;
 
@@ -50,6 +51,10 @@ pub enum Reply {
     Status(u16),
     /// This status with one header.
     With(u16, &'static str, String),
+    /// This status, after a while of real time.
+    After(Duration, u16),
+    /// 200, as soon as this turns true.
+    When(watch::Receiver<bool>),
     /// Nothing, ever.
     Never,
     /// Status 200 at once, and a body that never ends.
@@ -61,6 +66,26 @@ type Script = dyn Fn(usize, &Received) -> Reply + Send + Sync;
 struct Inner {
     received: Mutex<Vec<Received>>,
     script: Mutex<Arc<Script>>,
+    /// Requests that are not answered yet, and the most that there were at once.
+    open: Mutex<(usize, usize)>,
+}
+
+/// A request that is not answered yet.
+struct Open(Arc<Inner>);
+
+impl Open {
+    fn new(inner: &Arc<Inner>) -> Self {
+        let mut open = inner.open.lock().unwrap();
+        open.0 += 1;
+        open.1 = open.1.max(open.0);
+        Self(inner.clone())
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.open.lock().unwrap().0 -= 1;
+    }
 }
 
 /// Records what arrives and answers by a script.
@@ -80,7 +105,11 @@ impl Receiver {
     pub async fn scripted(script: impl Fn(usize, &Received) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let inner = Arc::new(Inner { received: Mutex::default(), script: Mutex::new(Arc::new(script)) });
+        let inner = Arc::new(Inner {
+            received: Mutex::default(),
+            script: Mutex::new(Arc::new(script)),
+            open: Mutex::default(),
+        });
         let app = Router::new().fallback(receive).with_state(inner.clone());
         let task = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
         Self { address, inner, task }
@@ -98,6 +127,11 @@ impl Receiver {
     /// Everything so far.
     pub fn all(&self) -> Vec<Received> {
         self.inner.received.lock().unwrap().clone()
+    }
+
+    /// The most requests that were open at once.
+    pub fn most_at_once(&self) -> usize {
+        self.inner.open.lock().unwrap().1
     }
 
     /// Waits for `count` requests and answers all there are.
@@ -123,6 +157,7 @@ impl Drop for Receiver {
 }
 
 async fn receive(State(inner): State<Arc<Inner>>, request: Request) -> Response<Body> {
+    let _open = Open::new(&inner);
     let (parts, body) = request.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
     let received = Received { path: parts.uri.path().to_owned(), headers: parts.headers, body };
@@ -136,6 +171,14 @@ async fn receive(State(inner): State<Arc<Inner>>, request: Request) -> Response<
     match script(number, &received) {
         Reply::Status(code) => status(code).body(Body::from("ok")).unwrap(),
         Reply::With(code, name, value) => status(code).header(name, value).body(Body::empty()).unwrap(),
+        Reply::After(pause, code) => {
+            tokio::time::sleep(pause).await;
+            status(code).body(Body::from("ok")).unwrap()
+        }
+        Reply::When(mut open) => {
+            open.wait_for(|open| *open).await.unwrap();
+            status(200).body(Body::from("ok")).unwrap()
+        }
         Reply::Never => std::future::pending().await,
         Reply::EndlessBody => {
             let drip = futures_util::stream::unfold((), async |()| {

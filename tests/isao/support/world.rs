@@ -38,6 +38,7 @@ pub struct World {
     resolver: Resolver,
     base: String,
     server: Option<Server>,
+    tuning: Tuning,
     ids: Ids,
 }
 
@@ -106,7 +107,14 @@ impl World {
     /// A world in a database that is there already, with a schema of any age.
     pub async fn in_database(database: Database) -> Self {
         let route = database.url.clone();
-        Self::on(database, route, &[]).await
+        Self::on(database, route, &[], Tuning::default()).await
+    }
+
+    /// A world whose servers deliver like that.
+    pub async fn tuned(tuning: Tuning) -> Self {
+        let database = Database::create().await;
+        let route = database.url.clone();
+        Self::on(database, route, &[], tuning).await
     }
 
     /// A world whose server asks this name server. That of others asks none, and knows
@@ -114,26 +122,27 @@ impl World {
     pub async fn asking(dns: &Dns) -> Self {
         let database = Database::create().await;
         let route = database.url.clone();
-        Self::on(database, route, &[dns.address]).await
+        Self::on(database, route, &[dns.address], Tuning::default()).await
     }
 
     /// A world whose server goes to its database through a proxy.
     pub async fn behind_proxy() -> (Self, Proxy) {
         let database = Database::create().await;
         let proxy = Proxy::start(&database).await;
-        (Self::on(database, proxy.url.clone(), &[]).await, proxy)
+        (Self::on(database, proxy.url.clone(), &[], Tuning::default()).await, proxy)
     }
 
-    async fn on(database: Database, route: String, dns: &[SocketAddr]) -> Self {
+    async fn on(database: Database, route: String, dns: &[SocketAddr], tuning: Tuning) -> Self {
         let clock = Clock::manual(START.parse().unwrap());
         let pool = db::open(&database.url).await.unwrap();
         let resolver = Resolver::asking(dns);
-        let server = start(&route, &clock, &resolver).await;
+        let server = start(&route, &clock, &resolver, (Role::All, &tuning)).await;
         let mut world = Self {
             route,
             resolver,
             base: base(server.address()),
             server: Some(server),
+            tuning,
             company: CompanyId(Uuid::nil()),
             key: String::new(),
             http: reqwest::Client::builder().no_proxy().build().unwrap(),
@@ -198,7 +207,12 @@ impl World {
 
     /// A second server on the same database, with the same clock.
     pub async fn another_server(&self) -> Server {
-        start(&self.route, &self.clock, &self.resolver).await
+        self.server_as(Role::All).await
+    }
+
+    /// Another server on the same database, with the same clock, for this.
+    pub async fn server_as(&self, role: Role) -> Server {
+        start(&self.route, &self.clock, &self.resolver, (role, &self.tuning)).await
     }
 
     /// From now on requests go to another server.
@@ -319,7 +333,7 @@ impl World {
 
     /// Starts it again, on another port.
     pub async fn start_server(&mut self) {
-        let server = start(&self.route, &self.clock, &self.resolver).await;
+        let server = self.another_server().await;
         self.turn_to(server.address());
         self.server = Some(server);
     }
@@ -329,13 +343,13 @@ fn base(address: SocketAddr) -> String {
     format!("http://{address}/api/external")
 }
 
-async fn start(route: &str, clock: &Clock, resolver: &Resolver) -> Server {
+async fn start(route: &str, clock: &Clock, resolver: &Resolver, (role, tuning): (Role, &Tuning)) -> Server {
     Server::start(Settings {
         bind: "127.0.0.1:0".parse().unwrap(),
         pool: db::open(route).await.unwrap(),
         clock: clock.clone(),
-        role: Role::All,
-        tuning: Tuning::default(),
+        role,
+        tuning: tuning.clone(),
         allow_targets: AllowList::default(),
         retention: Duration::from_secs(30 * 24 * 60 * 60),
         resolver: resolver.clone(),

@@ -42,7 +42,7 @@ macro_rules! word {
             fn from_json(json: &str) -> Result<Self, String> {
                 match serde_json::from_str::<&str>(json).map(str::trim) {
                     $(Ok($word) => Ok(Self::$variant),)+
-                    _ => Err(concat!("must be", $(" \"", $word, "\""),+).replace("\" \"", "\" or \"")),
+                    _ => Err(concat!("must be one of", $(" ", $word, ","),+).trim_end_matches(',').to_owned()),
                 }
             }
         }

@@ -204,7 +204,11 @@ impl Tail {
     async fn take_shards(&mut self, new: Vec<Arc<Shard>>) {
         let mut lanes = Lanes::default();
         let mut joined = None;
-        while !new.iter().all(|shard| shard.is_halted()) {
+        loop {
+            if new.iter().all(|shard| shard.is_halted()) {
+                // Without their lanes they are offered nothing: their checkpoints must stay.
+                return;
+            }
             match self.join(&new, &mut lanes, &mut joined).await {
                 Ok(()) => break,
                 Err(error) => {

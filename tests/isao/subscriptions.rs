@@ -39,6 +39,8 @@ async fn the_answer_serves_both_snippets_of_the_page() {
             "filters": {"tags": ["enterprise", "lead"]},
             "is_active": true,
             "secret": text("secret"),
+            "ordering": "subscription",
+            "concurrency": 1,
         },
         "id": text("id"),
         "subscription_id": text("subscription_id"),

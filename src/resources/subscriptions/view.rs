@@ -44,13 +44,13 @@ struct SubscribedData {
     #[schema(value_type = Object)]
     filters: Value,
     is_active: bool,
+    /// For verifying signatures (Standard Webhooks). Shown here only.
+    secret: String,
     /// `subscription` or `record`.
     #[schema(example = "subscription")]
     ordering: &'static str,
     /// Deliveries at a time.
     concurrency: i16,
-    /// For verifying signatures (Standard Webhooks). Shown here only.
-    secret: String,
 }
 
 impl From<&Subscription> for Subscribed {

@@ -22,11 +22,11 @@ pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
     u64::try_from(u128::from(number) * unit_ms).map(Duration::from_millis).map_err(|_| error())
 }
 
-/// Writes `duration` in the longest unit up to hours that needs no fraction, so that
+/// Writes `duration` in the longest unit that needs no fraction, so that
 /// [`parse_duration`] reads it back; what is under a millisecond is dropped.
 pub fn format_duration(duration: Duration) -> String {
     let ms = duration.as_millis();
-    UNITS[1..]
+    UNITS
         .iter()
         .find(|(_, unit_ms)| ms > 0 && ms.is_multiple_of(*unit_ms))
         .map_or_else(|| "0s".to_owned(), |(name, unit_ms)| format!("{}{name}", ms / unit_ms))

@@ -120,15 +120,14 @@ impl Runner {
                 }
                 Next::Wait(due) => due,
                 Next::Attempt(definition) => {
-                    if *valid.borrow_and_update() > Instant::now() {
-                        if let Some(permit) = self.permit(lane, &definition, &mut acquiring) {
-                            acquiring = None;
-                            if let Some(started) = lane.start(now) {
-                                reached = None;
-                                work.push(self.attempt(lane, started, permit).boxed());
-                            }
-                            continue;
+                    if *valid.borrow_and_update() > Instant::now()
+                        && let Some(permit) = self.permit(lane, &definition, &mut acquiring)
+                    {
+                        acquiring = None;
+                        if let Some(started) = lane.start(now) {
+                            work.push(self.attempt(lane, started, permit).boxed());
                         }
+                        continue;
                     }
                     None
                 }

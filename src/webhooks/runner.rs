@@ -125,6 +125,7 @@ impl Runner {
                     {
                         acquiring = None;
                         if let Some(started) = lane.start(now) {
+                            reached = None;
                             work.push(self.attempt(lane, started, permit).boxed());
                         }
                         continue;

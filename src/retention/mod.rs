@@ -12,7 +12,7 @@
 //! 5. *dropped*.
 //!
 //! Each step shows in the database, so whichever process comes next goes on from there.
-//! Making has a lock of its own ([`partitions`]): the one who drops may be slow, or frozen,
+//! Making has a lock of its own (`partitions`): the one who drops may be slow, or frozen,
 //! and the writers must find room all the same. If they do not, they make it themselves:
 //! [`make_room`] and [`ensure_attempts`].
 

@@ -2,10 +2,12 @@
 
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1;
+use hyper::header::RETRY_AFTER;
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
@@ -17,6 +19,14 @@ pub struct Connection {
     /// What moves the bytes; driven while a request is waited for.
     driver: Pin<Box<http1::Connection<TokioIo<TcpStream>, Full<Bytes>>>>,
     host: String,
+}
+
+/// What was answered.
+pub struct Answer {
+    pub status: StatusCode,
+    /// Does it say when to come back?
+    pub retry_after: Option<Duration>,
+    pub body: Bytes,
 }
 
 impl Connection {
@@ -34,7 +44,7 @@ impl Connection {
         path: &str,
         headers: &[(&str, &str)],
         body: Bytes,
-    ) -> Result<(StatusCode, Bytes), Error> {
+    ) -> Result<Answer, Error> {
         let mut request = Request::builder().method(method).uri(path).header("host", &self.host);
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -43,8 +53,11 @@ impl Connection {
         let exchange = async {
             self.sender.ready().await?;
             let response = self.sender.send_request(request).await?;
-            let status = response.status();
-            Ok::<_, hyper::Error>((status, response.into_body().collect().await?.to_bytes()))
+            let (parts, body) = response.into_parts();
+            let seconds = parts.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+            let body = body.collect().await?.to_bytes();
+            let retry_after = seconds.map(Duration::from_secs);
+            Ok::<_, hyper::Error>(Answer { status: parts.status, retry_after, body })
         };
         tokio::select! {
             biased;

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
+use crate::backlog::Inserted;
 use crate::bad_receivers::{KINDS, Kind};
 use crate::delivery::now;
-use crate::load::{Outcome, Until, Work};
-use crate::phases::{DRAIN, PACE, Phases, between};
+use crate::load::Outcome;
+use crate::phases::{DRAIN, Phases, between};
 use crate::receivers::{BadReceivers, Receiver};
 use crate::report::Figures;
 use crate::{Error, backlog, proc, server};
@@ -27,15 +28,15 @@ const LOOK: Duration = Duration::from_millis(250);
 
 /// What the server had at most.
 #[derive(Default)]
-struct Most {
+pub struct Most {
     /// Resident, in MB.
-    memory: f64,
+    pub memory: f64,
     /// Attempts.
-    in_flight: f64,
+    pub in_flight: f64,
 }
 
 /// Looks at a server while `work` is done.
-async fn watched<T>(
+pub async fn watched<T>(
     (pid, address): (u32, SocketAddr),
     work: impl Future<Output = Result<T, Error>>,
 ) -> Result<(T, Most), Error> {
@@ -93,11 +94,8 @@ impl Phases {
     /// From create to arrival at good receivers, at an easy pace, and what the server has meanwhile.
     async fn good(&mut self, figures: &mut Figures, key: &str, time: Duration) -> Result<(), Error> {
         let ids = self.subscribe(GOOD).await?;
-        let (pace, connections) = PACE;
-        let until = Until::Count((time.as_secs_f64() * pace) as u64);
         let server = (self.server.pid, self.server.address);
-        let load = self.paced_load(Work::Create, connections, until, Some(pace));
-        let ((Outcome { latencies, .. }, _), most) = watched(server, load).await?;
+        let ((Outcome { latencies, .. }, _), most) = watched(server, self.paced(time)).await?;
         let result = self.receiver.drained(latencies.len() as u64 * u64::from(GOOD), DRAIN).await?;
         for share in ["p50", "p99"] {
             figures.set(format!("{key}/{share}"), result[share].as_f64().unwrap_or_default() / 1000.0);
@@ -123,10 +121,13 @@ impl Phases {
         receiver.begin(self.phase).await?;
         receiver.delay(SLOW).await?;
         let target = format!("http://{}/{}/0", receiver.address, self.phase);
-        let id = self.server.subscribe(target, Some(backlog::filters())).await?;
+        let id = self.server.subscribe(target, Some(backlog::filters(backlog::CITY))).await?;
         self.server.set_active(&id, false).await?;
         eprintln!("inserting {events} events");
-        backlog::insert(&self.server, self.phase, events).await?;
+        let database = &self.server.database;
+        let waiting = Inserted { phase: self.phase, count: events, companies: 0..1, city: backlog::CITY };
+        backlog::insert(database, &waiting).await?;
+        backlog::offered(database).await?;
         self.server.set_active(&id, true).await?;
         self.good(figures, "long/waiting", time).await?;
 

@@ -7,12 +7,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use hyper::Method;
+use hyper::{Method, StatusCode};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::Error;
-use crate::client::Connection;
+use crate::client::{Answer, Connection};
 use crate::delivery::{Mark, contact, now};
 
 /// What is asked for.
@@ -37,11 +37,23 @@ pub enum Until {
     Count(u64),
 }
 
+/// What a connection does whose request is refused because too many wait (503, Retry-After).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// That is an error: nothing here should be too much.
+    Fails,
+    /// Asks again at once.
+    Insists,
+    /// Waits as long as it was told.
+    Waits,
+}
+
 /// A load.
 #[derive(Clone)]
 pub struct Load {
     pub address: SocketAddr,
-    pub authorization: String,
+    /// Connections take turns with them.
+    pub authorizations: Arc<Vec<String>>,
     /// Makes names and phone numbers this load's own.
     pub phase: u32,
     pub connections: u32,
@@ -51,6 +63,7 @@ pub struct Load {
     pub pace: Option<f64>,
     /// Ids to update and read.
     pub contacts: Arc<Vec<String>>,
+    pub refused: Refused,
 }
 
 /// What came of it.
@@ -64,6 +77,8 @@ pub struct Outcome {
     pub latencies: Vec<u32>,
     pub errors: u64,
     pub first_error: Option<String>,
+    /// Requests that were refused, where that is no error.
+    pub refused: u64,
     /// What was created.
     pub ids: Vec<String>,
 }
@@ -76,6 +91,7 @@ impl Outcome {
     fn add(&mut self, other: Self) {
         self.latencies.extend(other.latencies);
         self.errors += other.errors;
+        self.refused += other.refused;
         self.first_error = self.first_error.take().or(other.first_error);
         self.ids.extend(other.ids);
     }
@@ -122,8 +138,9 @@ struct Worker {
 impl Worker {
     async fn run(self, mut connection: Connection) -> Result<Outcome, Error> {
         let mut outcome = Outcome::default();
-        let headers =
-            [("authorization", self.load.authorization.as_str()), ("content-type", "application/json")];
+        let authorizations = &self.load.authorizations;
+        let authorization = authorizations[self.index as usize % authorizations.len()].as_str();
+        let headers = [("authorization", authorization), ("content-type", "application/json")];
         let mut number = 0;
         while self.may_begin() {
             let due = self.due(outcome.latencies.len() as u64 + outcome.errors);
@@ -132,13 +149,22 @@ impl Worker {
             }
             let begun = due.unwrap_or_else(Instant::now);
             let (method, path, body, expected) = self.request(number);
-            let (status, answer) = connection.send(method, &path, &headers, body).await?;
+            let Answer { status, retry_after, body: answer } =
+                connection.send(method, &path, &headers, body).await?;
             if status.as_u16() == expected {
                 // Refused ones keep their number, so that numbers have no gaps.
                 number += 1;
                 outcome.latencies.push(begun.elapsed().as_micros() as u32);
                 if expected == 201 && self.load.work == Work::Create {
                     outcome.ids.extend(id_in(&answer));
+                }
+            } else if self.load.refused != Refused::Fails
+                && status == StatusCode::SERVICE_UNAVAILABLE
+                && let Some(retry_after) = retry_after
+            {
+                outcome.refused += 1;
+                if self.load.refused == Refused::Waits {
+                    sleep(retry_after).await;
                 }
             } else {
                 outcome.errors += 1;

@@ -5,7 +5,9 @@
 
 mod backlog;
 mod bad_receivers;
+mod bare;
 mod client;
+mod database;
 mod delivery;
 mod isolation;
 mod load;
@@ -25,6 +27,7 @@ use std::time::{Duration, Instant};
 use clap::{Parser, Subcommand, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 
+use database::Database;
 use pgbench::Pgbench;
 use phases::Phases;
 use receivers::Receiver;
@@ -76,6 +79,8 @@ pub struct Scale {
     time: Duration,
     /// Records to deliver.
     creates: u64,
+    /// Of deliveries to a receiver that thinks.
+    thinking: Duration,
     /// Of the load at an easy pace.
     latency: Duration,
     /// Of the same in a part that is measured by itself.
@@ -91,6 +96,7 @@ const WHOLE: Scale = Scale {
     rounds: 3,
     time: Duration::from_secs(3),
     creates: 12_000,
+    thinking: Duration::from_secs(10),
     latency: Duration::from_secs(10),
     look: Duration::from_secs(30),
     long_look: Duration::from_secs(60),
@@ -100,6 +106,7 @@ const QUICK: Scale = Scale {
     rounds: 1,
     time: Duration::from_secs(1),
     creates: 2_000,
+    thinking: Duration::from_secs(3),
     latency: Duration::from_secs(3),
     look: Duration::from_secs(3),
     long_look: Duration::from_secs(6),
@@ -131,7 +138,7 @@ async fn run(arguments: Arguments) -> Result<(), Error> {
         None => server::build().await?,
     };
     let data_dir = std::env::temp_dir().join(format!("isao-bench-{}", std::process::id()));
-    let server = Server::start(program, data_dir).await?;
+    let server = Server::start(Database::new(program, data_dir)).await?;
     let mut phases = Phases {
         server,
         receiver: Receiver::start().await?,
@@ -156,7 +163,7 @@ async fn measure(phases: &mut Phases, only: Option<Part>) -> Result<String, Erro
     let (started, load) = (Instant::now(), proc::load());
     let (idle, _) = proc::memory(phases.server.pid);
     if only.is_none() {
-        phases.pgbench = Pgbench::prepare(&phases.server).await?;
+        phases.pgbench = Pgbench::prepare(&phases.server.database).await?;
         if phases.pgbench.is_none() {
             eprintln!("There is no pgbench: the database's own limit is left out.");
         }

@@ -5,7 +5,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use crate::Error;
-use crate::server::Server;
+use crate::database::Database;
 
 /// Ways to insert a contact and its event.
 pub const VARIANTS: [(&str, &str); 3] = [
@@ -63,6 +63,13 @@ fn script(variant: &str) -> String {
     }
 }
 
+/// What pgbench did in some seconds.
+pub struct Measured {
+    pub per_second: f64,
+    /// Of each transaction, in microseconds, sorted.
+    pub latencies: Vec<u32>,
+}
+
 pub struct Pgbench {
     /// Runs so far: each has keys of its own.
     runs: u32,
@@ -70,47 +77,74 @@ pub struct Pgbench {
 
 impl Pgbench {
     /// Makes the tables; `None` if there is no pgbench.
-    pub async fn prepare(server: &Server) -> Result<Option<Self>, Error> {
-        let mut version = server.on_database();
+    pub async fn prepare(database: &Database) -> Result<Option<Self>, Error> {
+        let mut version = database.command();
         version.args(["pgbench", "--version"]).stdout(Stdio::null()).stderr(Stdio::null());
         if !version.status().await?.success() {
             return Ok(None);
         }
-        std::fs::write(server.data_dir().join("setup.sql"), SETUP)?;
+        std::fs::write(database.dir().join("setup.sql"), SETUP)?;
         for (variant, _) in VARIANTS {
-            std::fs::write(server.data_dir().join(format!("{variant}.sql")), script(variant))?;
+            std::fs::write(database.dir().join(format!("{variant}.sql")), script(variant))?;
         }
-        run(server, "setup", &["-t", "1"]).await?;
+        run(database, "setup", &["-t", "1"]).await?;
         Ok(Some(Self { runs: 0 }))
     }
 
-    /// Transactions per second.
+    /// Transactions of so many clients.
     pub async fn measure(
         &mut self,
-        server: &Server,
+        database: &Database,
         variant: &str,
         clients: u32,
         time: Duration,
-    ) -> Result<f64, Error> {
+    ) -> Result<Measured, Error> {
         self.runs += 1;
         let threads = clients.min(2).to_string();
         let (clients, time) = (clients.to_string(), time.as_secs().max(1).to_string());
         let base = format!("base={}", self.runs);
+        let logs = database.dir().join(format!("pgbench-{}", self.runs));
+        std::fs::create_dir(&logs)?;
+        let prefix = format!("--log-prefix={}/log", logs.display());
         let arguments =
-            ["-M", "prepared", "-c", &clients, "-j", &threads, "-T", &time, "-D", &base, "-D", "n=0"];
-        let said = run(server, variant, &arguments).await?;
-        let tps = said.lines().find_map(|line| line.strip_prefix("tps = ")?.split(' ').next()?.parse().ok());
-        tps.ok_or_else(|| format!("pgbench said no tps: {said}").into())
+            ["-M", "prepared", "-c", &clients, "-j", &threads, "-T", &time, "-D", &base, "-D", "n=0", "-l", &prefix];
+        let said = run(database, variant, &arguments).await?;
+        let per_second =
+            said.lines().find_map(|line| line.strip_prefix("tps = ")?.split(' ').next()?.parse().ok());
+        let per_second = per_second.ok_or_else(|| format!("pgbench said no tps: {said}"))?;
+        let mut latencies = Vec::new();
+        for log in std::fs::read_dir(&logs)? {
+            latencies.extend(std::fs::read_to_string(log?.path())?.lines().filter_map(latency_in));
+        }
+        std::fs::remove_dir_all(&logs)?;
+        latencies.sort_unstable();
+        Ok(Measured { per_second, latencies })
     }
 }
 
-async fn run(server: &Server, script: &str, arguments: &[&str]) -> Result<String, Error> {
-    let mut command = server.on_database();
+async fn run(database: &Database, script: &str, arguments: &[&str]) -> Result<String, Error> {
+    let mut command = database.command();
     command.args(["pgbench", "-n"]).args(arguments).arg("-f");
-    command.arg(server.data_dir().join(format!("{script}.sql")));
+    command.arg(database.dir().join(format!("{script}.sql")));
     let output = command.env("PGOPTIONS", "-c search_path=bench,public").output().await?;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     Err(format!("pgbench: {}", String::from_utf8_lossy(&output.stderr)).into())
+}
+
+/// A line of the log begins with the client, the transaction, and the time that it took.
+fn latency_in(line: &str) -> Option<u32> {
+    line.split(' ').nth(2)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_tells_latencies() {
+        assert_eq!(latency_in("0 199 2241 0 1175850568 995598"), Some(2241));
+        assert_eq!(latency_in(""), None);
+    }
 }

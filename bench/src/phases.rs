@@ -3,14 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use hyper::Method;
-use serde_json::Value;
-use tokio::time::{Instant, sleep};
+use serde_json::{Value, json};
+use tokio::time::sleep;
 
-use crate::client::Connection;
-use crate::delivery::{Mark, Signer, envelope, now};
-use crate::load::{Load, Outcome, Until, Work, percentile};
+use crate::delivery::now;
+use crate::load::{Load, Outcome, Refused, Until, Work, percentile};
 use crate::pgbench::{Pgbench, VARIANTS};
 use crate::proc::{self, Cpu};
 use crate::receivers::Receiver;
@@ -28,6 +25,12 @@ pub const SUBSCRIPTIONS: [u32; 2] = [1, 10];
 pub const BARE: [u32; 2] = [1, 16];
 /// Creates per second while the time to the arrival is measured, on how many connections.
 pub const PACE: (f64, u32) = (50.0, 4);
+/// How long a receiver thinks that is delivered to in the order of each record, and how many
+/// deliveries it is sent at a time.
+const THINKS: Duration = Duration::from_millis(50);
+const AT_A_TIME: u32 = 16;
+/// So many answers a second it can give.
+pub const THOUGHTS: f64 = AT_A_TIME as f64 / 0.050;
 /// Time for the last delivery to arrive.
 pub const DRAIN: Duration = Duration::from_secs(120);
 /// Time for background work (checkpoints aside) to calm down between two measurements.
@@ -54,32 +57,43 @@ impl Phases {
         }
     }
 
-    async fn load(&mut self, work: Work, connections: u32, until: Until) -> Result<(Outcome, Cpu), Error> {
-        self.paced_load(work, connections, until, None).await
+    /// A load on the company that the server makes by itself, as fast as it is answered.
+    pub fn of(&self, work: Work, connections: u32, until: Until) -> Load {
+        Load {
+            address: if work == Work::Trivial { self.receiver.address } else { self.server.address },
+            authorizations: Arc::new(vec![Server::authorization()]),
+            phase: 0,
+            connections,
+            work,
+            until,
+            pace: None,
+            contacts: self.contacts.clone(),
+            refused: Refused::Fails,
+        }
     }
 
-    pub async fn paced_load(
+    pub async fn load(
         &mut self,
         work: Work,
         connections: u32,
         until: Until,
-        pace: Option<f64>,
     ) -> Result<(Outcome, Cpu), Error> {
+        self.run(self.of(work, connections, until)).await
+    }
+
+    /// Creates at an easy pace.
+    pub async fn paced(&mut self, time: Duration) -> Result<(Outcome, Cpu), Error> {
+        let (pace, connections) = PACE;
+        let until = Until::Count((time.as_secs_f64() * pace) as u64);
+        self.run(Load { pace: Some(pace), ..self.of(Work::Create, connections, until) }).await
+    }
+
+    /// Runs a load as the next phase.
+    pub async fn run(&mut self, load: Load) -> Result<(Outcome, Cpu), Error> {
         sleep(CALM).await;
         self.phase += 1;
-        let address = if work == Work::Trivial { self.receiver.address } else { self.server.address };
-        let load = Load {
-            address,
-            authorization: Server::authorization(),
-            phase: self.phase,
-            connections,
-            work,
-            until,
-            pace,
-            contacts: self.contacts.clone(),
-        };
         let before = self.cpu();
-        let outcome = load.run().await?;
+        let outcome = Load { phase: self.phase, ..load }.run().await?;
         let used = self.cpu().since(&before);
         match &outcome.first_error {
             Some(error) => Err(format!("{} requests failed: {error}", outcome.errors).into()),
@@ -108,8 +122,11 @@ impl Phases {
             figures.set(format!("create/{connections}/cpu server"), cpu.server / count);
             if let Some(pgbench) = &mut self.pgbench {
                 for (variant, _) in VARIANTS {
-                    let tps = pgbench.measure(&self.server, variant, connections, self.scale.time).await?;
-                    figures.set(format!("{variant}/{connections}"), tps);
+                    let measured =
+                        pgbench.measure(&self.server.database, variant, connections, self.scale.time).await?;
+                    let key = format!("{variant}/{connections}");
+                    figures.set(key.clone(), measured.per_second);
+                    percentiles(&mut figures, &key, &measured.latencies);
                 }
             }
         }
@@ -121,6 +138,7 @@ impl Phases {
         for connections in BARE {
             self.bare(&mut figures, connections).await?;
         }
+        self.per_record(&mut figures).await?;
         for subscriptions in SUBSCRIPTIONS {
             self.live(&mut figures, subscriptions).await?;
             self.backlog(&mut figures, subscriptions).await?;
@@ -131,44 +149,8 @@ impl Phases {
         Ok(figures)
     }
 
-    /// A bare client posts to the receiver what the server would.
-    pub async fn bare(&mut self, figures: &mut Figures, connections: u32) -> Result<(), Error> {
-        self.phase += 1;
-        self.receiver.begin(self.phase).await?;
-        let signer = Signer::new();
-        let count = self.scale.creates / u64::from(connections).min(4);
-        let posts: Vec<_> = (0..count as u32).map(|number| Post::new(&signer, self.phase, number)).collect();
-        let posts = Arc::new(posts);
-        let mut clients = Vec::new();
-        for _ in 0..connections {
-            clients.push(Connection::open(self.receiver.address).await?);
-        }
-        let (before, started) = (self.cpu(), Instant::now());
-        let mut workers = tokio::task::JoinSet::new();
-        for (index, mut client) in clients.into_iter().enumerate() {
-            let (posts, path) = (posts.clone(), format!("/{}/{index}", self.phase));
-            workers.spawn(async move {
-                for post in posts.iter() {
-                    client.send(Method::POST, &path, &post.headers(), post.body.clone()).await?;
-                }
-                Ok::<_, Error>(())
-            });
-        }
-        while let Some(ended) = workers.join_next().await {
-            ended??;
-        }
-        let seconds = started.elapsed().as_secs_f64();
-        let cpu = self.cpu().since(&before);
-        let all = (count * u64::from(connections)) as f64;
-        self.receiver.check(all as u64).await?;
-        figures.set(format!("bare/{connections}"), all / seconds);
-        figures.set(format!("bare/{connections}/cpu"), cpu.generator / all);
-        figures.set(format!("bare/{connections}/cpu receiver"), cpu.receiver / all);
-        Ok(())
-    }
-
     /// Deliveries while their records are created: to how many subscribers per second?
-    async fn live(&mut self, figures: &mut Figures, subscriptions: u32) -> Result<(), Error> {
+    pub async fn live(&mut self, figures: &mut Figures, subscriptions: u32) -> Result<(), Error> {
         let ids = self.subscribe(subscriptions).await?;
         let count = self.scale.creates;
         let before = self.cpu();
@@ -184,6 +166,23 @@ impl Phases {
         figures.set(format!("{key}/creates"), creates.per_second());
         figures.set(format!("{key}/cpu"), (cpu.product() - of_creates) / deliveries);
         self.unsubscribe(ids).await
+    }
+
+    /// Deliveries that need no order but that of their record, to a receiver that thinks.
+    async fn per_record(&mut self, figures: &mut Figures) -> Result<(), Error> {
+        let count = (self.scale.thinking.as_secs_f64() * THOUGHTS) as u64;
+        self.receiver.delay(THINKS).await?;
+        self.bare_of(figures, "bare/thinking", AT_A_TIME, count / u64::from(AT_A_TIME)).await?;
+        let phase = self.phase + 1;
+        self.receiver.begin_unordered(phase).await?;
+        let target = format!("http://{}/{phase}/0", self.receiver.address);
+        let per_record = json!({ "ordering": "record", "concurrency": AT_A_TIME });
+        let id = self.server.subscribe_with(target, per_record).await?;
+        let (creates, _) = self.load(Work::Create, CREATING, Until::Count(count)).await?;
+        let result = self.receiver.drained(count, DRAIN).await?;
+        figures.set("record", count as f64 / between(creates.started_at, &result));
+        self.receiver.delay(Duration::ZERO).await?;
+        self.unsubscribe(vec![id]).await
     }
 
     /// Deliveries of what piled up during a pause.
@@ -212,11 +211,9 @@ impl Phases {
     }
 
     /// From a create's request to its arrival at the receiver, without haste.
-    async fn latency(&mut self, figures: &mut Figures) -> Result<(), Error> {
+    pub async fn latency(&mut self, figures: &mut Figures) -> Result<(), Error> {
         let ids = self.subscribe(1).await?;
-        let (pace, connections) = PACE;
-        let until = Until::Count((self.scale.latency.as_secs_f64() * pace) as u64);
-        let (creates, _) = self.paced_load(Work::Create, connections, until, Some(pace)).await?;
+        let (creates, _) = self.paced(self.scale.latency).await?;
         let result = self.receiver.drained(creates.latencies.len() as u64, DRAIN).await?;
         requests(figures, "paced", &creates);
         for share in ["p50", "p99"] {
@@ -245,10 +242,15 @@ impl Phases {
     }
 }
 
-fn requests(figures: &mut Figures, key: &str, outcome: &Outcome) {
+pub fn requests(figures: &mut Figures, key: &str, outcome: &Outcome) {
     figures.set(key.to_owned(), outcome.per_second());
+    percentiles(figures, key, &outcome.latencies);
+}
+
+/// In milliseconds.
+pub fn percentiles(figures: &mut Figures, key: &str, sorted: &[u32]) {
     for (name, share) in [("p50", 0.50), ("p99", 0.99)] {
-        let millis = f64::from(percentile(&outcome.latencies, share)) / 1000.0;
+        let millis = f64::from(percentile(sorted, share)) / 1000.0;
         figures.set(format!("{key}/{name}"), millis);
     }
 }
@@ -256,32 +258,4 @@ fn requests(figures: &mut Figures, key: &str, outcome: &Outcome) {
 /// Seconds until the last arrival.
 pub fn between(started_at: u64, result: &Value) -> f64 {
     result["lastAt"].as_u64().unwrap_or_default().saturating_sub(started_at) as f64 / 1e6
-}
-
-/// A delivery made beforehand.
-struct Post {
-    id: String,
-    signature: String,
-    body: Bytes,
-}
-
-impl Post {
-    const TIMESTAMP: &str = "1760000000";
-
-    fn new(signer: &Signer, phase: u32, number: u32) -> Self {
-        let body = envelope(&Mark { phase, connection: 0, number, at: now() });
-        let id = format!("event_{number:032x}");
-        let signature = signer.sign(&id, Self::TIMESTAMP, &body);
-        Self { id, signature, body }
-    }
-
-    fn headers(&self) -> [(&str, &str); 5] {
-        [
-            ("content-type", "application/json"),
-            ("user-agent", "isao-bench"),
-            ("webhook-id", &self.id),
-            ("webhook-timestamp", Self::TIMESTAMP),
-            ("webhook-signature", &self.signature),
-        ]
-    }
 }

@@ -2,9 +2,11 @@
 //!
 //! Subscription `i` of phase `p` posts to `/p/i`. For each the receiver keeps the last number
 //! of every connection of the generator, so that order, gaps and repeats are seen at once, and
-//! a digest of the order in which records arrived, which must be the same for all.
+//! a digest of the order in which records arrived, which must be the same for all of a company
+//! (a thousand numbers of subscriptions are one company's). Those that outlive a phase post to
+//! `/any/i`: the phase is that of the record. In a phase without order, only repeats are seen.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,10 +27,14 @@ use tokio::time::sleep;
 use crate::Error;
 use crate::delivery::{Mark, Signer, envelope, now};
 
+/// Numbers that a company's subscriptions are chosen from.
+pub const PER_COMPANY: u32 = 1000;
+
 /// What has arrived in this phase.
 #[derive(Default)]
 struct Phase {
     number: u32,
+    unordered: bool,
     subscriptions: HashMap<u32, Subscription>,
     count: u64,
     /// Numbers at or below the last one: duplicates, as long as nothing is `missing`.
@@ -47,11 +53,22 @@ struct Subscription {
     /// The next number of each connection.
     next: Vec<u32>,
     order: u64,
+    /// What has arrived, where that is not told by `next`.
+    seen: HashSet<u64>,
 }
 
 impl Phase {
     fn arrive(&mut self, subscription: u32, mark: &Mark, at: u64) {
-        let Subscription { next, order } = self.subscriptions.entry(subscription).or_default();
+        let record = (u64::from(mark.connection) << 32) | u64::from(mark.number);
+        let Subscription { next, order, seen } = self.subscriptions.entry(subscription).or_default();
+        if self.unordered {
+            if !seen.insert(record) {
+                self.repeated += 1;
+                return;
+            }
+            self.arrived(mark, at);
+            return;
+        }
         let connection = mark.connection as usize;
         if next.len() <= connection {
             next.resize(connection + 1, 0);
@@ -62,16 +79,21 @@ impl Phase {
         }
         self.missing += u64::from(mark.number - next[connection]);
         next[connection] = mark.number + 1;
-        let record = (u64::from(mark.connection) << 32) | u64::from(mark.number);
         *order = (order.rotate_left(5) ^ record).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.arrived(mark, at);
+    }
+
+    fn arrived(&mut self, mark: &Mark, at: u64) {
         self.count += 1;
         self.last_at = at;
         self.latencies.push(at.saturating_sub(mark.at) as u32);
     }
 
     fn result(&mut self) -> String {
-        let mut orders = self.subscriptions.values().map(|subscription| subscription.order);
-        let first = orders.next();
+        let mut orders = HashMap::new();
+        let same_order = self.subscriptions.iter().all(|(number, subscription)| {
+            *orders.entry(number / PER_COMPANY).or_insert(subscription.order) == subscription.order
+        });
         self.latencies.sort_unstable();
         json!({
             "count": self.count,
@@ -79,7 +101,7 @@ impl Phase {
             "missing": self.missing,
             "unsigned": self.unsigned,
             "unreadable": self.unreadable,
-            "sameOrder": orders.all(|order| Some(order) == first),
+            "sameOrder": same_order,
             "lastAt": self.last_at,
             "p50": crate::load::percentile(&self.latencies, 0.50),
             "p99": crate::load::percentile(&self.latencies, 0.99),
@@ -144,7 +166,8 @@ impl Receiver {
             ("result", _) => self.phase().result(),
             ("begin", Some(phase)) => {
                 let number = phase.parse().unwrap_or_default();
-                *self.phase() = Phase { number, ..Phase::default() };
+                let unordered = path.next() == Some("unordered");
+                *self.phase() = Phase { number, unordered, ..Phase::default() };
                 String::new()
             }
             ("delay", Some(millis)) => {
@@ -156,9 +179,13 @@ impl Receiver {
                 if delay > 0 {
                     sleep(Duration::from_millis(delay)).await;
                 }
-                let (phase, subscription) = (phase.parse(), subscription.parse());
                 let is_signed = self.signer.is_signed(&parts.headers, &body);
                 let mark = Mark::find(&body);
+                let phase = match phase {
+                    "any" => Ok(mark.map_or(0, |mark| mark.phase)),
+                    phase => phase.parse(),
+                };
+                let subscription = subscription.parse();
                 let mut now_phase = self.phase();
                 // One that was on its way when its phase ended is nobody's fault.
                 if phase == Ok(now_phase.number) {
@@ -202,6 +229,24 @@ mod tests {
         let bad = phase.result();
         for part in [r#""repeated":1"#, r#""missing":2"#, r#""sameOrder":false"#] {
             assert!(bad.contains(part), "{part}: {bad}");
+        }
+    }
+
+    #[test]
+    fn companies_have_orders_of_their_own_and_a_phase_may_have_none() {
+        let mark = |number| Mark { phase: 1, connection: 0, number, at: 0 };
+        let mut phase = Phase::default();
+        phase.arrive(0, &mark(0), 7);
+        phase.arrive(PER_COMPANY, &mark(0), 7);
+        phase.arrive(PER_COMPANY, &mark(1), 7);
+        assert!(phase.result().contains(r#""sameOrder":true"#), "{}", phase.result());
+        let mut phase = Phase { unordered: true, ..Phase::default() };
+        for number in [2, 0, 1, 1] {
+            phase.arrive(0, &mark(number), 7);
+        }
+        let result = phase.result();
+        for part in [r#""count":3"#, r#""repeated":1"#, r#""missing":0"#, r#""sameOrder":true"#] {
+            assert!(result.contains(part), "{part}: {result}");
         }
     }
 }

@@ -44,12 +44,17 @@ impl Receiver {
 
     async fn ask(&self, path: &str) -> Result<Bytes, Error> {
         let mut connection = Connection::open(self.address).await?;
-        Ok(connection.send(Method::GET, path, &[], Bytes::new()).await?.1)
+        Ok(connection.send(Method::GET, path, &[], Bytes::new()).await?.body)
     }
 
     /// From now on it counts what arrives for this phase.
     pub async fn begin(&self, phase: u32) -> Result<(), Error> {
         self.ask(&format!("/begin/{phase}")).await.map(drop)
+    }
+
+    /// The same, in whatever order they come.
+    pub async fn begin_unordered(&self, phase: u32) -> Result<(), Error> {
+        self.ask(&format!("/begin/{phase}/unordered")).await.map(drop)
     }
 
     /// From now on it thinks so long before each answer.

@@ -13,6 +13,7 @@ use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::client::Connection;
+use crate::database::Database;
 use crate::{Error, delivery, proc};
 
 /// Known to everybody, and good for a server on loopback that lives for minutes.
@@ -27,8 +28,7 @@ pub struct Server {
     pub pid: u32,
     pub postmaster: u32,
     pub address: SocketAddr,
-    program: PathBuf,
-    data_dir: PathBuf,
+    pub database: Database,
 }
 
 /// Builds the server as it is released.
@@ -48,23 +48,10 @@ pub async fn build() -> Result<PathBuf, Error> {
     program.filter(|_| built.status.success()).ok_or_else(|| "the server does not build".into())
 }
 
-/// The program, kept away from any database but the one in `data_dir`.
-fn command(program: &Path, arguments: &[&str], data_dir: &Path) -> Command {
-    let mut command = Command::new(program);
-    let settings = std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("ISAO_"));
-    for (name, _) in settings {
-        command.env_remove(name);
-    }
-    command.args(arguments).arg("--data-dir").arg(data_dir);
-    command.env_remove("DATABASE_URL").env("ISAO_LOG", "warn").kill_on_drop(true);
-    command
-}
-
 impl Server {
-    pub async fn start(program: PathBuf, data_dir: PathBuf) -> Result<Self, Error> {
-        let serve = ["serve", "--bind", "127.0.0.1:0", "--demo-key", KEY];
-        let mut child =
-            command(&program, &serve, &data_dir).stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+    pub async fn start(database: Database) -> Result<Self, Error> {
+        let mut serve = database.isao(&["serve", "--bind", "127.0.0.1:0", "--demo-key", KEY]);
+        let mut child = serve.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
         let pid = child.id().ok_or("the server is gone")?;
         let mut lines = BufReader::new(child.stdout.take().ok_or("the server has no output")?).lines();
         let address = timeout(START, async {
@@ -78,23 +65,22 @@ impl Server {
         let address = address.await.map_err(|_| "the server did not start in time")??;
         // Its output is read to the end, so that it never waits for us.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        let postmaster = proc::postmaster(&data_dir).ok_or("the server's PostgreSQL was not found")?;
-        Ok(Self { child, pid, postmaster, address, program, data_dir })
+        let postmaster = proc::postmaster(database.dir()).ok_or("the server's PostgreSQL was not found")?;
+        Ok(Self { child, pid, postmaster, address, database })
     }
 
+    /// Stops it, leaves the data, and starts another one on them: it knows what was changed
+    /// behind the first one's back `meanwhile`.
+    pub async fn restart(&mut self, meanwhile: impl Future<Output = Result<(), Error>>) -> Result<(), Error> {
+        self.end().await?;
+        meanwhile.await?;
+        *self = Self::start(self.database.clone()).await?;
+        Ok(())
+    }
+
+    /// The key of the company that the server makes by itself.
     pub fn authorization() -> String {
         format!("Bearer {KEY}")
-    }
-
-    /// `isao database -- …` on the same PostgreSQL.
-    pub fn on_database(&self) -> Command {
-        let mut command = command(&self.program, &["database"], &self.data_dir);
-        command.arg("--");
-        command
-    }
-
-    pub fn data_dir(&self) -> &Path {
-        &self.data_dir
     }
 
     async fn call(&self, method: Method, path: &str, body: &Value) -> Result<Value, Error> {
@@ -102,19 +88,23 @@ impl Server {
         let headers = [("authorization", authorization.as_str()), ("content-type", "application/json")];
         let path = format!("/api/external{path}");
         let mut connection = Connection::open(self.address).await?;
-        let (status, answer) =
-            connection.send(method, &path, &headers, Bytes::from(body.to_string())).await?;
-        if status.is_success() {
-            return Ok(serde_json::from_slice(&answer)?);
+        let answer = connection.send(method, &path, &headers, Bytes::from(body.to_string())).await?;
+        if answer.status.is_success() {
+            return Ok(serde_json::from_slice(&answer.body)?);
         }
-        Err(format!("{path}: {status} {}", String::from_utf8_lossy(&answer)).into())
+        Err(format!("{path}: {} {}", answer.status, String::from_utf8_lossy(&answer.body)).into())
     }
 
     /// Subscribes to created contacts; the subscription's id.
     pub async fn subscribe(&self, target: String, filters: Option<Value>) -> Result<String, Error> {
-        let body = json!({
-            "event": "contact.created", "target_url": target, "secret": delivery::secret(), "filters": filters,
-        });
+        self.subscribe_with(target, json!({ "filters": filters })).await
+    }
+
+    /// The same with fields of the caller's own.
+    pub async fn subscribe_with(&self, target: String, mut body: Value) -> Result<String, Error> {
+        body["event"] = "contact.created".into();
+        body["target_url"] = target.into();
+        body["secret"] = delivery::secret().into();
         let answer = self.call(Method::POST, "/webhooks/subscribe", &body).await?;
         Ok(answer["subscription_id"].as_str().ok_or("a subscription has no id")?.to_owned())
     }
@@ -131,23 +121,32 @@ impl Server {
     /// Stops the server, waits for its PostgreSQL to go, and removes the data.
     pub async fn stop(mut self) -> Result<(), Error> {
         let deadline = Instant::now() + STOP;
-        Command::new("kill").arg(self.pid.to_string()).status().await?;
-        timeout(STOP, self.child.wait()).await.map_err(|_| "the server does not stop")??;
-        while proc::postmaster(&self.data_dir).is_some() {
+        self.end().await?;
+        let dir = self.database.dir();
+        while proc::postmaster(dir).is_some() {
             if Instant::now() > deadline {
-                return Err(format!("PostgreSQL is still in {}", self.data_dir.display()).into());
+                return Err(format!("PostgreSQL is still in {}", dir.display()).into());
             }
             sleep(Duration::from_millis(100)).await;
         }
-        Ok(std::fs::remove_dir_all(&self.data_dir)?)
+        Ok(std::fs::remove_dir_all(dir)?)
+    }
+
+    async fn end(&mut self) -> Result<(), Error> {
+        // It has no id any more if it ended already.
+        if let Some(pid) = self.child.id() {
+            Command::new("kill").arg(pid.to_string()).status().await?;
+        }
+        timeout(STOP, self.child.wait()).await.map_err(|_| "the server does not stop")??;
+        Ok(())
     }
 }
 
 /// One of the numbers at `/metrics`.
 pub async fn metric(address: SocketAddr, name: &str) -> Result<f64, Error> {
     let mut connection = Connection::open(address).await?;
-    let (_, text) = connection.send(Method::GET, "/metrics", &[], Bytes::new()).await?;
-    let mut lines = std::str::from_utf8(&text)?.lines();
+    let answer = connection.send(Method::GET, "/metrics", &[], Bytes::new()).await?;
+    let mut lines = std::str::from_utf8(&answer.body)?.lines();
     let value = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok());
     value.ok_or_else(|| format!("there is no metric {name}").into())
 }

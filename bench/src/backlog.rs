@@ -55,7 +55,7 @@ WITH head AS (
     UPDATE log_head SET seq = seq + BATCH, at = greatest(at, now()) RETURNING seq - BATCH AS before, at
 ), company AS (
     SELECT array_agg(id ORDER BY created_at) AS ids
-    FROM (SELECT id, created_at FROM companies ORDER BY created_at OFFSET SKIPPED LIMIT COMPANIES) AS some
+    FROM (SELECT id, created_at FROM companies ORDER BY created_at OFFSET SKIPPED LIMIT COMPANIES) AS chosen
 ), contact AS (
     SELECT number, gen_random_uuid() AS id, FIRST + number - 1 AS n,
            to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS at

@@ -11,6 +11,9 @@ use crate::Error;
 /// What psql is asked for: nothing but rows, and to end at the first error.
 const PSQL: [&str; 4] = ["psql", "-XqAt", "-v", "ON_ERROR_STOP=1"];
 
+/// So many warnings are enough to see what is wrong.
+const WARNINGS: usize = 20;
+
 /// Where it is, and by which program it is found.
 #[derive(Clone)]
 pub struct Database {
@@ -29,6 +32,20 @@ impl Database {
 
     pub fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// Where the server writes what it warns of.
+    pub fn warnings(&self) -> PathBuf {
+        self.dir.with_extension("log")
+    }
+
+    /// Shows what it warned of, but for the requests that it refused: these are counted.
+    pub fn tell_warnings(&self) -> Result<(), Error> {
+        let warnings = std::fs::read_to_string(self.warnings())?;
+        for warning in warnings.lines().filter(|line| !line.contains(r#""status":503"#)).take(WARNINGS) {
+            eprintln!("{warning}");
+        }
+        Ok(std::fs::remove_file(self.warnings())?)
     }
 
     /// `isao …`, kept away from any database but this one.

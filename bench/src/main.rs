@@ -9,15 +9,20 @@ mod bare;
 mod client;
 mod database;
 mod delivery;
+mod growth;
 mod isolation;
 mod load;
+mod parts;
 mod pgbench;
 mod phases;
+mod pressure;
 mod proc;
 mod receiver;
 mod receivers;
 mod report;
 mod server;
+mod targets;
+mod tenants;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -45,6 +50,10 @@ struct Arguments {
     /// One part alone, and all of it; takes some minutes
     #[arg(long, value_name = "PART")]
     only: Option<Part>,
+    /// How often everything is measured; the table shows medians [default: 3, and 1 of a part
+    /// alone and of a quick run]
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: Option<u32>,
     /// The server's program; without it, it is built
     #[arg(long, value_name = "PATH")]
     server: Option<PathBuf>,
@@ -69,6 +78,10 @@ enum Part {
     BadReceivers,
     /// A million events that wait for one subscription
     Backlog,
+    /// Many subscriptions, a long log, others that lag, and a transaction that stays open
+    Growth,
+    /// Far more writers than the server takes on
+    Pressure,
 }
 
 /// How much of everything.
@@ -90,6 +103,9 @@ pub struct Scale {
     long_look: Duration,
     /// Events that wait for one subscription.
     backlog: u64,
+    growth: growth::Scale,
+    /// Of too many writers.
+    pressure: Duration,
 }
 
 const WHOLE: Scale = Scale {
@@ -101,6 +117,8 @@ const WHOLE: Scale = Scale {
     look: Duration::from_secs(30),
     long_look: Duration::from_secs(60),
     backlog: 1_000_000,
+    growth: growth::WHOLE,
+    pressure: Duration::from_secs(60),
 };
 const QUICK: Scale = Scale {
     rounds: 1,
@@ -111,6 +129,8 @@ const QUICK: Scale = Scale {
     look: Duration::from_secs(3),
     long_look: Duration::from_secs(6),
     backlog: 20_000,
+    growth: growth::QUICK,
+    pressure: Duration::from_secs(5),
 };
 
 fn main() -> ExitCode {
@@ -150,7 +170,7 @@ async fn run(arguments: Arguments) -> Result<(), Error> {
     let mut terminated = signal(SignalKind::terminate())?;
     let mut interrupted = signal(SignalKind::interrupt())?;
     let measured = tokio::select! {
-        measured = measure(&mut phases, arguments.only) => measured,
+        measured = measure(&mut phases, (arguments.only, arguments.rounds)) => measured,
         _ = terminated.recv() => Err("stopped".into()),
         _ = interrupted.recv() => Err("stopped".into()),
     };
@@ -159,7 +179,8 @@ async fn run(arguments: Arguments) -> Result<(), Error> {
     stopped
 }
 
-async fn measure(phases: &mut Phases, only: Option<Part>) -> Result<String, Error> {
+async fn measure(phases: &mut Phases, arguments: (Option<Part>, Option<u32>)) -> Result<String, Error> {
+    let (only, rounds) = arguments;
     let (started, load) = (Instant::now(), proc::load());
     let (idle, _) = proc::memory(phases.server.pid);
     if only.is_none() {
@@ -169,26 +190,37 @@ async fn measure(phases: &mut Phases, only: Option<Part>) -> Result<String, Erro
         }
     }
     phases.warm_up().await?;
-    let mut rounds = Vec::new();
-    let count = if only.is_some() { 1 } else { phases.scale.rounds };
-    for round in 1..=count {
-        eprintln!("round {round} of {count}");
-        let mut figures = match only {
+    let count = rounds.unwrap_or(if only.is_some() { 1 } else { phases.scale.rounds });
+    let mut rounds = match only {
+        // What grew cannot be made small again: it goes its rounds at each size.
+        Some(Part::Growth) => phases.growth(&phases.scale.growth.clone(), count).await?,
+        _ => Vec::new(),
+    };
+    while rounds.len() < count as usize {
+        eprintln!("round {} of {count}", rounds.len() + 1);
+        rounds.push(match only {
             Some(part) => measure_part(phases, part).await?,
             None => phases.round().await?,
-        };
+        });
+    }
+    let (end, most) = proc::memory(phases.server.pid);
+    for figures in &mut rounds {
         figures.set("memory idle", idle);
-        figures.set("memory most", proc::memory(phases.server.pid).1);
-        rounds.push(figures);
+        figures.set("memory end", end);
+        figures.set("memory most", most);
     }
     let report = Report(&rounds);
+    let table = match only {
+        None => format!("{}\n{}", report.targets(), report.table()),
+        Some(Part::BadReceivers | Part::Backlog) => report.isolation(),
+        Some(Part::Growth) => report.growth(),
+        Some(Part::Pressure) => report.pressure(),
+    };
     let cores = std::thread::available_parallelism()?;
     Ok(format!(
-        "{}, {cores} cores, load before {load}; fsync on; medians of {} rounds, {:.0} s\n\n{}",
+        "{}, {cores} cores, load before {load}; fsync on; medians of {count} rounds, {:.0} s\n\n{table}",
         proc::processor(),
-        count,
         started.elapsed().as_secs_f64(),
-        if only.is_some() { report.isolation() } else { report.table() }
     ))
 }
 
@@ -201,6 +233,8 @@ async fn measure_part(phases: &mut Phases, part: Part) -> Result<Figures, Error>
             phases.beside_each_kind(&mut figures, look).await?;
         }
         Part::Backlog => phases.long_backlog(&mut figures, backlog, look).await?,
+        Part::Growth => return Err("growth goes its own rounds".into()),
+        Part::Pressure => phases.pressure(&mut figures).await?,
     }
     Ok(figures)
 }

@@ -106,8 +106,10 @@ impl Pgbench {
         let logs = database.dir().join(format!("pgbench-{}", self.runs));
         std::fs::create_dir(&logs)?;
         let prefix = format!("--log-prefix={}/log", logs.display());
-        let arguments =
-            ["-M", "prepared", "-c", &clients, "-j", &threads, "-T", &time, "-D", &base, "-D", "n=0", "-l", &prefix];
+        let arguments = [
+            "-M", "prepared", "-c", &clients, "-j", &threads, "-T", &time, "-D", &base, "-D", "n=0", "-l",
+            &prefix,
+        ];
         let said = run(database, variant, &arguments).await?;
         let per_second =
             said.lines().find_map(|line| line.strip_prefix("tps = ")?.split(' ').next()?.parse().ok());

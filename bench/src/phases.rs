@@ -18,7 +18,7 @@ use crate::{Error, Scale};
 /// Connections of the generator, and clients of pgbench.
 pub const CONNECTIONS: [u32; 3] = [1, 16, 64];
 /// Connections that create while deliveries are measured.
-const CREATING: u32 = 16;
+pub const CREATING: u32 = 16;
 /// Subscriptions to the same events.
 pub const SUBSCRIPTIONS: [u32; 2] = [1, 10];
 /// Connections of the bare client.

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use crate::bad_receivers::KINDS;
 use crate::isolation::{BAD_EACH, GOOD};
 use crate::pgbench::VARIANTS;
-use crate::phases::{BARE, CONNECTIONS, SUBSCRIPTIONS};
+use crate::phases::{BARE, CONNECTIONS, SUBSCRIPTIONS, THOUGHTS};
 
 /// What one round measured, by name.
 #[derive(Default)]
@@ -17,15 +17,20 @@ impl Figures {
         self.0.insert(name.into(), value);
     }
 
+    /// Takes in figures of a part, their names after the part's.
+    pub fn add(&mut self, part: &str, figures: Self) {
+        self.0.extend(figures.0.into_iter().map(|(name, value)| (format!("{part}/{name}"), value)));
+    }
+
     pub fn get(&self, name: &str) -> Option<f64> {
         self.0.get(name).copied()
     }
 }
 
 /// Columns of every table.
-const HEAD: &str = "| | isao | beside it, in the same run | | ratio |\n|---|--:|---|--:|--:|\n";
+pub const HEAD: &str = "| | isao | beside it, in the same run | | ratio |\n|---|--:|---|--:|--:|\n";
 
-fn row(table: &mut String, name: &str, value: &str, beside: &str) {
+pub fn row(table: &mut String, name: &str, value: &str, beside: &str) {
     let beside = if beside.is_empty() { "| | |" } else { beside };
     let _ = writeln!(table, "| {name} | {value} | {beside}");
 }
@@ -33,7 +38,7 @@ fn row(table: &mut String, name: &str, value: &str, beside: &str) {
 pub struct Report<'a>(pub &'a [Figures]);
 
 impl Report<'_> {
-    fn median(&self, value: impl Fn(&Figures) -> Option<f64>) -> Option<f64> {
+    pub fn median(&self, value: impl Fn(&Figures) -> Option<f64>) -> Option<f64> {
         let mut values: Vec<_> = self.0.iter().filter_map(value).collect();
         values.sort_by(f64::total_cmp);
         let middle = values.len() / 2;
@@ -44,22 +49,26 @@ impl Report<'_> {
         }
     }
 
-    fn value(&self, name: &str) -> Option<f64> {
+    pub fn value(&self, name: &str) -> Option<f64> {
         self.median(|figures| figures.get(name))
     }
 
-    fn shown(&self, name: &str) -> String {
+    pub fn shown(&self, name: &str) -> String {
         self.value(name).map_or_else(|| "–".into(), number)
     }
 
     /// `name` beside `other`: what it is called, its value, and the ratio.
-    fn beside(&self, name: &str, other: &str, title: &str) -> String {
-        let ratio = self.median(|figures| Some(figures.get(name)? / figures.get(other)?));
-        let ratio = ratio.map_or_else(|| "–".into(), |ratio| format!("{ratio:.2}"));
-        format!("{title} | {} | {ratio} |", self.shown(other))
+    pub fn beside(&self, name: &str, other: &str, title: &str) -> String {
+        format!("{title} | {} | {} |", self.shown(other), self.ratio(name, other))
     }
 
-    fn p50_p99(&self, name: &str) -> String {
+    /// The median of the ratios in each round.
+    pub fn ratio(&self, name: &str, other: &str) -> String {
+        let ratio = self.median(|figures| Some(figures.get(name)? / figures.get(other)?));
+        ratio.map_or_else(|| "–".into(), |ratio| format!("{ratio:.2}"))
+    }
+
+    pub fn p50_p99(&self, name: &str) -> String {
         format!("{} / {}", self.shown(&format!("{name}/p50")), self.shown(&format!("{name}/p99")))
     }
 
@@ -139,10 +148,21 @@ impl Report<'_> {
             );
             row("", "", &receiver);
         }
+        let limit = format!("16 / 50 ms | {} | |", number(THOUGHTS));
+        let title =
+            "deliveries/s, 1 subscription, `ordering: \"record\"`, concurrency 16, answers after 50 ms";
+        row(title, &format!("**{}**", self.shown("record")), &limit);
+        let client = "bare client, 16 connections, the same receiver";
+        row("", "", &self.beside("record", "bare/thinking", client));
         let answer = format!("to the answer | {} | |", self.p50_p99("paced"));
         row("create to arrival p50 / p99 ms, 50/s", &self.p50_p99("arrival"), &answer);
+        let bare = format!("p50 / p99 ms of the bare POST, 1 connection | {} | |", self.p50_p99("bare/1"));
+        row("", "", &bare);
+        let pgbench = format!("of pgbench, one statement, 1 client | {} | |", self.p50_p99("statement/1"));
+        row("", "", &pgbench);
         let most = format!("at most, in the whole run | {} | |", self.shown("memory most"));
         row("resident memory of the server, MB, before", &self.shown("memory idle"), &most);
+        row("", "", &format!("after it | {} | |", self.shown("memory end")));
         table + &self.isolation_rows()
     }
 
@@ -210,12 +230,12 @@ impl Report<'_> {
     }
 }
 
-fn plural(count: u32, what: &str) -> String {
+pub fn plural(count: u32, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 /// Three digits are worth something; thousands get a comma.
-fn number(value: f64) -> String {
+pub fn number(value: f64) -> String {
     if value.abs() < 10.0 {
         return format!("{value:.2}");
     }

@@ -1,5 +1,6 @@
 //! The server under test: the release binary, with a database of its own that is thrown away.
 
+use std::fs::OpenOptions;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -51,7 +52,9 @@ pub async fn build() -> Result<PathBuf, Error> {
 impl Server {
     pub async fn start(database: Database) -> Result<Self, Error> {
         let mut serve = database.isao(&["serve", "--bind", "127.0.0.1:0", "--demo-key", KEY]);
-        let mut child = serve.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+        // A file, so that what it warns of costs us nothing while we measure.
+        let warnings = OpenOptions::new().create(true).append(true).open(database.warnings())?;
+        let mut child = serve.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(warnings).spawn()?;
         let pid = child.id().ok_or("the server is gone")?;
         let mut lines = BufReader::new(child.stdout.take().ok_or("the server has no output")?).lines();
         let address = timeout(START, async {
@@ -60,6 +63,7 @@ impl Server {
                     return Ok::<_, Error>(address);
                 }
             }
+            database.tell_warnings()?;
             Err("the server ended before it listened".into())
         });
         let address = address.await.map_err(|_| "the server did not start in time")??;
@@ -71,11 +75,16 @@ impl Server {
 
     /// Stops it, leaves the data, and starts another one on them: it knows what was changed
     /// behind the first one's back `meanwhile`.
-    pub async fn restart(&mut self, meanwhile: impl Future<Output = Result<(), Error>>) -> Result<(), Error> {
+    /// Answers how long it took until that one listened.
+    pub async fn restart(
+        &mut self,
+        meanwhile: impl Future<Output = Result<(), Error>>,
+    ) -> Result<Duration, Error> {
         self.end().await?;
         meanwhile.await?;
+        let started = Instant::now();
         *self = Self::start(self.database.clone()).await?;
-        Ok(())
+        Ok(started.elapsed())
     }
 
     /// The key of the company that the server makes by itself.
@@ -129,6 +138,7 @@ impl Server {
             }
             sleep(Duration::from_millis(100)).await;
         }
+        self.database.tell_warnings()?;
         Ok(std::fs::remove_dir_all(dir)?)
     }
 

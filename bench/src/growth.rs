@@ -108,13 +108,11 @@ impl Phases {
             events = wanted;
             self.warm_up().await?;
             let snapshot = match stage {
-                Stage::Snapshot => {
-                    let snapshot = self.server.database.snapshot().await?;
-                    self.churn(scale.snapshot).await?;
-                    Some(snapshot)
-                }
+                Stage::Snapshot => Some(self.server.database.snapshot().await?),
                 _ => None,
             };
+            // A first time for nothing, so that no stage is the one that finds everything cold.
+            self.churn(snapshot.as_ref().map_or(Duration::ZERO, |_| scale.snapshot)).await?;
             for figures in &mut all {
                 let (early, looked) = (slow.count().await?, Instant::now());
                 let mut own = self.look_at(stage, scale).await?;
@@ -160,14 +158,16 @@ impl Phases {
         self.server.restart(meanwhile).await
     }
 
-    /// Creates, updates and deliveries, for some time.
+    /// Creates, updates and deliveries, once and for some time.
     async fn churn(&mut self, time: Duration) -> Result<(), Error> {
         let started = Instant::now();
-        while started.elapsed() < time {
+        loop {
             self.load(Work::Update, CREATING, Until::Time(self.scale.time)).await?;
             self.live(&mut Figures::default(), DELIVERED).await?;
+            if started.elapsed() >= time {
+                return Ok(());
+            }
         }
-        Ok(())
     }
 
     async fn look_at(&mut self, stage: Stage, scale: &Scale) -> Result<Figures, Error> {

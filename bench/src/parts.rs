@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use crate::growth::{DELIVERED, STAGES, Stage};
 use crate::pressure::{CROWDS, Crowd, SERVED};
-use crate::report::{Report, plural};
+use crate::report::{Report, plural, whole};
 
 /// What growth is told by: heading, and name of the figure.
 const GROWTH: [(&str, &str); 11] = [
@@ -43,13 +43,14 @@ impl Report<'_> {
         headings(&mut table, &GROWTH);
         for stage in STAGES {
             let key = stage.key();
-            let subscriptions = self.shown(&format!("{key}/subscriptions"));
+            let count = |name| self.value(&format!("{key}/{name}")).map_or_else(|| "–".into(), whole);
+            let subscriptions = count("subscriptions");
             let what = match stage {
                 Stage::Lagging => format!("{DELIVERED} subscriptions beside {subscriptions} that lag"),
                 Stage::Snapshot => format!("{subscriptions} subscriptions, a transaction stays open"),
                 _ => format!("{subscriptions} subscriptions"),
             };
-            let _ = write!(table, "| {what}, {} events |", self.shown(&format!("{key}/events")));
+            let _ = write!(table, "| {what}, {} events |", count("events"));
             for (_, name) in GROWTH {
                 let first = format!("{}/{name}", Stage::Small.key());
                 let name = format!("{key}/{name}");
@@ -72,7 +73,7 @@ impl Report<'_> {
                 Crowd::Insistent => "one company; refused ones ask again at once",
                 Crowd::Everybody => "of many companies; refused ones wait as told",
             };
-            (format!("{} connections, {what}", crowd.connections()), format!("{crowd:?}"))
+            (format!("{} connections, {what}", whole(f64::from(crowd.connections()))), format!("{crowd:?}"))
         });
         for (what, key) in [(plural(SERVED, "connection"), "served".to_owned())].into_iter().chain(crowds) {
             let _ = write!(table, "| {what} |");

@@ -38,7 +38,7 @@ const HEAD: &str = "SELECT seq FROM log_head";
 const OF_FIRST: &str = "SELECT count(*) FROM events WHERE seq > HEAD AND type = 'contact.created'
     AND company_id = (SELECT id FROM companies ORDER BY created_at LIMIT 1)";
 /// Time for the last delivery to arrive: a minute of creates, ten times each.
-const DRAIN: Duration = Duration::from_secs(600);
+const DRAIN: Duration = Duration::from_secs(30 * 60);
 
 /// Too many writers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

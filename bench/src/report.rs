@@ -242,6 +242,11 @@ pub fn number(value: f64) -> String {
     if value.abs() < 100.0 {
         return format!("{value:.1}");
     }
+    whole(value)
+}
+
+/// Of things that are counted.
+pub fn whole(value: f64) -> String {
     let digits = format!("{value:.0}");
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {

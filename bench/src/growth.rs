@@ -8,6 +8,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::time::sleep;
+
 use crate::backlog::{self, Inserted};
 use crate::load::{Until, Work};
 use crate::phases::{CREATING, DRAIN, Phases, between, requests};
@@ -172,6 +174,10 @@ impl Phases {
 
     async fn look_at(&mut self, stage: Stage, scale: &Scale) -> Result<Figures, Error> {
         let mut figures = Figures::default();
+        let before = self.cpu();
+        sleep(self.scale.time).await;
+        let idle = self.cpu().since(&before).product() / 1000.0;
+        figures.set("idle", idle / self.scale.time.as_secs_f64());
         let time = Until::Time(self.scale.time);
         for connections in [CREATING, 64] {
             let key = format!("create/{connections}");

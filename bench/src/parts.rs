@@ -7,7 +7,7 @@ use crate::pressure::{CROWDS, Crowd, SERVED};
 use crate::report::{Report, plural, whole};
 
 /// What growth is told by: heading, and name of the figure.
-const GROWTH: [(&str, &str); 11] = [
+const GROWTH: [(&str, &str); 12] = [
     ("deliveries/s", "live/10"),
     ("…over all companies", "spread"),
     ("creates/s, 16 conn.", "create/16"),
@@ -17,6 +17,7 @@ const GROWTH: [(&str, &str); 11] = [
     ("p99 ms", "arrival/p99"),
     ("CPU µs per create", "create/16/cpu"),
     ("CPU µs per delivery", "live/10/cpu"),
+    ("CPU ms/s, idle", "idle"),
     ("memory MB", "memory"),
     ("start s", "start"),
 ];

@@ -28,8 +28,8 @@ pub const DELIVERED: u32 = 10;
 const OTHERS: u64 = 256;
 /// One look at whether it has recovered.
 const PROBE: Duration = Duration::from_secs(2);
-/// It should have by then.
-const RECOVERY: Duration = Duration::from_secs(300);
+/// It should have by then: not before the deliveries have ended.
+const RECOVERY: Duration = DRAIN;
 /// It has when the p99 is within so many times that of before.
 const RECOVERED: f64 = 2.0;
 
@@ -70,7 +70,7 @@ impl Phases {
         let (before, _) = self.run(self.probe(self.scale.latency)).await?;
         percentiles(figures, "probe", &before.latencies);
         let normal = percentile(&before.latencies, 0.99);
-        let served = self.of(Work::Create, SERVED, Until::Time(self.scale.time));
+        let served = self.of(Work::Create, SERVED, Until::Time(self.scale.latency));
         self.under(figures, "served", served, normal).await?;
         for crowd in CROWDS {
             eprintln!("{} connections: {crowd:?}", crowd.connections());

@@ -65,7 +65,8 @@ impl Report<'_> {
     /// The median of the ratios in each round.
     pub fn ratio(&self, name: &str, other: &str) -> String {
         let ratio = self.median(|figures| Some(figures.get(name)? / figures.get(other)?));
-        ratio.map_or_else(|| "–".into(), |ratio| format!("{ratio:.2}"))
+        // There is none beside a CPU that had nothing to do.
+        ratio.filter(|ratio| ratio.is_finite()).map_or_else(|| "–".into(), |ratio| format!("{ratio:.2}"))
     }
 
     pub fn p50_p99(&self, name: &str) -> String {

@@ -148,6 +148,8 @@ async fn a_role_says_who_answers_and_who_delivers() {
     world.contact("Jane", "+33100000001").await;
     receiver.expect_no_more_than(0).await;
     assert!(shares(&world).await.is_empty());
+    let shown = world.get("/webhooks").await.data(200);
+    assert_eq!(shown[0]["delivery"]["waiting"], true, "it waits, although no lane knows of it");
 
     let delivering = world.server_as(Role::Deliver).await;
     assert_eq!(receiver.expect(1).await[0].data()["name"], "Jane");

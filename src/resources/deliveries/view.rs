@@ -63,19 +63,22 @@ pub(super) struct Delivery {
 }
 
 impl Delivery {
-    /// Puts together what is known; `attempts` newest first. None if there is no such
-    /// delivery: nothing was attempted, and nothing will be.
+    /// Puts together what is known; `attempts` newest first; `skipped`: the subscriber
+    /// resumed without it. None if there is no such delivery: nothing was attempted, and
+    /// nothing would have been.
     pub(super) fn new(
         subscriber: &Subscriber,
         seq: i64,
         event: Option<&Happened>,
         attempts: &[&Made],
+        skipped: bool,
     ) -> Option<Self> {
         let to_come = seq > subscriber.done;
         let outcomes = attempts.iter().map(|made| (made.outcome.as_str(), made.live));
         let state = State::of(outcomes, !to_come).or_else(|| {
+            let untouched = if to_come { State::Waiting } else { State::Skipped };
             let matches = subscriber.filters.matches(event?.data.as_deref()?);
-            (to_come && matches).then_some(State::Waiting)
+            (matches && (to_come || skipped)).then_some(untouched)
         })?;
         let last = attempts.first();
         let record = |id| match subscriber.event_type.record() {

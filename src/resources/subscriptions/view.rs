@@ -133,7 +133,8 @@ struct DeliveryHealth {
 /// Events that a subscription will not get although it waited for them.
 #[derive(Serialize, ToSchema)]
 struct Gap {
-    /// `retention`: they became too old to be kept. `skipped`: it was resumed without them.
+    /// `retention`: they became too old to be kept. `skipped`: it was resumed without them, and
+    /// as long as they are kept its deliveries list them as `skipped`.
     #[schema(value_type = String, example = "retention")]
     reason: String,
     /// How many of its type; with filters, at most so many.
@@ -195,7 +196,7 @@ async fn select(
     let rows = sqlx::query!(
         r#"SELECT s.id, s.event_type, s.target_url, s.filters, s.status, s.status_reason, s.created_at,
                   s.ordering, s.concurrency, s.previous_secret_until,
-                  (c.lagging OR s.filters = '{}') AND EXISTS (
+                  (c.lagging OR s.status <> 'active' OR s.filters = '{}') AND EXISTS (
                       SELECT FROM events e
                       WHERE e.company_id = s.company_id AND e.type = s.event_type
                         AND e.seq > CASE WHEN c.lagging THEN c.seq ELSE greatest(c.seq, h.checkpoint) END

@@ -163,8 +163,13 @@ async fn page(
 ) -> Result<DeliveryPage, ApiError> {
     let limit = usize::try_from(wanted.limit).unwrap_or(usize::MAX);
     let (mut after, mut place) = bounds(pool, wanted).await?;
-    if let (Some(subscriber), Some(State::Waiting | State::Retrying)) = (&subscriber, wanted.state) {
-        after = after.max(subscriber.done);
+    if let (Some(subscriber), Some(state @ (State::Waiting | State::Retrying))) = (&subscriber, wanted.state)
+    {
+        let replayed = match state {
+            State::Retrying => store::replayed_after(pool, company, subscriber).await?,
+            _ => None,
+        };
+        after = after.max(subscriber.done.min(replayed.unwrap_or(i64::MAX)));
     }
     let (mut data, mut looked_at) = (Vec::new(), 0);
     loop {

@@ -87,6 +87,21 @@ pub(super) async fn of_subscription(
     Ok(Step { ids: ids.collect(), more })
 }
 
+/// Where the replays that run begin, as far as they are done.
+pub(super) async fn replayed_after(
+    pool: &PgPool,
+    company: CompanyId,
+    subscriber: &Subscriber,
+) -> Result<Option<i64>, sqlx::Error> {
+    sqlx::query_scalar!(
+        "SELECT min(position) FROM replays WHERE company_id = $1 AND subscription_id = $2 AND status = 'running'",
+        company.0,
+        subscriber.id.0,
+    )
+    .fetch_one(pool)
+    .await
+}
+
 /// Deliveries that were once given up, of all subscriptions of the company, newest
 /// first, beyond `place`. Ends only where an event does, so it can be a few more.
 pub(super) async fn given_up(

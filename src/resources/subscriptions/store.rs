@@ -21,8 +21,12 @@ macro_rules! subscription {
                     event_type,
                     target_url: $row.target_url,
                     filters: Filters::parse(event_type, &filters).ok()?,
-                    secret: $row.secret,
-                    previous_secret: $row.previous_secret.zip($row.previous_secret_until),
+                    secret: $row.secret.parse().ok()?,
+                    // One that does not parse signs nothing.
+                    previous_secret: $row
+                        .previous_secret
+                        .and_then(|previous| previous.parse().ok())
+                        .zip($row.previous_secret_until),
                     status,
                     status_reason: $row.status_reason,
                     loopback: $row.loopback,
@@ -201,7 +205,7 @@ pub async fn store(
         &column(&changed, |subscription| subscription.event_type.name().to_owned()),
         &column(&changed, |subscription| subscription.target_url.clone()),
         &column(&changed, |subscription| subscription.filters.canonical()),
-        &column(&changed, |subscription| subscription.secret.clone()),
+        &column(&changed, |subscription| subscription.secret.reveal().to_owned()),
         &column(&changed, |subscription| subscription.status.word().to_owned()),
         &column(&changed, |subscription| subscription.status_reason.clone()) as &[Option<String>],
         &column(&changed, |subscription| subscription.loopback),
@@ -209,7 +213,7 @@ pub async fn store(
         &column(&changed, |subscription| subscription.ordering.concurrency()),
         &column(&changed, |subscription| subscription.created_at),
         &column(&changed, |subscription| subscription.updated_at),
-        &column(&changed, |subscription| Some(subscription.previous_secret.as_ref()?.0.clone())) as &[Option<String>],
+        &column(&changed, |subscription| Some(subscription.previous_secret.as_ref()?.0.reveal().to_owned())) as &[Option<String>],
         &column(&changed, |subscription| Some(subscription.previous_secret.as_ref()?.1)) as &[Option<DateTime<Utc>>],
         version,
     )

@@ -66,7 +66,7 @@ impl From<&Subscription> for Subscribed {
             is_active: subscription.status == Status::Active,
             ordering: subscription.ordering.word(),
             concurrency: subscription.ordering.concurrency(),
-            secret: subscription.secret.clone(),
+            secret: subscription.secret.reveal().to_owned(),
         };
         Self { success: true, data, id, subscription_id }
     }

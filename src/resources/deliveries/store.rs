@@ -178,6 +178,21 @@ pub(super) struct Made {
     pub(super) error_class: Option<String>,
 }
 
+/// What lists tell of a row of `attempts`.
+macro_rules! made {
+    ($row:expr) => {
+        Made {
+            event: EventId($row.event_id),
+            at: $row.at,
+            outcome: $row.outcome,
+            live: $row.cause == "live",
+            status: $row.status,
+            error: $row.error,
+            error_class: $row.error_class,
+        }
+    };
+}
+
 /// The attempts made for deliveries, newest first.
 pub(super) async fn made(
     pool: &PgPool,
@@ -202,15 +217,7 @@ pub(super) async fn made(
     let mut made: HashMap<_, Vec<_>> = HashMap::new();
     for row in rows {
         let delivery = DeliveryId { seq: row.seq, subscription: SubscriptionId(row.subscription_id) };
-        made.entry(delivery).or_default().push(Made {
-            event: EventId(row.event_id),
-            at: row.at,
-            outcome: row.outcome,
-            live: row.cause == "live",
-            status: row.status,
-            error: row.error,
-            error_class: row.error_class,
-        });
+        made.entry(delivery).or_default().push(made!(row));
     }
     Ok(made)
 }
@@ -306,15 +313,7 @@ pub(super) async fn told(
     .await?;
     let rows = rows.into_iter().map(|row| Told {
         number: row.attempt,
-        made: Made {
-            event: EventId(row.event_id),
-            at: row.at,
-            outcome: row.outcome,
-            live: row.cause == "live",
-            status: row.status,
-            error: row.error,
-            error_class: row.error_class,
-        },
+        made: made!(row),
         duration_ms: row.duration_ms,
         remote_addr: row.remote_addr,
         response_headers: row.response_headers,

@@ -7,8 +7,8 @@ use utoipa::ToSchema;
 use super::State;
 use super::store::{Happened, Made, Told};
 use super::subscribers::Subscriber;
-use crate::events::{EventType, RecordKind};
-use crate::ids::{ContactId, DealId, DeliveryId, EventId};
+use crate::events::EventType;
+use crate::ids::{DeliveryId, EventId};
 use crate::records::{serialize_time, serialize_time_option};
 
 /// Headers in the order they were sent, each a name and a value.
@@ -81,10 +81,6 @@ impl Delivery {
             (matches && (to_come || skipped)).then_some(untouched)
         })?;
         let last = attempts.first();
-        let record = |id| match subscriber.event_type.record() {
-            RecordKind::Contact => ContactId(id).to_string(),
-            RecordKind::Deal => DealId(id).to_string(),
-        };
         let event_id = event.map(|event| event.event).or(last.map(|made| made.event));
         let is_next = state == State::Retrying && to_come;
         Some(Self {
@@ -92,7 +88,7 @@ impl Delivery {
             subscription_id: subscriber.id.to_string(),
             event: subscriber.event_type,
             event_id: event_id?,
-            record_id: event.map(|event| record(event.record)),
+            record_id: event.map(|event| subscriber.event_type.record().wire_id(event.record)),
             occurred_at: event.map(|event| event.at),
             state,
             attempts: attempts.len(),

@@ -9,6 +9,7 @@ use crate::events::{EventType, Filters};
 use crate::ids::{CompanyId, SubscriptionId};
 use crate::resources::Command as AnyCommand;
 use crate::resources::table::{Key, arrays};
+use crate::webhooks::signature::Secrets;
 
 /// A row of `subscriptions`; one that this version cannot read does not exist for it.
 macro_rules! subscription {
@@ -16,17 +17,15 @@ macro_rules! subscription {
         EventType::parse(&$row.event_type).zip(Status::parse(&$row.status)).and_then(
             |(event_type, status)| {
                 let filters = serde_json::from_str(&$row.filters).ok()?;
+                let secrets =
+                    Secrets::read(&$row.secret, $row.previous_secret.as_deref(), $row.previous_secret_until)?;
                 Some(Subscription {
                     id: SubscriptionId($row.id),
                     event_type,
                     target_url: $row.target_url,
                     filters: Filters::parse(event_type, &filters).ok()?,
-                    secret: $row.secret.parse().ok()?,
-                    // One that does not parse signs nothing.
-                    previous_secret: $row
-                        .previous_secret
-                        .and_then(|previous| previous.parse().ok())
-                        .zip($row.previous_secret_until),
+                    secret: secrets.current,
+                    previous_secret: secrets.previous,
                     status,
                     status_reason: $row.status_reason,
                     loopback: $row.loopback,

@@ -95,6 +95,8 @@ async fn servers_come_and_go_and_nothing_is_sent_twice_or_out_of_order() {
         let fourth = join(&[5, 5, 6]).await;
         leave(fourth, &[8, 8]).await;
         leave(third, &[16]).await;
+        // However fast that was.
+        eventually("enough writes", async || (written.load(Ordering::Relaxed) > 60).then_some(())).await;
         stop.store(true, Ordering::Relaxed);
     };
     tokio::join!(change, write(), write(), write());

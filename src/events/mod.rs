@@ -10,6 +10,9 @@ pub use filter::{Filters, FiltersError};
 
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::ids::{ContactId, DealId};
 
 /// Which kind of record an event carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +21,16 @@ pub enum RecordKind {
     Contact,
     /// A deal.
     Deal,
+}
+
+impl RecordKind {
+    /// The id of such a record as it is on the wire.
+    pub fn wire_id(self, id: Uuid) -> String {
+        match self {
+            Self::Contact => ContactId(id).to_string(),
+            Self::Deal => DealId(id).to_string(),
+        }
+    }
 }
 
 macro_rules! catalogue {

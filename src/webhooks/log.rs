@@ -182,7 +182,8 @@ macro_rules! changed {
                 let event_type = EventType::parse(&row.event_type)?;
                 let filters =
                     serde_json::from_str(&row.filters).ok().and_then(|json| Filters::parse(event_type, &json).ok());
-                let (Ok(target), Some(filters), Ok(secret)) = (row.target_url.parse(), filters, row.secret.parse())
+                let secrets = Secrets::read(&row.secret, row.previous_secret.as_deref(), row.previous_secret_until);
+                let (Ok(target), Some(filters), Some(secrets)) = (row.target_url.parse(), filters, secrets)
                 else {
                     tracing::error!(subscription = %id, "a stored subscription does not parse; it is not delivered to");
                     return None;
@@ -191,13 +192,10 @@ macro_rules! changed {
                     "record" => Ordering::Record { concurrency: usize::try_from(row.concurrency).unwrap_or(1) },
                     _ => Ordering::Subscription,
                 };
-                // One that does not parse has nothing to sign with.
-                let previous =
-                    row.previous_secret.and_then(|previous| previous.parse().ok()).zip(row.previous_secret_until);
                 let definition = Definition {
                     target,
                     filters,
-                    secrets: Secrets { current: secret, previous },
+                    secrets,
                     loopback: row.loopback,
                     active: row.status == "active",
                     ordering,

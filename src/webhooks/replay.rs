@@ -101,6 +101,10 @@ async fn run(runner: &Runner, lane: &Arc<Lane>, id: Uuid) {
         Err(Ended::Halted) => ("running", None),
         Err(Ended::Elsewhere) => return,
     };
+    if status != "running" {
+        // Whoever sees the end finds the attempts, too.
+        runner.0.notes.flush().await;
+    }
     while let Err(error) = replay.store(pool, lane, &runner.0.clock, status, reason.as_deref()).await {
         wait_for_database(&error).await;
     }

@@ -78,6 +78,12 @@ impl FromStr for Secret {
     }
 }
 
+impl PartialEq for Secret {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(whsec_…)")
@@ -94,6 +100,13 @@ pub struct Secrets {
 }
 
 impl Secrets {
+    /// As they are stored; none if the current one does not parse. A previous one that
+    /// does not has nothing to sign with.
+    pub fn read(current: &str, previous: Option<&str>, until: Option<DateTime<Utc>>) -> Option<Self> {
+        let previous = previous.and_then(|previous| previous.parse().ok());
+        Some(Self { current: current.parse().ok()?, previous: previous.zip(until) })
+    }
+
     /// The `webhook-signature` of an attempt made `at` that time: one for each secret
     /// in force, separated by spaces. Receivers take any that they can verify.
     pub fn sign(&self, id: &str, at: DateTime<Utc>, body: &[u8]) -> String {

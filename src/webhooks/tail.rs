@@ -275,3 +275,74 @@ impl Tail {
         self.lanes.remove(|lane| shards.contains(&lane.shard.id));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use sqlx::postgres::PgPoolOptions;
+    use tokio::sync::watch;
+    use tokio::time::{Instant, timeout};
+
+    use super::*;
+    use crate::address::AddressPolicy;
+    use crate::clock::Clock;
+    use crate::dns::Resolver;
+    use crate::metrics::Metrics;
+    use crate::targets::Targets;
+    use crate::webhooks::Tuning;
+    use crate::webhooks::attempt::Sender;
+    use crate::webhooks::client::Client;
+    use crate::webhooks::health::{Alerts, Degraded};
+    use crate::webhooks::limits::Limits;
+    use crate::webhooks::recorder::Recorder;
+    use crate::webhooks::runner::Inner;
+    use crate::webhooks::shard::Held;
+
+    /// A tail whose database never answers.
+    async fn tail() -> Tail {
+        let pool = PgPoolOptions::new().connect_lazy("postgres://localhost/").unwrap();
+        pool.close().await;
+        let (tuning, clock, metrics) = (Tuning::default(), Clock::system(), Arc::new(Metrics::default()));
+        let (_, notes) = Recorder::new(pool.clone(), Held::default(), metrics.clone());
+        let targets = Targets::new(AddressPolicy::default(), Resolver::asking(&[]));
+        let sender = Sender {
+            clock: clock.clone(),
+            client: Client::new(targets, tuning.timeout).unwrap(),
+            retry_delays: tuning.retry_delays,
+            timeout: tuning.timeout,
+            metrics: metrics.clone(),
+        };
+        let runner = Runner(Arc::new(Inner {
+            metrics,
+            pool: pool.clone(),
+            clock,
+            sender,
+            limits: Arc::new(Limits::new(tuning.in_flight, tuning.in_flight_per_host)),
+            notes,
+            valid: watch::channel(Instant::now()).1,
+            degraded: Degraded(tuning.degraded_pause),
+            deactivate_after: tuning.deactivate_after,
+            alerts: Alerts::new(None),
+            replays: Default::default(),
+        }));
+        Tail::new(pool, runner, Listeners::default(), Arc::default())
+    }
+
+    #[tokio::test]
+    async fn a_shard_that_is_lost_before_its_lanes_are_known_keeps_its_checkpoint() {
+        const CHECKPOINT: i64 = 7;
+        let mut tail = tail().await;
+        let (kept, lost) = (Shard::new(0, 1, CHECKPOINT), Shard::new(1, 1, CHECKPOINT));
+        tail.shards.insert(kept.id, kept.clone());
+        let halt = async {
+            // By then the tail has asked the database in vain.
+            tokio::time::sleep(RETRY / 3).await;
+            lost.halt();
+        };
+        let taken = timeout(RETRY * 30, tail.take_shards(vec![lost.clone()]));
+        assert!(tokio::join!(taken, halt).0.is_ok(), "the tail still waits for what it has lost");
+        // The keeper still holds it until the tail has left it: what is offered now counts.
+        tail.offer(Vec::new(), CHECKPOINT + 5);
+        assert_eq!((kept.offered(), lost.offered()), (CHECKPOINT + 5, CHECKPOINT));
+        assert_eq!(tail.shards.keys().collect::<Vec<_>>(), [&kept.id]);
+    }
+}

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use isao::permission::Permission;
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
+use crate::support::receiver::blunt;
 use crate::support::{Receiver, Reply, World, eventually};
 
 fn text(value: &Value) -> &str {
@@ -45,19 +45,6 @@ async fn all_pages(world: &World, path: &str) -> Vec<Value> {
 
 fn ids(list: &[Value]) -> Vec<&str> {
     list.iter().map(|delivery| text(&delivery["id"])).collect()
-}
-
-/// Answers these bytes to whatever comes, and hangs up.
-async fn blunt(bytes: &'static [u8]) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            let _ = stream.read(&mut [0; 4096]).await;
-            let _ = stream.write_all(bytes).await;
-        }
-    });
-    address.to_string()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -236,9 +236,14 @@ async fn a_replay_goes_on_after_a_restart_and_waits_for_a_paused_subscription() 
     world.start_server().await;
     receiver.expect(stored + 5).await;
     world.patch(&path(&subscription), json!({"is_active": false})).await.data(200);
-    tokio::time::sleep(Duration::from_millis(100)).await;
-    let paused = receiver.all().len();
-    receiver.expect_no_more_than(paused).await;
+    // It hears of that in a moment.
+    let mut arrived = 0;
+    eventually("the pause", async || {
+        let before = std::mem::replace(&mut arrived, receiver.all().len());
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        (before == receiver.all().len()).then_some(())
+    })
+    .await;
     assert_eq!(shown(&world, &replay, |_| true).await["status"], "running");
     world.patch(&path(&subscription), json!({"is_active": true})).await.data(200);
     let done = done(&world, &replay).await;

@@ -95,6 +95,8 @@ async fn servers_come_and_go_and_nothing_is_sent_twice_or_out_of_order() {
         let fourth = join(&[5, 5, 6]).await;
         leave(fourth, &[8, 8]).await;
         leave(third, &[16]).await;
+        // However fast that was.
+        eventually("enough writes", async || (written.load(Ordering::Relaxed) > 60).then_some(())).await;
         stop.store(true, Ordering::Relaxed);
     };
     tokio::join!(change, write(), write(), write());
@@ -148,6 +150,8 @@ async fn a_role_says_who_answers_and_who_delivers() {
     world.contact("Jane", "+33100000001").await;
     receiver.expect_no_more_than(0).await;
     assert!(shares(&world).await.is_empty());
+    let shown = world.get("/webhooks").await.data(200);
+    assert_eq!(shown[0]["delivery"]["waiting"], true, "it waits, although no lane knows of it");
 
     let delivering = world.server_as(Role::Deliver).await;
     assert_eq!(receiver.expect(1).await[0].data()["name"], "Jane");

@@ -9,7 +9,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::world::time;
-use crate::support::{Answer, Received, Receiver, World};
+use crate::support::{Answer, Received, Receiver, World, eventually};
 
 const OWN: &str = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 
@@ -79,6 +79,30 @@ async fn both_secrets_sign_in_the_overlap_and_the_new_one_after_it() {
     world.clock.advance(Duration::from_millis(1));
     assert_signed_by(&world, &receiver, &[new]).await;
     assert!(world.get(&path(&subscription)).await.data(200).get("previous_secret_valid_until").is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_that_signs_no_more_is_erased() {
+    let world = World::new().await;
+    let (receiver, subscription) = subscribed(&world).await;
+    let new = rotate(&world, &subscription, json!({})).await.data(200)["secret"].clone();
+    let (_other, longer) = subscribed(&world).await;
+    rotate(&world, &longer, json!({"overlap": "7d"})).await.data(200);
+    let kept = async || -> Vec<Value> {
+        let rows = "SELECT previous_secret FROM subscriptions WHERE previous_secret IS NOT NULL ORDER BY id";
+        let kept: Vec<String> = sqlx::query_scalar(rows).fetch_all(&world.pool).await.unwrap();
+        kept.into_iter().map(Value::String).collect()
+    };
+    assert_eq!(kept().await, [subscription["secret"].clone(), longer["secret"].clone()]);
+    world.clock.advance(Duration::from_secs(24 * 60 * 60));
+    eventually("the erasure", async || {
+        // It is looked for once in a while.
+        world.clock.advance(Duration::from_secs(60));
+        (kept().await == [longer["secret"].clone()]).then_some(())
+    })
+    .await;
+    assert!(!world.everything_written().await.contains(subscription["secret"].as_str().unwrap()));
+    assert_signed_by(&world, &receiver, &[&new]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

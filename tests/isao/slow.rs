@@ -4,10 +4,9 @@ use std::time::Duration;
 
 use isao::webhooks::Tuning;
 use serde_json::json;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use crate::support::receiver::blunt;
 use crate::support::{Receiver, Reply, World, eventually};
 
 /// Little room, so that it is soon used up.
@@ -19,19 +18,6 @@ async fn create(world: &World, numbers: std::ops::Range<usize>) {
     for number in numbers {
         world.contact(&number.to_string(), &format!("+331000{number:05}")).await;
     }
-}
-
-/// Answers these bytes to whatever comes, and hangs up.
-async fn blunt(bytes: &'static [u8]) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            let _ = stream.read(&mut [0; 4096]).await;
-            let _ = stream.write_all(bytes).await;
-        }
-    });
-    address.to_string()
 }
 
 /// Stops the server, while attempts that hang run out of time.

@@ -61,7 +61,7 @@ pub(super) struct StateQuery {
 
 /// List the deliveries of a subscription
 ///
-/// Every event that was attempted or is waiting, newest first. A page can be short, or
+/// Every event that was attempted, is waiting or was skipped, newest first. A page can be short, or
 /// empty, and still have a `meta.nextCursor`: then it passed over many that were not wanted.
 #[utoipa::path(get, path = "/webhooks/{id}/deliveries", tag = "Deliveries",
     params(("id" = String, Path, description = "`sub_…` or `hook_…`"), StateQuery, ListQuery),
@@ -163,8 +163,13 @@ async fn page(
 ) -> Result<DeliveryPage, ApiError> {
     let limit = usize::try_from(wanted.limit).unwrap_or(usize::MAX);
     let (mut after, mut place) = bounds(pool, wanted).await?;
-    if let (Some(subscriber), Some(State::Waiting | State::Retrying)) = (&subscriber, wanted.state) {
-        after = after.max(subscriber.done);
+    if let (Some(subscriber), Some(state @ (State::Waiting | State::Retrying))) = (&subscriber, wanted.state)
+    {
+        let replayed = match state {
+            State::Retrying => store::replayed_after(pool, company, subscriber).await?,
+            _ => None,
+        };
+        after = after.max(subscriber.done.min(replayed.unwrap_or(i64::MAX)));
     }
     let (mut data, mut looked_at) = (Vec::new(), 0);
     loop {
@@ -173,8 +178,9 @@ async fn page(
                 store::given_up(pool, company, after, place, STEP).await?
             }
             (Some(subscriber), state) => {
-                let waiting = matches!(state, None | Some(State::Waiting));
-                store::of_subscription(pool, company, subscriber, (after, place.seq), waiting, STEP).await?
+                let also = |wanted| state.is_none_or(|state| state == wanted);
+                let also = (also(State::Waiting), also(State::Skipped));
+                store::of_subscription(pool, company, subscriber, (after, place.seq), also, STEP).await?
             }
         };
         for delivery in look_at(pool, company, &step.ids, subscriber.as_ref()).await? {
@@ -234,12 +240,15 @@ async fn look_at(
     };
     let made = store::made(pool, company, &step).await?;
     let numbers: Vec<_> = step.iter().map(|id| id.seq).collect();
-    let untouched: Vec<_> = step.iter().filter(|id| !made.contains_key(id)).map(|id| id.seq).collect();
+    let untouched: Vec<_> = step.iter().copied().filter(|id| !made.contains_key(id)).collect();
+    let skipped = store::skipped(pool, company, &untouched).await?;
+    let untouched: Vec<_> = untouched.iter().map(|id| id.seq).collect();
     let happened = store::happened(pool, company, &numbers, &untouched).await?;
     let deliveries = step.iter().filter_map(|id| {
         let subscriber = subscribers.iter().find(|subscriber| subscriber.id == id.subscription)?;
         let made = made.get(id).map(Vec::as_slice).unwrap_or_default();
-        Delivery::new(subscriber, id.seq, happened.get(&id.seq), &made.iter().collect::<Vec<_>>())
+        let made: Vec<_> = made.iter().collect();
+        Delivery::new(subscriber, id.seq, happened.get(&id.seq), &made, skipped.contains(id))
     });
     Ok(deliveries.collect())
 }

@@ -45,7 +45,9 @@ pub(super) async fn show(
         data: Some(event.data.clone()),
     });
     let made: Vec<_> = told.iter().map(|told| &told.made).collect();
-    let mut delivery = Delivery::new(&subscriber, id.seq, happened.as_ref(), &made).ok_or_else(not_found)?;
+    let skipped = store::skipped(pool, company, &[&id]).await?.contains(&id);
+    let delivery = Delivery::new(&subscriber, id.seq, happened.as_ref(), &made, skipped);
+    let mut delivery = delivery.ok_or_else(not_found)?;
     delivery.request = Some(sent(&subscriber, event.as_ref(), told.first()));
     delivery.history = Some(told.into_iter().map(Into::into).collect());
     Ok(answer::json(StatusCode::OK, &answer::data(delivery)))

@@ -3,7 +3,7 @@
 //!
 //! Each query here reads a bounded piece of an index, from a place on.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
@@ -42,13 +42,14 @@ pub(super) struct Step {
 }
 
 /// Numbers with attempts for the subscription, newest first; with `waiting`, also those
-/// of its type that are still to come, whether they match its filters or not.
+/// of its type that are still to come, and with `skipped`, those that it resumed without,
+/// whether they match its filters or not.
 pub(super) async fn of_subscription(
     pool: &PgPool,
     company: CompanyId,
     subscriber: &Subscriber,
     (after, before): (i64, i64),
-    waiting: bool,
+    (waiting, skipped): (bool, bool),
     limit: usize,
 ) -> Result<Step, sqlx::Error> {
     let numbers = sqlx::query_scalar!(
@@ -58,6 +59,16 @@ pub(super) async fn of_subscription(
            (SELECT seq FROM events
             WHERE company_id = $4 AND type = $5 AND seq > greatest($2, $6::bigint) AND seq < $3
             ORDER BY seq DESC LIMIT CASE WHEN $8 THEN $7 ELSE 0 END)
+           UNION
+           (SELECT e.seq
+            FROM (SELECT from_seq, to_seq FROM gaps
+                  WHERE company_id = $4 AND subscription_id = $1 AND reason = 'skipped' AND to_seq > $2 AND from_seq < $3
+                  ORDER BY to_seq DESC LIMIT CASE WHEN $9 THEN $7 ELSE 0 END) gap
+            CROSS JOIN LATERAL (
+                SELECT seq FROM events
+                WHERE company_id = $4 AND type = $5 AND seq BETWEEN gap.from_seq AND gap.to_seq AND seq > $2 AND seq < $3
+                ORDER BY seq DESC LIMIT $7) e
+            ORDER BY e.seq DESC LIMIT $7)
            ORDER BY 1 DESC LIMIT $7"#,
         subscriber.id.0,
         after,
@@ -67,12 +78,28 @@ pub(super) async fn of_subscription(
         subscriber.done,
         rows(limit),
         waiting,
+        skipped,
     )
     .fetch_all(pool)
     .await?;
     let more = numbers.len() >= limit;
     let ids = numbers.into_iter().map(|seq| DeliveryId { seq, subscription: subscriber.id });
     Ok(Step { ids: ids.collect(), more })
+}
+
+/// Where the replays that run begin, as far as they are done.
+pub(super) async fn replayed_after(
+    pool: &PgPool,
+    company: CompanyId,
+    subscriber: &Subscriber,
+) -> Result<Option<i64>, sqlx::Error> {
+    sqlx::query_scalar!(
+        "SELECT min(position) FROM replays WHERE company_id = $1 AND subscription_id = $2 AND status = 'running'",
+        company.0,
+        subscriber.id.0,
+    )
+    .fetch_one(pool)
+    .await
 }
 
 /// Deliveries that were once given up, of all subscriptions of the company, newest
@@ -110,6 +137,36 @@ fn rows(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
+/// Those of deliveries that the subscriber resumed without.
+pub(super) async fn skipped(
+    pool: &PgPool,
+    company: CompanyId,
+    deliveries: &[&DeliveryId],
+) -> Result<HashSet<DeliveryId>, sqlx::Error> {
+    if deliveries.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let (subscriptions, numbers) = columns(deliveries);
+    let rows = sqlx::query!(
+        r#"SELECT wanted.subscription_id AS "subscription_id!", wanted.seq AS "seq!"
+           FROM unnest($1::uuid[], $2::bigint[]) AS wanted (subscription_id, seq)
+           WHERE EXISTS (SELECT FROM gaps
+                         WHERE company_id = $3 AND subscription_id = wanted.subscription_id AND reason = 'skipped'
+                           AND to_seq >= wanted.seq AND from_seq <= wanted.seq)"#,
+        &subscriptions,
+        &numbers,
+        company.0,
+    )
+    .fetch_all(pool)
+    .await?;
+    let id = |seq, subscription| DeliveryId { seq, subscription: SubscriptionId(subscription) };
+    Ok(rows.into_iter().map(|row| id(row.seq, row.subscription_id)).collect())
+}
+
+fn columns(deliveries: &[&DeliveryId]) -> (Vec<Uuid>, Vec<i64>) {
+    deliveries.iter().map(|delivery| (delivery.subscription.0, delivery.seq)).unzip()
+}
+
 /// What lists tell of an attempt.
 pub(super) struct Made {
     pub(super) event: EventId,
@@ -121,14 +178,28 @@ pub(super) struct Made {
     pub(super) error_class: Option<String>,
 }
 
+/// What lists tell of a row of `attempts`.
+macro_rules! made {
+    ($row:expr) => {
+        Made {
+            event: EventId($row.event_id),
+            at: $row.at,
+            outcome: $row.outcome,
+            live: $row.cause == "live",
+            status: $row.status,
+            error: $row.error,
+            error_class: $row.error_class,
+        }
+    };
+}
+
 /// The attempts made for deliveries, newest first.
 pub(super) async fn made(
     pool: &PgPool,
     company: CompanyId,
     deliveries: &[&DeliveryId],
 ) -> Result<HashMap<DeliveryId, Vec<Made>>, sqlx::Error> {
-    let (subscriptions, numbers): (Vec<_>, Vec<_>) =
-        deliveries.iter().map(|delivery| (delivery.subscription.0, delivery.seq)).unzip();
+    let (subscriptions, numbers) = columns(deliveries);
     let rows = sqlx::query!(
         "SELECT a.subscription_id, a.seq, a.event_id, a.at, a.outcome, a.cause, a.status, a.error, a.error_class
          FROM unnest($1::uuid[], $2::bigint[]) AS wanted (subscription_id, seq)
@@ -146,15 +217,7 @@ pub(super) async fn made(
     let mut made: HashMap<_, Vec<_>> = HashMap::new();
     for row in rows {
         let delivery = DeliveryId { seq: row.seq, subscription: SubscriptionId(row.subscription_id) };
-        made.entry(delivery).or_default().push(Made {
-            event: EventId(row.event_id),
-            at: row.at,
-            outcome: row.outcome,
-            live: row.cause == "live",
-            status: row.status,
-            error: row.error,
-            error_class: row.error_class,
-        });
+        made.entry(delivery).or_default().push(made!(row));
     }
     Ok(made)
 }
@@ -250,15 +313,7 @@ pub(super) async fn told(
     .await?;
     let rows = rows.into_iter().map(|row| Told {
         number: row.attempt,
-        made: Made {
-            event: EventId(row.event_id),
-            at: row.at,
-            outcome: row.outcome,
-            live: row.cause == "live",
-            status: row.status,
-            error: row.error,
-            error_class: row.error_class,
-        },
+        made: made!(row),
         duration_ms: row.duration_ms,
         remote_addr: row.remote_addr,
         response_headers: row.response_headers,

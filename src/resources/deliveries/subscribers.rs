@@ -99,13 +99,7 @@ async fn select(
             event_type,
             target: row.target_url.parse().ok()?,
             filters: Filters::parse(event_type, &serde_json::from_str(&row.filters).ok()?).ok()?,
-            secrets: Secrets {
-                current: row.secret.parse().ok()?,
-                previous: row
-                    .previous_secret
-                    .and_then(|previous| previous.parse().ok())
-                    .zip(row.previous_secret_until),
-            },
+            secrets: Secrets::read(&row.secret, row.previous_secret.as_deref(), row.previous_secret_until)?,
             status: row.status,
             loopback: row.loopback,
             done: row.done,

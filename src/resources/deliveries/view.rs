@@ -7,8 +7,8 @@ use utoipa::ToSchema;
 use super::State;
 use super::store::{Happened, Made, Told};
 use super::subscribers::Subscriber;
-use crate::events::{EventType, RecordKind};
-use crate::ids::{ContactId, DealId, DeliveryId, EventId};
+use crate::events::EventType;
+use crate::ids::{DeliveryId, EventId};
 use crate::records::{serialize_time, serialize_time_option};
 
 /// Headers in the order they were sent, each a name and a value.
@@ -63,25 +63,24 @@ pub(super) struct Delivery {
 }
 
 impl Delivery {
-    /// Puts together what is known; `attempts` newest first. None if there is no such
-    /// delivery: nothing was attempted, and nothing will be.
+    /// Puts together what is known; `attempts` newest first; `skipped`: the subscriber
+    /// resumed without it. None if there is no such delivery: nothing was attempted, and
+    /// nothing would have been.
     pub(super) fn new(
         subscriber: &Subscriber,
         seq: i64,
         event: Option<&Happened>,
         attempts: &[&Made],
+        skipped: bool,
     ) -> Option<Self> {
         let to_come = seq > subscriber.done;
         let outcomes = attempts.iter().map(|made| (made.outcome.as_str(), made.live));
         let state = State::of(outcomes, !to_come).or_else(|| {
+            let untouched = if to_come { State::Waiting } else { State::Skipped };
             let matches = subscriber.filters.matches(event?.data.as_deref()?);
-            (to_come && matches).then_some(State::Waiting)
+            (matches && (to_come || skipped)).then_some(untouched)
         })?;
         let last = attempts.first();
-        let record = |id| match subscriber.event_type.record() {
-            RecordKind::Contact => ContactId(id).to_string(),
-            RecordKind::Deal => DealId(id).to_string(),
-        };
         let event_id = event.map(|event| event.event).or(last.map(|made| made.event));
         let is_next = state == State::Retrying && to_come;
         Some(Self {
@@ -89,7 +88,7 @@ impl Delivery {
             subscription_id: subscriber.id.to_string(),
             event: subscriber.event_type,
             event_id: event_id?,
-            record_id: event.map(|event| record(event.record)),
+            record_id: event.map(|event| subscriber.event_type.record().wire_id(event.record)),
             occurred_at: event.map(|event| event.at),
             state,
             attempts: attempts.len(),

@@ -6,7 +6,7 @@ use sqlx::PgPool;
 use utoipa::ToSchema;
 
 use crate::events::{EventType, Filters};
-use crate::ids::{CompanyId, ContactId, DealId, DeliveryId, EventId, ReplayId, SubscriptionId};
+use crate::ids::{CompanyId, DeliveryId, EventId, ReplayId, SubscriptionId};
 use crate::records::serialize_time;
 use crate::resources::subscriptions::NewReplay;
 
@@ -197,15 +197,11 @@ pub async fn rehearse(
             }
             events += 1;
             if deliveries.len() < SHOWN {
-                let kind = standing.event_type.record();
                 deliveries.push(Rehearsed {
                     id: DeliveryId { seq: row.seq, subscription },
                     event: standing.event_type,
                     event_id: EventId(row.id),
-                    record_id: match kind {
-                        crate::events::RecordKind::Contact => ContactId(row.record_id).to_string(),
-                        crate::events::RecordKind::Deal => DealId(row.record_id).to_string(),
-                    },
+                    record_id: standing.event_type.record().wire_id(row.record_id),
                     occurred_at: row.at,
                 });
             }

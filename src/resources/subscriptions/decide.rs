@@ -158,7 +158,7 @@ fn subscribe(
         event_type: new.event_type,
         target_url: new.target.as_str().to_owned(),
         filters: new.filters.clone(),
-        secret: new.secret.reveal().to_owned(),
+        secret: new.secret.clone(),
         previous_secret: None,
         status: Status::Active,
         status_reason: None,
@@ -218,14 +218,13 @@ fn rotate(
     rotation: &Rotation,
     now: DateTime<Utc>,
 ) -> Result<Answer, ApiError> {
-    let secret = rotation.secret.reveal();
-    if secret == current.secret {
+    if rotation.secret == current.secret {
         let sentence = "is the secret already; send another one, or leave it out to have one made";
         return Err(ApiError::invalid_field("secret", sentence));
     }
     let previous = (current.secret.clone(), now + rotation.overlap);
     let rotated = Subscription {
-        secret: secret.to_owned(),
+        secret: rotation.secret.clone(),
         previous_secret: Some(previous).filter(|_| !rotation.overlap.is_zero()),
         updated_at: now.max(current.updated_at),
         ..current.clone()
@@ -255,6 +254,8 @@ impl Subscriptions {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::resources::subscriptions::Ordering;
     use uuid::Uuid;
@@ -327,5 +328,23 @@ mod tests {
         assert_eq!(decide(&mut subscriptions, &Command::Unsubscribe(id(1))).0, 200);
         assert_eq!(decide(&mut subscriptions, &Command::Unsubscribe(id(1))).0, 404);
         assert_eq!(decide(&mut subscriptions, &active(1, true)).0, 404);
+    }
+
+    #[test]
+    fn secrets_are_not_shown_by_debug() {
+        let mut subscriptions = Subscriptions::default();
+        decide(&mut subscriptions, &subscribe_to(1, "https://a.example/"));
+        let secret = crate::webhooks::signature::Secret::generate([8; 32]);
+        decide(
+            &mut subscriptions,
+            &Command::Rotate(id(1), Rotation { secret, overlap: Duration::from_secs(1) }),
+        );
+        let subscription = subscriptions.find(COMPANY, id(1)).unwrap().unwrap();
+        let (previous, _) = subscription.previous_secret.as_ref().unwrap();
+        let printed = format!("{subscription:?}");
+        for secret in [&subscription.secret, previous] {
+            assert!(!printed.contains(secret.reveal().trim_start_matches("whsec_")), "{printed}");
+        }
+        assert!(printed.contains("whsec_…"), "{printed}");
     }
 }

@@ -48,9 +48,9 @@ pub struct Subscription {
     /// Conditions on the record.
     pub filters: Filters,
     /// `whsec_…`
-    pub secret: String,
+    pub secret: Secret,
     /// The secret before, and when it stops to sign.
-    pub previous_secret: Option<(String, DateTime<Utc>)>,
+    pub previous_secret: Option<(Secret, DateTime<Utc>)>,
     /// Where it stands.
     pub status: Status,
     /// Why it was deactivated.

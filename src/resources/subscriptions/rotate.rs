@@ -93,7 +93,7 @@ impl From<&Subscription> for Rotated {
         Self {
             id: subscription.id.hook(),
             subscription_id: subscription.id.to_string(),
-            secret: subscription.secret.clone(),
+            secret: subscription.secret.reveal().to_owned(),
             previous_secret_valid_until: subscription.previous_secret.as_ref().map(|(_, until)| *until),
         }
     }

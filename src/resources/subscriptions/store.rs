@@ -9,6 +9,7 @@ use crate::events::{EventType, Filters};
 use crate::ids::{CompanyId, SubscriptionId};
 use crate::resources::Command as AnyCommand;
 use crate::resources::table::{Key, arrays};
+use crate::webhooks::signature::Secrets;
 
 /// A row of `subscriptions`; one that this version cannot read does not exist for it.
 macro_rules! subscription {
@@ -16,13 +17,15 @@ macro_rules! subscription {
         EventType::parse(&$row.event_type).zip(Status::parse(&$row.status)).and_then(
             |(event_type, status)| {
                 let filters = serde_json::from_str(&$row.filters).ok()?;
+                let secrets =
+                    Secrets::read(&$row.secret, $row.previous_secret.as_deref(), $row.previous_secret_until)?;
                 Some(Subscription {
                     id: SubscriptionId($row.id),
                     event_type,
                     target_url: $row.target_url,
                     filters: Filters::parse(event_type, &filters).ok()?,
-                    secret: $row.secret,
-                    previous_secret: $row.previous_secret.zip($row.previous_secret_until),
+                    secret: secrets.current,
+                    previous_secret: secrets.previous,
                     status,
                     status_reason: $row.status_reason,
                     loopback: $row.loopback,
@@ -201,7 +204,7 @@ pub async fn store(
         &column(&changed, |subscription| subscription.event_type.name().to_owned()),
         &column(&changed, |subscription| subscription.target_url.clone()),
         &column(&changed, |subscription| subscription.filters.canonical()),
-        &column(&changed, |subscription| subscription.secret.clone()),
+        &column(&changed, |subscription| subscription.secret.reveal().to_owned()),
         &column(&changed, |subscription| subscription.status.word().to_owned()),
         &column(&changed, |subscription| subscription.status_reason.clone()) as &[Option<String>],
         &column(&changed, |subscription| subscription.loopback),
@@ -209,7 +212,7 @@ pub async fn store(
         &column(&changed, |subscription| subscription.ordering.concurrency()),
         &column(&changed, |subscription| subscription.created_at),
         &column(&changed, |subscription| subscription.updated_at),
-        &column(&changed, |subscription| Some(subscription.previous_secret.as_ref()?.0.clone())) as &[Option<String>],
+        &column(&changed, |subscription| Some(subscription.previous_secret.as_ref()?.0.reveal().to_owned())) as &[Option<String>],
         &column(&changed, |subscription| Some(subscription.previous_secret.as_ref()?.1)) as &[Option<DateTime<Utc>>],
         version,
     )
@@ -265,14 +268,17 @@ async fn skip(connection: &mut PgConnection, skipping: Vec<Key>) -> Result<(), s
              FROM log_head, unnest($1::uuid[], $2::uuid[]) AS wanted (company_id, id)
              WHERE s.company_id = wanted.company_id AND s.id = wanted.id
              RETURNING s.company_id, s.id, s.event_type, s.skip_to, s.updated_at
+         ), standing AS (
+             SELECT s.*, CASE WHEN c.lagging THEN c.seq ELSE greatest(c.seq, h.checkpoint) END AS done
+             FROM skipped s JOIN cursors c ON c.subscription_id = s.id JOIN shards h ON h.id = c.shard
          )
          INSERT INTO gaps (company_id, subscription_id, from_seq, to_seq, events, reason, at)
-         SELECT s.company_id, s.id, c.seq + 1, s.skip_to, waiting.events, 'skipped', s.updated_at
-         FROM skipped s JOIN cursors c ON c.subscription_id = s.id, LATERAL (
+         SELECT s.company_id, s.id, s.done + 1, s.skip_to, waiting.events, 'skipped', s.updated_at
+         FROM standing s, LATERAL (
              SELECT count(*) AS events FROM events e
-             WHERE e.company_id = s.company_id AND e.type = s.event_type AND e.seq > c.seq AND e.seq <= s.skip_to
+             WHERE e.company_id = s.company_id AND e.type = s.event_type AND e.seq > s.done AND e.seq <= s.skip_to
          ) AS waiting
-         WHERE c.lagging AND waiting.events > 0",
+         WHERE waiting.events > 0",
         &companies,
         &ids,
     )

@@ -66,7 +66,7 @@ impl From<&Subscription> for Subscribed {
             is_active: subscription.status == Status::Active,
             ordering: subscription.ordering.word(),
             concurrency: subscription.ordering.concurrency(),
-            secret: subscription.secret.clone(),
+            secret: subscription.secret.reveal().to_owned(),
         };
         Self { success: true, data, id, subscription_id }
     }
@@ -108,7 +108,7 @@ pub struct SubscriptionView {
 /// How the deliveries of a subscription go.
 #[derive(Serialize, ToSchema)]
 struct DeliveryHealth {
-    /// Are there events that are not delivered yet?
+    /// Are there events that are not delivered yet? With filters, this is known a moment later.
     waiting: bool,
     /// Attempts made for the next event.
     head_attempts: i16,
@@ -133,7 +133,8 @@ struct DeliveryHealth {
 /// Events that a subscription will not get although it waited for them.
 #[derive(Serialize, ToSchema)]
 struct Gap {
-    /// `retention`: they became too old to be kept. `skipped`: it was resumed without them.
+    /// `retention`: they became too old to be kept. `skipped`: it was resumed without them, and
+    /// as long as they are kept its deliveries list them as `skipped`.
     #[schema(value_type = String, example = "retention")]
     reason: String,
     /// How many of its type; with filters, at most so many.
@@ -195,11 +196,13 @@ async fn select(
     let rows = sqlx::query!(
         r#"SELECT s.id, s.event_type, s.target_url, s.filters, s.status, s.status_reason, s.created_at,
                   s.ordering, s.concurrency, s.previous_secret_until,
-                  c.lagging AND EXISTS (
-                      SELECT FROM events e WHERE e.company_id = s.company_id AND e.type = s.event_type AND e.seq > c.seq
+                  (c.lagging OR s.status <> 'active' OR s.filters = '{}') AND EXISTS (
+                      SELECT FROM events e
+                      WHERE e.company_id = s.company_id AND e.type = s.event_type
+                        AND e.seq > CASE WHEN c.lagging THEN c.seq ELSE greatest(c.seq, h.checkpoint) END
                   ) AS "waiting!", c.head_attempts, c.next_attempt_at, c.last_attempt_at, c.last_success_at, c.last_error,
                   c.undelivered_in_row
-           FROM subscriptions s JOIN cursors c ON c.subscription_id = s.id
+           FROM subscriptions s JOIN cursors c ON c.subscription_id = s.id JOIN shards h ON h.id = c.shard
            WHERE s.company_id = $1 AND ($2::uuid IS NULL OR s.id = $2)
              AND s.status <> 'deleted' AND ($3 = 'all' OR s.status = $3)
            ORDER BY s.created_at DESC, s.id DESC"#,

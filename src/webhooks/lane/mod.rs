@@ -11,14 +11,14 @@
 //! per record, later events may be done before the head: then the lane also tells
 //! how far it has read and what of that it still *owes*.
 
+mod parts;
 mod queue;
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::Notify;
@@ -28,90 +28,17 @@ use super::limits::Standing;
 use super::log::{BACKLOG_PAGE, Page};
 use super::retry::MAX_ATTEMPTS;
 use super::shard::Shard;
-use super::signature::Secrets;
-use crate::address::TargetUrl;
-use crate::events::{Event, EventType, Filters};
+use crate::events::{Event, EventType};
 use crate::ids::{CompanyId, SubscriptionId};
 use crate::metrics::{Counted, Metrics};
+pub(super) use parts::{
+    Claim, Definition, Health, Next, Outcome, Outgoing, Owed, Position, Snapshot, Started,
+};
 pub(super) use queue::Ordering;
 use queue::{Choice, Queue};
 
-/// Events read ahead for each delivery at a time, where order holds per record: a
-/// record that fails does not hold up the others at once.
-const AHEAD: usize = 4;
 /// A receiver that takes so long is a slow one, until it takes less.
 const SLOW: Duration = Duration::from_secs(5);
-
-/// An event on its way to several lanes, serialised once.
-pub(super) struct Outgoing {
-    pub(super) event: Arc<Event>,
-    body: OnceLock<Bytes>,
-}
-
-impl Outgoing {
-    pub(super) fn new(event: Arc<Event>) -> Arc<Self> {
-        Arc::new(Self { event, body: OnceLock::new() })
-    }
-
-    /// The bytes that every attempt signs and sends.
-    pub(super) fn body(&self) -> Bytes {
-        self.body.get_or_init(|| self.event.envelope()).clone()
-    }
-}
-
-/// A subscription as it is now.
-#[derive(Clone, Debug)]
-pub(super) struct Definition {
-    pub(super) target: TargetUrl,
-    pub(super) filters: Filters,
-    pub(super) secrets: Secrets,
-    pub(super) loopback: bool,
-    pub(super) active: bool,
-    pub(super) ordering: Ordering,
-    /// Events up to here are not delivered any more.
-    pub(super) skip_to: i64,
-    pub(super) version: i64,
-}
-
-impl Definition {
-    /// Events kept in the queue.
-    fn capacity(&self) -> usize {
-        BACKLOG_PAGE.max(AHEAD * self.ordering.concurrency())
-    }
-}
-
-/// An event that was read and is not done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Owed {
-    pub(super) seq: i64,
-    /// Attempts made, under [`MAX_ATTEMPTS`].
-    pub(super) attempts: u8,
-    /// When the next one is due.
-    pub(super) due: Option<DateTime<Utc>>,
-}
-
-/// Where a lane stands, as the database has it.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Position {
-    /// Everything up to here was taken into the queue, or is owed, or did not match.
-    pub(super) read: i64,
-    /// Attempts made for the next event, under [`MAX_ATTEMPTS`].
-    pub(super) head_attempts: u8,
-    /// When the next attempt is due.
-    pub(super) next_attempt_at: Option<DateTime<Utc>>,
-    /// Read, and neither done nor in the queue.
-    pub(super) owed: Vec<Owed>,
-    pub(super) health: Health,
-}
-
-/// How deliveries go.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Health {
-    pub(super) undelivered_in_row: i32,
-    pub(super) last_attempt_at: Option<DateTime<Utc>>,
-    pub(super) last_success_at: Option<DateTime<Utc>>,
-    pub(super) last_error: Option<String>,
-}
 
 /// One subscription's queue.
 pub(super) struct Lane {
@@ -145,61 +72,6 @@ struct State {
     dirty: bool,
     /// As it counts in the metrics: behind, and degraded.
     counted: (Option<Counted>, Option<Counted>),
-}
-
-/// What a running lane does next.
-pub(super) enum Next {
-    /// Attempt something, see [`Lane::start`].
-    Attempt(Arc<Definition>),
-    /// Read these from the log: they are owed.
-    Recall(Vec<i64>),
-    /// Read the backlog after this number, so many events.
-    Backlog(i64, usize),
-    /// Nothing before then, or before an attempt or a read ends.
-    Wait(Option<DateTime<Utc>>),
-    /// Nothing; the task ends.
-    Rest,
-}
-
-/// An attempt that begins.
-pub(super) struct Started {
-    pub(super) outgoing: Arc<Outgoing>,
-    pub(super) definition: Arc<Definition>,
-    /// Its number, from 1.
-    pub(super) attempt: u8,
-}
-
-/// Is anybody running the lane?
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Claim {
-    /// The caller, from now on.
-    Claimed,
-    /// Somebody is, who could do more at a time.
-    Running,
-    /// There is nothing for the caller to do.
-    Nothing,
-}
-
-/// What became of an attempt.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Outcome {
-    /// Done.
-    Delivered,
-    /// Not delivered; another attempt is due then, if there are any left.
-    Failed { error: String, next_attempt_at: Option<DateTime<Utc>> },
-}
-
-/// A lane's state to be stored.
-pub(super) struct Snapshot {
-    pub(super) id: SubscriptionId,
-    pub(super) shard: Arc<Shard>,
-    pub(super) cursor: i64,
-    pub(super) lagging: bool,
-    pub(super) head_attempts: u8,
-    pub(super) next_attempt_at: Option<DateTime<Utc>>,
-    /// How far was read and what is owed, if the cursor alone does not tell.
-    pub(super) read_ahead: Option<(i64, Vec<Owed>)>,
-    pub(super) health: Health,
 }
 
 impl Lane {

@@ -1,9 +1,9 @@
 use uuid::Uuid;
 
 use super::*;
-use crate::events::SOURCE_API;
+use crate::events::{Filters, SOURCE_API};
 use crate::ids::EventId;
-use crate::webhooks::signature::Secret;
+use crate::webhooks::signature::{Secret, Secrets};
 
 const NOW: DateTime<Utc> = DateTime::UNIX_EPOCH;
 const PAUSE: Degraded = Degraded(Duration::from_secs(30));

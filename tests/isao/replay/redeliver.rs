@@ -1,5 +1,7 @@
 //! Single deliveries again, and who may have what again.
 
+use std::time::Duration;
+
 use isao::ids::DeliveryId;
 use isao::permission::Permission;
 use reqwest::Method;
@@ -170,4 +172,66 @@ async fn other_companies_find_nothing() {
         world.send(request).await.assert_error(404, "NOT_FOUND");
     }
     assert_eq!(world.get(&one).await.data(200)["status"], "running");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_skipped_is_listed_and_can_be_made_again() {
+    let world = World::new().await;
+    let receiver = Receiver::start().await;
+    let body = json!({
+        "event": "contact.created",
+        "target_url": receiver.url("/"),
+        "filters": {"name": ["0", "2", "3", "4", "6"]},
+    });
+    let subscription = world.post("/webhooks/subscribe", body).await.data(201);
+    let with_state = async |state: &str| {
+        let (mut found, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let path = format!("{}/deliveries?state={state}&limit=2{cursor}", path(&subscription));
+            let page = world.get(&path).await.json();
+            found.extend(page["data"].as_array().unwrap().iter().map(|delivery| delivery["id"].clone()));
+            match page["meta"]["nextCursor"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => return found,
+            }
+        }
+    };
+    let resume = async || {
+        world.patch(&path(&subscription), json!({"resume": "now"})).await.data(200);
+    };
+    create(&world, 0..1).await;
+    receiver.expect(1).await;
+    world.patch(&path(&subscription), json!({"is_active": false})).await.data(200);
+    create(&world, 1..4).await;
+    resume().await;
+    world.patch(&path(&subscription), json!({"is_active": false})).await.data(200);
+    create(&world, 4..6).await;
+    let all = deliveries(&world, &subscription).await;
+    assert_eq!(all.len(), 4, "of those that match: one was delivered, two were skipped, one waits");
+    assert_eq!(with_state("waiting").await, [all[3].as_str()]);
+    resume().await;
+    create(&world, 6..7).await;
+    receiver.expect(2).await;
+    let skipped = with_state("skipped").await;
+    assert_eq!(skipped, [all[3].as_str(), &all[2], &all[1]]);
+    assert_eq!(state(&world, &all[2]).await, ("skipped".into(), vec![]));
+
+    // Now it is wanted all the same. While a replay retries it, it is one that is retried.
+    receiver.rescript(|_, _| Reply::Status(500));
+    let replay = redeliver(&world, &all[2]).await.data(202);
+    eventually("the record of the attempt", async || {
+        (with_state("retrying").await == [all[2].as_str()]).then_some(())
+    })
+    .await;
+    receiver.rescript(|_, _| Reply::Status(200));
+    eventually("the next attempt", async || {
+        world.clock.advance(Duration::from_secs(1));
+        (receiver.all().len() == 4).then_some(())
+    })
+    .await;
+    assert_eq!(done(&world, &replay).await["delivered"], 1);
+    assert_eq!(names(&receiver.all()), ["0", "6", "3", "3"]);
+    assert_eq!(with_state("skipped").await, [all[3].as_str(), &all[1]]);
+    assert!(with_state("retrying").await.is_empty());
+    assert_eq!(state(&world, &all[2]).await.0, "delivered");
 }

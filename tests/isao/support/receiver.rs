@@ -11,6 +11,7 @@ use axum::http::{HeaderMap, Response, StatusCode};
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -188,4 +189,17 @@ async fn receive(State(inner): State<Arc<Inner>>, request: Request) -> Response<
             status(200).body(Body::from_stream(drip)).unwrap()
         }
     }
+}
+
+/// Answers these bytes to whatever comes, and hangs up.
+pub async fn blunt(bytes: &'static [u8]) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let _ = stream.read(&mut [0; 4096]).await;
+            let _ = stream.write_all(bytes).await;
+        }
+    });
+    address.to_string()
 }

@@ -301,25 +301,38 @@ impl World {
     /// Moves the clock to the next retry, if one is on record; its subscription has
     /// nothing in flight then that could time out.
     pub async fn skip_to_retry(&self) -> bool {
-        let due: Option<DateTime<Utc>> =
-            sqlx::query_scalar("SELECT min(next_attempt_at) FROM cursors WHERE next_attempt_at > $1")
-                .bind(self.clock.now())
-                .fetch_one(&self.pool)
-                .await
-                .unwrap();
-        let wait = due.and_then(|due| (due - self.clock.now()).to_std().ok());
-        // The clock has whole milliseconds.
-        wait.is_some_and(|wait| {
-            self.clock.advance(wait + Duration::from_millis(1));
-            true
-        })
+        let due = self.next_retry().await;
+        due.inspect(|due| self.skip_to(*due)).is_some()
     }
 
-    /// Waits until the receiver has got `count` requests, moving the clock to retries.
+    /// When the next retry on record is due, if it is not yet.
+    async fn next_retry(&self) -> Option<DateTime<Utc>> {
+        sqlx::query_scalar("SELECT min(next_attempt_at) FROM cursors WHERE next_attempt_at > $1")
+            .bind(self.clock.now())
+            .fetch_one(&self.pool)
+            .await
+            .unwrap()
+    }
+
+    fn skip_to(&self, due: DateTime<Utc>) {
+        if let Ok(wait) = (due - self.clock.now()).to_std() {
+            // The clock has whole milliseconds.
+            self.clock.advance(wait + Duration::from_millis(1));
+        }
+    }
+
+    /// Waits until the receiver, of one subscription, has got `count` requests, moving the
+    /// clock to retries, and to none beyond.
     pub async fn expect_with_retries(&self, receiver: &Receiver, count: usize) -> Vec<Received> {
         eventually(&format!("the arrival of {count} requests"), async || {
-            self.skip_to_retry().await;
-            Some(receiver.all()).filter(|received| received.len() >= count)
+            // In this order: what is due follows a request that is counted here.
+            let due = self.next_retry().await;
+            let received = receiver.all();
+            if received.len() >= count {
+                return Some(received);
+            }
+            due.inspect(|due| self.skip_to(*due));
+            None
         })
         .await
     }

@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{ConnectOptions, PgConnection, PgPool};
+use sqlx::{ConnectOptions, Connection as _, PgConnection, PgPool};
 
 /// Connections for reading. A few are enough: statements are short, and writes
 /// share the writer's one connection.
 const CONNECTIONS: u32 = 10;
 /// How long a request waits for the database before it is told to come back.
 const ACQUIRE_AT_MOST: Duration = Duration::from_secs(3);
+/// How long after its last use a connection is taken to be there still.
+const TRUSTED_FOR: Duration = Duration::from_secs(1);
 /// The oldest major version whose features we use (`ON DELETE SET NULL (column)`).
 const OLDEST_MAJOR: i32 = 15;
 
@@ -67,6 +69,16 @@ fn pool(options: PgConnectOptions) -> PgPool {
     PgPoolOptions::new()
         .max_connections(CONNECTIONS)
         .acquire_timeout(ACQUIRE_AT_MOST)
+        .test_before_acquire(false)
+        // One that was used a moment ago is not asked first whether it is still there.
+        .before_acquire(|connection, used| {
+            Box::pin(async move {
+                if used.idle_for > TRUSTED_FOR {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
         // Most filters of a list are not given: only a plan for the actual values is a good one.
         .after_connect(|connection, _| {
             Box::pin(async move {
@@ -79,7 +91,23 @@ fn pool(options: PgConnectOptions) -> PgPool {
 
 /// A connection outside the pool, with the pool's settings.
 pub async fn connect(pool: &PgPool) -> Result<PgConnection, sqlx::Error> {
-    let options = pool.connect_options();
+    connect_with(&pool.connect_options()).await
+}
+
+/// A connection for a few statements that run over and over on arrays of any length: each
+/// is planned once, and by the indexes, since the tables may be empty when it is. The
+/// sizes that the planner would go by are not worth a plan for every run.
+pub async fn connect_steady(pool: &PgPool) -> Result<PgConnection, sqlx::Error> {
+    let options = (*pool.connect_options()).clone().options([
+        ("plan_cache_mode", "force_generic_plan"),
+        ("enable_seqscan", "off"),
+        ("enable_hashjoin", "off"),
+        ("enable_mergejoin", "off"),
+    ]);
+    connect_with(&options).await
+}
+
+async fn connect_with(options: &PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
     match tokio::time::timeout(ACQUIRE_AT_MOST, options.connect()).await {
         Ok(connection) => connection,
         Err(_) => Err(sqlx::Error::PoolTimedOut),

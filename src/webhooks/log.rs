@@ -77,14 +77,14 @@ pub(super) async fn after(pool: &PgPool, position: i64, head: i64) -> Result<Pag
     Ok(Page { events, read_to: last.unwrap_or(end).max(position) })
 }
 
-/// Reads one lane's backlog after `position`, up to `head`; `limit` events at most.
+/// Reads one lane's backlog after `position`, up to `to`; `limit` events at most.
 pub(super) async fn backlog(
     pool: &PgPool,
     (company, event_type): (CompanyId, EventType),
-    (position, head): (i64, i64),
+    (position, to): (i64, i64),
     limit: usize,
 ) -> Result<Page, sqlx::Error> {
-    let end = head.min(position + SPAN);
+    let end = to.min(position + SPAN);
     let rows = sqlx::query!(
         "SELECT seq, company_id, type, id, record_id, source, at, data FROM events
          WHERE company_id = $1 AND type = $2 AND seq > $3 AND seq <= $4 ORDER BY seq LIMIT $5",

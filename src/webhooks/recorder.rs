@@ -35,10 +35,6 @@ const ATTEMPTS: usize = 4096;
 const LANES: usize = 2048;
 /// Pause before a write that failed is tried again.
 const RETRY: Duration = Duration::from_millis(500);
-/// How this session's statements are planned: once, and by the indexes. The tables may
-/// be empty when it is, and the arrays are of any length.
-const PLANS: &str = "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; \
-                     SET enable_hashjoin = off; SET enable_mergejoin = off";
 
 /// Why an attempt was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -241,11 +237,7 @@ impl Recorder {
     async fn write(&mut self, gathered: &mut Gathered, again: bool) -> Result<(), sqlx::Error> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
-            None => {
-                let mut connection = db::connect(&self.pool).await?;
-                sqlx::raw_sql(PLANS).execute(&mut connection).await?;
-                connection
-            }
+            None => db::connect_steady(&self.pool).await?,
         };
         if again {
             forget_written(&mut connection, &mut gathered.attempts).await?;

@@ -209,12 +209,9 @@ impl Runner {
     }
 
     async fn read_backlog(&self, lane: &Arc<Lane>, position: i64, limit: usize) {
-        let pool = &self.0.pool;
-        let read = async {
-            let head = log::head(pool).await?.seq;
-            log::backlog(pool, (lane.company, lane.event_type), (position, head), limit).await
-        };
-        match read.await {
+        // What the tail has is in the log; what comes after, it will offer.
+        let to = lane.shard.offering();
+        match log::backlog(&self.0.pool, (lane.company, lane.event_type), (position, to), limit).await {
             Ok(page) => {
                 lane.took_backlog(page);
                 self.0.notes.dirty(lane);

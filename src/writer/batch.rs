@@ -32,9 +32,9 @@ const RERUNS: u32 = 3;
 const RERUN_PAUSE: Duration = Duration::from_millis(20);
 /// How long room in the log is waited for before the callers are told to come back.
 const ROOM_AT_MOST: Duration = Duration::from_secs(10);
-/// How old the plans of the writer's statements may get. A plan that was made while a
-/// table was empty is a bad one soon after, and PostgreSQL would keep it until it
-/// analyzes the table.
+/// How old the plans of the writer's statements may get. By the indexes they are, but a plan
+/// that was made while a table was empty may go by the wrong one, and PostgreSQL would keep
+/// it until it analyzes the table.
 const PLANS_AT_MOST: Duration = Duration::from_secs(1);
 /// How often an undecided COMMIT is asked about.
 const RESOLVE_EVERY: Duration = Duration::from_millis(100);
@@ -175,7 +175,7 @@ impl<D: Domain> Batches<D> {
     async fn transact(&mut self, jobs: &[Job<D>]) -> Result<Decided, Failure> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
-            None => db::connect(&self.pool).await.map_err(Failure::Away)?,
+            None => db::connect_steady(&self.pool).await.map_err(Failure::Away)?,
         };
         if self.planned.is_none_or(|planned| planned.elapsed() > PLANS_AT_MOST) {
             let discarded =
@@ -319,7 +319,7 @@ impl<D: Domain> Batches<D> {
     async fn ask(&mut self, appended: &Appended) -> Result<Fate, sqlx::Error> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
-            None => db::connect(&self.pool).await?,
+            None => db::connect_steady(&self.pool).await?,
         };
         let status = sqlx::query_scalar!("SELECT pg_xact_status($1::text::xid8)", appended.xid)
             .fetch_one(&mut connection)

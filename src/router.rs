@@ -19,6 +19,7 @@ use utoipa_axum::routes;
 use crate::app::Role;
 use crate::http::auth::{Caller, authenticate};
 use crate::http::error::{ApiError, ErrorBody};
+use crate::http::layers::{Outermost, Refusals};
 use crate::http::openapi::ReadErrors;
 use crate::http::query::{Known, refuse_unknown};
 use crate::http::{answer, layers};
@@ -95,15 +96,18 @@ pub fn router(api: Api, role: Role) -> NormalizePath<Router> {
         Role::All | Role::Api => Router::new().nest(BASE, external),
         Role::Deliver => Router::new(),
     };
+    let outermost = Outermost {
+        clock: api.clock.clone(),
+        ids: api.ids.clone(),
+        metrics: api.metrics.clone(),
+        refusals: Refusals::default(),
+    };
     let router = router
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
         .fallback(layers::not_found)
-        .layer(from_fn_with_state(
-            (api.clock.clone(), api.ids.clone(), api.metrics.clone()),
-            layers::outermost,
-        ))
+        .layer(from_fn_with_state(Arc::new(outermost), layers::outermost))
         .with_state(api);
     NormalizePathLayer::trim_trailing_slash().layer(router)
 }

@@ -1,6 +1,6 @@
 //! What happens to every request and response, whichever route it takes.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::extract::{MatchedPath, Request, State};
@@ -8,6 +8,7 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
+use tokio::time::Instant;
 
 use super::answer::json_text;
 use super::error::{ApiError, Code};
@@ -22,18 +23,51 @@ const REQUEST_AT_MOST: Duration = Duration::from_secs(20);
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Longest request id that is taken over from the caller.
 const MAX_REQUEST_ID: usize = 128;
+/// How often the log tells of refused requests: where there is one 503 there are thousands.
+const TELL_REFUSALS: Duration = Duration::from_secs(1);
 /// What requests for a route that there is not are counted under.
 const NO_ROUTE: &str = "none";
+
+/// What the outermost layer works with.
+pub struct Outermost {
+    /// The time.
+    pub clock: Clock,
+    /// For request ids.
+    pub ids: Ids,
+    /// Every request is counted.
+    pub metrics: Arc<Metrics>,
+    /// Refused ones are not all logged.
+    pub refusals: Refusals,
+}
+
+/// When a refused request was last told of, and how many were not since.
+#[derive(Default)]
+pub struct Refusals(Mutex<Option<(Instant, u64)>>);
+
+impl Refusals {
+    /// Another one. If it is time to tell of it: how many others there were meanwhile.
+    fn others(&self, now: Instant) -> Option<u64> {
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match &mut *told {
+            Some((at, others)) if now.duration_since(*at) < TELL_REFUSALS => {
+                *others += 1;
+                None
+            }
+            _ => Some(told.replace((now, 0)).map_or(0, |(_, others)| others)),
+        }
+    }
+}
 
 /// The outermost layer: a request id, a bound on time, panics caught, errors rendered, one log line,
 /// one more counted.
 pub async fn outermost(
-    State((clock, ids, metrics)): State<(Clock, Ids, Arc<Metrics>)>,
+    State(outermost): State<Arc<Outermost>>,
     route: Option<MatchedPath>,
     request: Request,
     next: Next,
 ) -> Response {
-    let started = tokio::time::Instant::now();
+    let Outermost { clock, ids, metrics, refusals } = &*outermost;
+    let started = Instant::now();
     let id = request_id(&request).unwrap_or_else(|| {
         let id = format!("req_{}", ids.next(clock.now()).simple());
         HeaderValue::try_from(id).unwrap_or(HeaderValue::from_static("req"))
@@ -49,12 +83,16 @@ pub async fn outermost(
         }
         Err(_) => ApiError::outcome_unknown().into_response(),
     };
-    let mut response = render(response, &clock);
+    let mut response = render(response, clock);
     let (status, took) = (response.status().as_u16(), started.elapsed());
     metrics.answered(method.as_str(), route.as_ref().map_or(NO_ROUTE, MatchedPath::as_str), status, took);
     let ms = took.as_secs_f64() * 1000.0;
     let request_id = id.to_str().unwrap_or_default();
-    if response.status().is_server_error() {
+    if response.status() == StatusCode::SERVICE_UNAVAILABLE {
+        if let Some(others) = refusals.others(started + took) {
+            tracing::warn!(%method, path, status, ms, request_id, others, "request refused, and others before");
+        }
+    } else if response.status().is_server_error() {
         tracing::warn!(%method, path, status, ms, request_id, "request failed");
     } else {
         tracing::debug!(%method, path, status, ms, request_id, "request");
@@ -121,4 +159,17 @@ pub fn no_such_route() -> ApiError {
 /// The fallback of the router.
 pub async fn not_found(_: Option<MatchedPath>) -> ApiError {
     no_such_route()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_are_told_of_once_a_second_with_their_number() {
+        let refusals = Refusals::default();
+        let now = Instant::now();
+        assert_eq!([0, 1, 2].map(|_| refusals.others(now)), [Some(0), None, None]);
+        assert_eq!([0, 1].map(|_| refusals.others(now + TELL_REFUSALS)), [Some(2), None]);
+    }
 }

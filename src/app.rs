@@ -10,12 +10,14 @@ use axum::extract::Request;
 use axum::serve::ListenerExt;
 use sqlx::PgPool;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::{self, Handle, Runtime};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::address::{AddressPolicy, AllowList};
 use crate::clock::Clock;
+use crate::db;
 use crate::dns::Resolver;
 use crate::http::auth::Auth;
 use crate::ids::Ids;
@@ -81,6 +83,33 @@ pub enum StartError {
     /// No TLS.
     #[error("cannot set up TLS for deliveries ({}); install the CA certificates of your system", std::error::Error::source(.0).map_or_else(|| .0.to_string(), ToString::to_string))]
     Tls(#[from] reqwest::Error),
+    /// No threads.
+    #[error("cannot start threads ({0})")]
+    Threads(std::io::Error),
+}
+
+/// The threads of the engine: the writer and the deliveries. They are not those that answer
+/// requests, so that however many wait there, what was accepted gets on.
+struct Engine {
+    handle: Handle,
+    threads: Option<Runtime>,
+}
+
+impl Engine {
+    fn start() -> Result<Self, StartError> {
+        let mut threads = runtime::Builder::new_multi_thread();
+        let threads = threads.thread_name("isao-engine").enable_all().build().map_err(StartError::Threads)?;
+        Ok(Self { handle: threads.handle().clone(), threads: Some(threads) })
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        // Dropped as it is, it would wait for its threads, which no task may.
+        if let Some(threads) = self.threads.take() {
+            threads.shutdown_background();
+        }
+    }
 }
 
 /// A running server.
@@ -93,6 +122,7 @@ pub struct Server {
     delivery: JoinHandle<()>,
     retention: JoinHandle<()>,
     looking: JoinHandle<()>,
+    _engine: Engine,
 }
 
 /// Events of a stream go out at once, and a connection whose other end takes nothing any
@@ -128,6 +158,7 @@ impl Server {
         let enough_until = retention.prepare().await;
         let retention = tokio::spawn(retention.run(enough_until));
 
+        let engine = Engine::start()?;
         let (feed, committed) = mpsc::channel(FEED);
         let batches = Batches {
             domain: Crm,
@@ -140,13 +171,13 @@ impl Server {
             whole: whole.clone(),
             appended,
             connection: None,
-            planned: None,
+            begun: 0,
         };
-        let (writer, writer_task) = Writer::start(batches);
+        let (writer, writer_task) = Writer::start(batches, &engine.handle);
 
         let (stop_delivery, stopped) = watch::channel(false);
         let delivery = Delivery {
-            pool: pool.clone(),
+            pool: db::another(&pool),
             clock: clock.clone(),
             client: client.clone(),
             replica: ids.next(clock.now()),
@@ -156,8 +187,8 @@ impl Server {
             metrics: metrics.clone(),
         };
         let delivery = match settings.role {
-            Role::All | Role::Deliver => tokio::spawn(webhooks::run(delivery, committed, stopped)),
-            Role::Api => tokio::spawn(idle(committed, stopped)),
+            Role::All | Role::Deliver => engine.handle.spawn(webhooks::run(delivery, committed, stopped)),
+            Role::Api => engine.handle.spawn(idle(committed, stopped)),
         };
 
         let looking = tokio::spawn(listeners.clone().look(pool.clone()));
@@ -190,6 +221,7 @@ impl Server {
             delivery,
             retention,
             looking,
+            _engine: engine,
         })
     }
 

@@ -5,9 +5,9 @@ use std::time::Duration;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection as _, PgConnection, PgPool};
 
-/// Connections for reading. A few are enough: statements are short, and writes
+/// Connections of a pool. A few are enough: statements are short, and writes
 /// share the writer's one connection.
-const CONNECTIONS: u32 = 10;
+const CONNECTIONS: u32 = 8;
 /// How long a request waits for the database before it is told to come back.
 const ACQUIRE_AT_MOST: Duration = Duration::from_secs(3);
 /// How long after its last use a connection is taken to be there still.
@@ -66,6 +66,15 @@ fn pool(options: PgConnectOptions) -> PgPool {
             ("jit", "off"),
         ])
         .disable_statement_logging();
+    pool_with(options)
+}
+
+/// Another pool of the same kind: those who use one do not wait for those of the other.
+pub fn another(pool: &PgPool) -> PgPool {
+    pool_with((*pool.connect_options()).clone())
+}
+
+fn pool_with(options: PgConnectOptions) -> PgPool {
     PgPoolOptions::new()
         .max_connections(CONNECTIONS)
         .acquire_timeout(ACQUIRE_AT_MOST)

@@ -32,10 +32,6 @@ const RERUNS: u32 = 3;
 const RERUN_PAUSE: Duration = Duration::from_millis(20);
 /// How long room in the log is waited for before the callers are told to come back.
 const ROOM_AT_MOST: Duration = Duration::from_secs(10);
-/// How old the plans of the writer's statements may get. By the indexes they are, but a plan
-/// that was made while a table was empty may go by the wrong one, and PostgreSQL would keep
-/// it until it analyzes the table.
-const PLANS_AT_MOST: Duration = Duration::from_secs(1);
 /// How often an undecided COMMIT is asked about.
 const RESOLVE_EVERY: Duration = Duration::from_millis(100);
 /// How long one such question may take.
@@ -61,8 +57,8 @@ pub struct Batches<D: Domain> {
     /// there has to be another one.
     pub(crate) appended: Arc<AtomicI64>,
     pub(crate) connection: Option<PgConnection>,
-    /// When its statements were planned.
-    pub(crate) planned: Option<Instant>,
+    /// How many transactions began on it.
+    pub(crate) begun: u64,
 }
 
 /// How a transaction ended.
@@ -171,17 +167,28 @@ impl<D: Domain> Batches<D> {
         held
     }
 
+    /// Takes the connection out, or makes one.
+    async fn connected(&mut self) -> Result<PgConnection, sqlx::Error> {
+        match self.connection.take() {
+            Some(connection) => Ok(connection),
+            None => {
+                self.begun = 0;
+                db::connect_steady(&self.pool).await
+            }
+        }
+    }
+
     /// Load, decide, store, append, commit.
     async fn transact(&mut self, jobs: &[Job<D>]) -> Result<Decided, Failure> {
-        let mut connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => db::connect_steady(&self.pool).await.map_err(Failure::Away)?,
-        };
-        if self.planned.is_none_or(|planned| planned.elapsed() > PLANS_AT_MOST) {
+        let mut connection = self.connected().await.map_err(Failure::Away)?;
+        self.begun += 1;
+        // By the indexes the plans are, but one that was made while a table was small may go by
+        // the wrong one, and PostgreSQL would keep it until it analyzes the table: so no plan
+        // outlives twice the transactions that were there when it was made.
+        if self.begun.is_power_of_two() {
             let discarded =
                 timeout(TRANSACTION_AT_MOST, sqlx::query("DISCARD PLANS").execute(&mut connection));
             discarded.await.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map_err(Failure::Lost)?;
-            self.planned = Some(Instant::now());
         }
         let decided = timeout(TRANSACTION_AT_MOST, self.until_commit(&mut connection, jobs)).await;
         let decided = match decided {
@@ -317,10 +324,7 @@ impl<D: Domain> Batches<D> {
     }
 
     async fn ask(&mut self, appended: &Appended) -> Result<Fate, sqlx::Error> {
-        let mut connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => db::connect_steady(&self.pool).await?,
-        };
+        let mut connection = self.connected().await?;
         let status = sqlx::query_scalar!("SELECT pg_xact_status($1::text::xid8)", appended.xid)
             .fetch_one(&mut connection)
             .await;

@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -122,12 +123,12 @@ impl Drop for Place {
 }
 
 impl<D: Domain> Writer<D> {
-    /// Starts the writer task. It ends, with everything answered, when the last
+    /// Starts the writer task on `threads`. It ends, with everything answered, when the last
     /// `Writer` is dropped.
-    pub fn start(batches: Batches<D>) -> (Self, JoinHandle<()>) {
+    pub fn start(batches: Batches<D>, threads: &Handle) -> (Self, JoinHandle<()>) {
         let (queue, jobs) = mpsc::channel(QUEUE);
         let metrics = batches.metrics.clone();
-        let task = tokio::spawn(run(batches, jobs));
+        let task = threads.spawn(run(batches, jobs));
         (Self { queue, waiting: Arc::default(), metrics }, task)
     }
 

@@ -171,6 +171,7 @@ impl Server {
             whole: whole.clone(),
             appended,
             connection: None,
+            head: None,
             begun: 0,
         };
         let (writer, writer_task) = Writer::start(batches, &engine.handle);

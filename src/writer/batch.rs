@@ -56,6 +56,8 @@ pub struct Batches<D: Domain> {
     /// The last number of the log that was taken here: before it passes the last partition,
     /// there has to be another one.
     pub(crate) appended: Arc<AtomicI64>,
+    /// Where the head of the log was after the last commit here.
+    pub(crate) head: Option<log::Place>,
     pub(crate) connection: Option<PgConnection>,
     /// How many transactions began on it.
     pub(crate) begun: u64,
@@ -270,7 +272,9 @@ impl<D: Domain> Batches<D> {
         let kept = answers.store(connection, now).await?;
         let notify = !self.whole.load(Ordering::Relaxed);
         let appended = if !events.is_empty() {
-            Some(log::append(connection, &self.ids, events, now, notify).await?)
+            // If others write, too, it has probably moved.
+            let place = self.head.clone().filter(|_| !notify);
+            Some(log::append(connection, &self.ids, events, now, notify, place).await?)
         } else if stored || kept {
             Some(log::append_nothing(connection, notify).await?)
         } else {
@@ -280,9 +284,10 @@ impl<D: Domain> Batches<D> {
     }
 
     /// Answers the handlers and hands the events to the tail and those who listen.
-    fn finish(&self, jobs: Vec<Job<D>>, decided: Decided) -> Vec<Job<D>> {
+    fn finish(&mut self, jobs: Vec<Job<D>>, decided: Decided) -> Vec<Job<D>> {
         self.metrics.write_batches.inc();
         if let Some(appended) = decided.appended {
+            self.head = appended.head.or(self.head.take());
             self.metrics.events_appended.inc_by(appended.events.len() as u64);
             self.listeners.tell(&appended.events);
             if let Some(last) = appended.events.last() {

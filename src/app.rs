@@ -81,35 +81,42 @@ pub enum StartError {
     #[error("cannot listen on {0} ({1}); choose another address with --bind or ISAO_BIND")]
     Bind(SocketAddr, std::io::Error),
     /// No TLS.
-    #[error("cannot set up TLS for deliveries ({}); install the CA certificates of your system", std::error::Error::source(.0).map_or_else(|| .0.to_string(), ToString::to_string))]
-    Tls(#[from] reqwest::Error),
+    #[error("cannot set up TLS for deliveries ({0}); install the CA certificates of your system")]
+    Tls(Box<dyn std::error::Error + Send + Sync>),
     /// No threads.
     #[error("cannot start threads ({0})")]
     Threads(std::io::Error),
 }
 
-/// The threads of the engine: the writer and the deliveries. They are not those that answer
+/// Threads of their own, for the writer and for the deliveries. They are not those that answer
 /// requests, so that however many wait there, what was accepted gets on.
-struct Engine {
+struct Threads {
     handle: Handle,
-    threads: Option<Runtime>,
+    runtime: Option<Runtime>,
 }
 
-impl Engine {
-    fn start() -> Result<Self, StartError> {
-        let mut threads = runtime::Builder::new_multi_thread();
-        let threads = threads.thread_name("isao-engine").enable_all().build().map_err(StartError::Threads)?;
-        Ok(Self { handle: threads.handle().clone(), threads: Some(threads) })
+impl Threads {
+    fn start(name: &str, count: usize) -> Result<Self, StartError> {
+        let mut builder = runtime::Builder::new_multi_thread();
+        let runtime = builder.worker_threads(count).thread_name(name).enable_all().build();
+        let runtime = runtime.map_err(StartError::Threads)?;
+        Ok(Self { handle: runtime.handle().clone(), runtime: Some(runtime) })
     }
 }
 
-impl Drop for Engine {
+impl Drop for Threads {
     fn drop(&mut self) {
         // Dropped as it is, it would wait for its threads, which no task may.
-        if let Some(threads) = self.threads.take() {
-            threads.shutdown_background();
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
         }
     }
+}
+
+/// Half the processors deliver: the database and those who make the events need some, too. And
+/// one thread that does all the work wakes no other, which would cost more than it gains.
+fn delivery_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| cores.get() / 2).max(1)
 }
 
 /// A running server.
@@ -122,7 +129,7 @@ pub struct Server {
     delivery: JoinHandle<()>,
     retention: JoinHandle<()>,
     looking: JoinHandle<()>,
-    _engine: Engine,
+    _threads: [Threads; 2],
 }
 
 /// Events of a stream go out at once, and a connection whose other end takes nothing any
@@ -142,7 +149,7 @@ impl Server {
         let address = listener.local_addr().map_err(|error| StartError::Bind(bind, error))?;
         let policy = AddressPolicy { allow: settings.allow_targets, loopback: address.ip().is_loopback() };
         let targets = Targets::new(policy, settings.resolver);
-        let client = Client::new(targets.clone(), settings.tuning.timeout)?;
+        let client = Client::new(targets.clone(), settings.tuning.timeout).map_err(StartError::Tls)?;
         let ids = Ids::default();
         let whole = Arc::new(AtomicBool::new(false));
         let listeners = Listeners::default();
@@ -158,7 +165,8 @@ impl Server {
         let enough_until = retention.prepare().await;
         let retention = tokio::spawn(retention.run(enough_until));
 
-        let engine = Engine::start()?;
+        let writing = Threads::start("isao-write", 1)?;
+        let delivering = Threads::start("isao-deliver", delivery_threads())?;
         let (feed, committed) = mpsc::channel(FEED);
         let batches = Batches {
             domain: Crm,
@@ -174,7 +182,7 @@ impl Server {
             head: None,
             begun: 0,
         };
-        let (writer, writer_task) = Writer::start(batches, &engine.handle);
+        let (writer, writer_task) = Writer::start(batches, &writing.handle);
 
         let (stop_delivery, stopped) = watch::channel(false);
         let delivery = Delivery {
@@ -188,8 +196,8 @@ impl Server {
             metrics: metrics.clone(),
         };
         let delivery = match settings.role {
-            Role::All | Role::Deliver => engine.handle.spawn(webhooks::run(delivery, committed, stopped)),
-            Role::Api => engine.handle.spawn(idle(committed, stopped)),
+            Role::All | Role::Deliver => delivering.handle.spawn(webhooks::run(delivery, committed, stopped)),
+            Role::Api => delivering.handle.spawn(idle(committed, stopped)),
         };
 
         let looking = tokio::spawn(listeners.clone().look(pool.clone()));
@@ -222,7 +230,7 @@ impl Server {
             delivery,
             retention,
             looking,
-            _engine: engine,
+            _threads: [writing, delivering],
         })
     }
 

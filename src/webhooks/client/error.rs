@@ -1,13 +1,17 @@
-//! Why an attempt got no answer, from what the HTTP client says.
+//! Why an attempt got no answer, from what those say who connect and speak HTTP.
 
 use std::error::Error;
 use std::io;
 
 use crate::address::Refusal;
+use crate::dns::LookupError;
 
 /// The longest detail of an error, in characters: a certificate can list
 /// thousands of names, and the receiver chooses them.
 const DETAIL_CHARS: usize = 200;
+
+/// An error of whatever kind.
+pub(super) type BoxError = Box<dyn Error + Send + Sync>;
 
 /// Why an attempt got no whole answer. The messages are for people: short, and
 /// without the URL, which may hold a secret.
@@ -49,29 +53,37 @@ impl AttemptError {
     }
 }
 
-impl From<reqwest::Error> for AttemptError {
-    fn from(error: reqwest::Error) -> Self {
-        if let Some(refusal) = causes(&error).find_map(|cause| cause.downcast_ref::<Refusal>()) {
+impl AttemptError {
+    /// Why there is no connection.
+    pub(super) fn connecting(error: &(dyn Error + 'static)) -> Self {
+        if let Some(refusal) = causes(error).find_map(|cause| cause.downcast_ref::<Refusal>()) {
             return Self::Blocked(refusal.clone());
         }
-        let io = causes(&error).filter_map(|cause| cause.downcast_ref::<io::Error>()).last();
-        let detail = match io {
-            Some(io) => detail(io),
-            None => causes(&error).skip(1).last().map_or_else(|| "unknown".to_owned(), detail),
-        };
-        if error.is_dns() {
-            Self::Dns(detail)
-        } else if error.is_connect() {
-            // While connecting, only TLS reads anything that could be invalid or end early.
-            match io.map(io::Error::kind) {
-                Some(io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) => Self::Tls(detail),
-                _ => Self::Connect(detail),
-            }
-        } else if error.is_builder() {
-            Self::Other(detail)
-        } else {
-            Self::Broken(detail)
+        if let Some(lookup) = causes(error).find_map(|cause| cause.downcast_ref::<LookupError>()) {
+            return Self::Dns(detail(lookup));
         }
+        // While connecting, only TLS reads anything that could be invalid or end early.
+        match innermost_io(error).map(io::Error::kind) {
+            Some(io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) => Self::Tls(reason(error)),
+            _ => Self::Connect(reason(error)),
+        }
+    }
+
+    /// Why there is no answer.
+    pub(super) fn broken(error: &hyper::Error) -> Self {
+        Self::Broken(reason(error))
+    }
+}
+
+fn innermost_io<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a io::Error> {
+    causes(error).filter_map(|cause| cause.downcast_ref::<io::Error>()).last()
+}
+
+/// What is to be said of it: what the operating system or TLS says, or else whoever said it first.
+fn reason(error: &(dyn Error + 'static)) -> String {
+    match innermost_io(error) {
+        Some(io) => detail(io),
+        None => causes(error).last().map_or_else(|| "unknown".to_owned(), detail),
     }
 }
 

@@ -11,20 +11,30 @@
 //! change its mind in between. Redirects are not followed and proxies of the
 //! environment not used: both would lead around these checks.
 
+mod connection;
+mod connector;
 mod error;
+mod pool;
 #[cfg(test)]
 mod tests;
 
+use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use axum::http::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, SET_COOKIE};
+use axum::http::{Method, Request};
 use bytes::Bytes;
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, SET_COOKIE};
-use reqwest::redirect;
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
 
 use crate::address::TargetUrl;
 use crate::targets::Targets;
+use connection::{Body, ExchangeError};
+use connector::Connector;
+use error::BoxError;
+use pool::Pool;
 
 pub use error::AttemptError;
 
@@ -43,27 +53,22 @@ pub const HEADER_CHARS: usize = 256;
 /// used again. A longer answer counts as complete here; its connection is closed.
 pub const BODY_BYTES: usize = 64 * 1024;
 
-/// How long an unused connection is kept. Under the 5 s after which Node and
-/// Apache close theirs: a request sent just then would be lost and cost a retry.
-const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(4);
-
-/// How many unused connections are kept per host, so that many subscriptions of
-/// one receiver share a bounded number.
-const POOL_IDLE_PER_HOST: usize = 256;
-
-/// How often a busy HTTP/2 connection is asked for a sign of life, and how long
-/// that may take. All attempts to a host share one such connection: a dead one
-/// must not fail them until TCP notices.
-const HTTP2_PING: Duration = Duration::from_secs(10);
-
 /// Sends deliveries; cheap to clone, all clones share the connections.
-#[derive(Clone, Debug)]
-pub struct Client {
+#[derive(Clone)]
+pub struct Client(Arc<Inner>);
+
+struct Inner {
     targets: Targets,
     /// For subscriptions that may reach loopback. A connection once open is not
     /// judged again, so these do not share a pool with the others.
-    local: reqwest::Client,
-    public: reqwest::Client,
+    local: Way,
+    public: Way,
+}
+
+/// How to get to hosts.
+struct Way {
+    connector: Connector,
+    pool: Pool,
 }
 
 /// What the receiver answered.
@@ -88,24 +93,14 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// If TLS cannot be set up, such as on a machine without CA certificates; the
-    /// error's source says so.
-    pub fn new(targets: Targets, timeout: Duration) -> Result<Self, reqwest::Error> {
-        let http = |loopback| {
-            reqwest::Client::builder()
-                .dns_resolver(JudgingResolver { targets: targets.clone(), loopback })
-                .redirect(redirect::Policy::none())
-                .no_proxy()
-                .referer(false)
-                .connect_timeout(timeout)
-                .tcp_nodelay(true)
-                .pool_idle_timeout(POOL_IDLE_TIMEOUT)
-                .pool_max_idle_per_host(POOL_IDLE_PER_HOST)
-                .http2_keep_alive_interval(HTTP2_PING)
-                .http2_keep_alive_timeout(HTTP2_PING)
-                .build()
+    /// If TLS cannot be set up, such as on a machine without CA certificates.
+    pub fn new(targets: Targets, timeout: Duration) -> Result<Self, BoxError> {
+        let way = |loopback| {
+            let connector = Connector::new(targets.clone(), loopback, timeout)?;
+            Ok::<_, BoxError>(Way { connector, pool: Pool::default() })
         };
-        Ok(Self { local: http(true)?, public: http(false)?, targets })
+        let (local, public) = (way(true)?, way(false)?);
+        Ok(Self(Arc::new(Inner { targets, local, public })))
     }
 
     /// Posts `body` to `target` and reads the answer. `loopback` tells whether this
@@ -114,68 +109,109 @@ impl Client {
         &self,
         target: &TargetUrl,
         loopback: bool,
+        mut headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Response, AttemptError> {
+        let Inner { targets, local, public } = &*self.0;
+        targets.check_url(target, loopback)?;
+        headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
+        let way = if loopback { local } else { public };
+        way.post(target, headers, body).await
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Client")
+    }
+}
+
+impl Way {
+    /// Posts on a connection that is there, or on a new one.
+    async fn post(
+        &self,
+        target: &TargetUrl,
         headers: HeaderMap,
         body: Bytes,
     ) -> Result<Response, AttemptError> {
-        self.targets.check_url(target, loopback)?;
-        let http = if loopback { &self.local } else { &self.public };
-        let mut response = http.post(target.url().clone()).headers(headers).body(body).send().await?;
-        let snippet = read_body(&mut response).await?;
-        Ok(Response {
-            status: response.status().as_u16(),
-            retry_after: response
-                .headers()
-                .get(RETRY_AFTER)
-                .and_then(|value| value.to_str().ok())
-                .map(str::to_owned),
-            remote_addr: response.remote_addr(),
-            headers: kept(response.headers()),
-            snippet,
-        })
+        let mut request = Request::new(Body::new(body));
+        *request.method_mut() = Method::POST;
+        *request.headers_mut() = headers;
+        let origin = &target.url()[..url::Position::BeforePath];
+        loop {
+            let kept = self.pool.take(origin);
+            let is_new = kept.is_none();
+            let mut connection = match kept {
+                Some(connection) => connection,
+                None => self.connector.connect(connection::uri(target)?).await?,
+            };
+            match connection.exchange(target, request).await {
+                Ok((response, complete)) => {
+                    if complete && connection.is_reusable() {
+                        self.pool.put(origin, connection);
+                    }
+                    return Ok(response);
+                }
+                Err(ExchangeError::Unsent(unsent)) if !is_new => request = *unsent,
+                Err(ExchangeError::Unsent(_)) => {
+                    return Err(AttemptError::Broken("the connection was closed at once".to_owned()));
+                }
+                Err(ExchangeError::Failed(error)) => return Err(error),
+            }
+        }
     }
+}
+
+/// Reads an answer. Tells with it whether it was read to its end.
+async fn answer(
+    response: axum::http::Response<Incoming>,
+    remote_addr: Option<SocketAddr>,
+) -> hyper::Result<(Response, bool)> {
+    let (parts, mut body) = response.into_parts();
+    let mut snippet = Vec::new();
+    let mut read = 0;
+    let complete = loop {
+        if read >= BODY_BYTES {
+            break false;
+        }
+        let Some(frame) = body.frame().await.transpose()? else { break true };
+        let Some(chunk) = frame.data_ref() else { continue };
+        read += chunk.len();
+        let room = SNIPPET_BYTES - snippet.len();
+        snippet.extend_from_slice(&chunk[..chunk.len().min(room)]);
+    };
+    let retry_after = parts.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+    let response = Response {
+        status: parts.status.as_u16(),
+        retry_after: retry_after.map(str::to_owned),
+        remote_addr,
+        headers: kept(&parts.headers),
+        snippet: storable(&snippet),
+    };
+    Ok((response, complete))
 }
 
 /// The headers as they are kept.
 fn kept(headers: &HeaderMap) -> Vec<(String, String)> {
-    let text = |bytes: &[u8]| storable(bytes).chars().take(HEADER_CHARS).collect();
     let header = |(name, value): (&HeaderName, &HeaderValue)| {
-        let value = if name == SET_COOKIE { "…".to_owned() } else { text(value.as_bytes()) };
-        (text(name.as_str().as_bytes()), value)
+        let value = if name == SET_COOKIE { "…".to_owned() } else { cut(storable(value.as_bytes())) };
+        (cut(name.as_str().to_owned()), value)
     };
     headers.iter().take(HEADERS_KEPT).map(header).collect()
 }
 
+/// The first [`HEADER_CHARS`].
+fn cut(mut text: String) -> String {
+    if let Some((end, _)) = text.char_indices().nth(HEADER_CHARS) {
+        text.truncate(end);
+    }
+    text
+}
+
 /// Text of whatever bytes; without NUL, which PostgreSQL does not store.
 fn storable(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).replace('\0', "\u{fffd}")
-}
-
-/// Reads the body to its end or [`BODY_BYTES`] and returns its beginning.
-async fn read_body(response: &mut reqwest::Response) -> Result<String, reqwest::Error> {
-    let mut snippet = Vec::new();
-    let mut read = 0;
-    while read < BODY_BYTES {
-        let Some(chunk) = response.chunk().await? else { break };
-        read += chunk.len();
-        let room = SNIPPET_BYTES - snippet.len();
-        snippet.extend_from_slice(&chunk[..chunk.len().min(room)]);
-    }
-    Ok(storable(&snippet))
-}
-
-/// Lets the HTTP client resolve by [`Targets`].
-#[derive(Debug)]
-struct JudgingResolver {
-    targets: Targets,
-    loopback: bool,
-}
-
-impl Resolve for JudgingResolver {
-    fn resolve(&self, name: Name) -> Resolving {
-        let (targets, loopback) = (self.targets.clone(), self.loopback);
-        Box::pin(async move {
-            let allowed = targets.connectable(name.as_str(), loopback).await?;
-            Ok(Box::new(allowed.into_iter()) as Addrs)
-        })
+    match std::str::from_utf8(bytes) {
+        Ok(text) if !bytes.contains(&0) => text.to_owned(),
+        _ => String::from_utf8_lossy(bytes).replace('\0', "\u{fffd}"),
     }
 }

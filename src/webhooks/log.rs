@@ -14,8 +14,6 @@ use crate::ids::{CompanyId, EventId, SubscriptionId};
 
 /// Events read at once by the tail.
 const TAIL_PAGE: usize = 500;
-/// Events read at once by a lane that is behind; bounds what it keeps in memory.
-pub(super) const BACKLOG_PAGE: usize = 64;
 
 /// Numbers that one read goes over at most, however few of them are wanted: a plan that
 /// reaches from far behind to the head takes in all partitions, and longer than the read.
@@ -77,7 +75,7 @@ pub(super) async fn after(pool: &PgPool, position: i64, head: i64) -> Result<Pag
     Ok(Page { events, read_to: last.unwrap_or(end).max(position) })
 }
 
-/// Reads one lane's backlog after `position`, up to `to`; `limit` events at most.
+/// Reads events of a company and type after `position`, up to `to`; `limit` events at most.
 pub(super) async fn backlog(
     pool: &PgPool,
     (company, event_type): (CompanyId, EventType),

@@ -17,6 +17,7 @@
 //! is neither. What was done but not recorded when a process dies is done again.
 
 mod attempt;
+mod backlog;
 pub mod client;
 pub mod health;
 mod lane;
@@ -47,6 +48,7 @@ use crate::listeners::Listeners;
 use crate::metrics::Metrics;
 use crate::writer::Committed;
 use attempt::Sender;
+use backlog::Backlog;
 use client::Client;
 use health::{Alerts, Degraded};
 use lease::Keeper;
@@ -136,6 +138,7 @@ pub async fn run(delivery: Delivery, mut feed: mpsc::Receiver<Committed>, stop: 
     };
     let runner = Runner(Arc::new(Inner {
         metrics: metrics.clone(),
+        backlog: Backlog::new(pool.clone()),
         pool: pool.clone(),
         clock,
         sender,

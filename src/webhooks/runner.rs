@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::attempt::Sender;
+use super::backlog::Backlog;
 use super::health::{Alert, Alerts, Degraded};
 use super::lane::{Claim, Definition, Lane, Next, Outcome, Started};
 use super::limits::{Limits, Permit, Standing};
@@ -33,6 +34,7 @@ pub(super) struct Runner(pub(super) Arc<Inner>);
 pub(super) struct Inner {
     pub(super) metrics: Arc<Metrics>,
     pub(super) pool: PgPool,
+    pub(super) backlog: Backlog,
     pub(super) clock: Clock,
     pub(super) sender: Sender,
     pub(super) limits: Arc<Limits>,
@@ -211,9 +213,9 @@ impl Runner {
     async fn read_backlog(&self, lane: &Arc<Lane>, position: i64, limit: usize) {
         // What the tail has is in the log; what comes after, it will offer.
         let to = lane.shard.offering();
-        match log::backlog(&self.0.pool, (lane.company, lane.event_type), (position, to), limit).await {
-            Ok(page) => {
-                lane.took_backlog(page);
+        match self.0.backlog.read((lane.company, lane.event_type), (position, to), limit).await {
+            Ok(read) => {
+                lane.took_backlog(read);
                 self.0.notes.dirty(lane);
             }
             Err(error) => self.not_read(lane, &error).await,

@@ -290,6 +290,7 @@ mod tests {
     use crate::targets::Targets;
     use crate::webhooks::Tuning;
     use crate::webhooks::attempt::Sender;
+    use crate::webhooks::backlog::Backlog;
     use crate::webhooks::client::Client;
     use crate::webhooks::health::{Alerts, Degraded};
     use crate::webhooks::limits::Limits;
@@ -313,6 +314,7 @@ mod tests {
         };
         let runner = Runner(Arc::new(Inner {
             metrics,
+            backlog: Backlog::new(pool.clone()),
             pool: pool.clone(),
             clock,
             sender,

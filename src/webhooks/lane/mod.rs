@@ -23,9 +23,9 @@ use chrono::{DateTime, Utc};
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::Notify;
 
+use super::backlog::Read;
 use super::health::Degraded;
 use super::limits::Standing;
-use super::log::{BACKLOG_PAGE, Page};
 use super::retry::MAX_ATTEMPTS;
 use super::shard::Shard;
 use crate::events::{Event, EventType};
@@ -222,7 +222,7 @@ impl Lane {
             // Half empty is soon enough: what was read is there before the rest has gone.
             let room = definition.capacity() - queue.len().min(definition.capacity());
             if !state.live && room * 2 >= definition.capacity() {
-                let read = Next::Backlog(state.read, room.min(BACKLOG_PAGE));
+                let read = Next::Backlog(state.read, room);
                 state.reading = true;
                 return read;
             }
@@ -280,20 +280,21 @@ impl Lane {
         }
     }
 
-    /// Takes what was read from the log up to `read_to`, and goes live if the tail
+    /// Takes what was read from the log, and goes live if the tail
     /// has nothing that was not read. The tail raises the shard's `offering` before it
     /// offers, so an event is either read or offered (or both; then the number tells).
-    pub(super) fn took_backlog(&self, Page { events, read_to }: Page) {
+    pub(super) fn took_backlog(&self, Read { events, to }: Read) {
         let mut state = self.state();
         state.reading = false;
         let definition = state.definition.clone();
-        for event in events {
+        for outgoing in events {
             // It may have been told to skip some of them meanwhile.
+            let event = &outgoing.event;
             if event.seq > state.read && definition.filters.matches(&event.data) {
-                state.take(Outgoing::new(event));
+                state.take(outgoing);
             }
         }
-        state.read = state.read.max(read_to);
+        state.read = state.read.max(to);
         state.live = definition.active && state.read >= self.shard.offering();
     }
 

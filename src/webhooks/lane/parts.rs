@@ -9,10 +9,11 @@ use super::queue::Ordering;
 use crate::address::TargetUrl;
 use crate::events::{Event, Filters};
 use crate::ids::SubscriptionId;
-use crate::webhooks::log::BACKLOG_PAGE;
 use crate::webhooks::shard::Shard;
 use crate::webhooks::signature::Secrets;
 
+/// Events that a lane keeps, at least; bounds what it takes in memory.
+pub(super) const QUEUE: usize = 64;
 /// Events read ahead for each delivery at a time, where order holds per record: a
 /// record that fails does not hold up the others at once.
 const AHEAD: usize = 4;
@@ -51,7 +52,7 @@ pub(in crate::webhooks) struct Definition {
 impl Definition {
     /// Events kept in the queue.
     pub(super) fn capacity(&self) -> usize {
-        BACKLOG_PAGE.max(AHEAD * self.ordering.concurrency())
+        QUEUE.max(AHEAD * self.ordering.concurrency())
     }
 }
 

@@ -69,8 +69,8 @@ fn failed(lane: &Lane, seq: i64, attempt: u8, due: DateTime<Utc>) -> Option<i32>
     lane.attempted(seq, attempt, &outcome, (NOW, Duration::ZERO), PAUSE)
 }
 
-fn page(seqs: impl IntoIterator<Item = i64>, read_to: i64) -> Page {
-    Page { events: seqs.into_iter().map(event).collect(), read_to }
+fn page(seqs: impl IntoIterator<Item = i64>, to: i64) -> Read {
+    Read { events: seqs.into_iter().map(|seq| Outgoing::new(event(seq))).collect(), to }
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn what_another_process_had_begun_goes_on() {
 #[test]
 fn a_full_lane_falls_behind_and_goes_live_when_it_meets_the_tail() {
     let lane = lane(0, 0);
-    let full = i64::try_from(BACKLOG_PAGE).unwrap();
+    let full = i64::try_from(parts::QUEUE).unwrap();
     assert!((1..=full).all(|seq| offer(&lane, seq)));
     assert!(offer(&lane, full + 1), "it notes that it fell behind");
     lane.shard.will_offer(full + 2);

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 
 use super::client::{Client, Response};
 use super::lane::{Definition, Lane, Outcome, Outgoing};
-use super::recorder::{Attempt, Cause};
+use super::recorder::{Attempt, Cause, DELIVERED};
 use super::request::{self, Answer, Failure, Request};
 use super::retry::{MAX_ATTEMPTS, RetryDelays, retry_after};
 use crate::clock::Clock;
@@ -30,7 +30,7 @@ pub(super) struct Sender {
 pub(super) struct Sent {
     pub(super) at: DateTime<Utc>,
     pub(super) duration: Duration,
-    /// `delivered`, `failed` (another attempt follows) or `undelivered` (none does).
+    /// [`DELIVERED`], `failed` (another attempt follows) or `undelivered` (none does).
     outcome: &'static str,
     signature: String,
     answer: Option<Response>,
@@ -57,7 +57,7 @@ impl Sender {
         let wished = wished.and_then(|answer| retry_after(answer.retry_after.as_deref()?, ended));
         let delay = retry_delays.after(attempt, wished, fraction()).filter(|_| failure.is_some());
         let outcome = match &failure {
-            None => "delivered",
+            None => DELIVERED,
             Some(_) if attempt < MAX_ATTEMPTS => "failed",
             Some(_) => "undelivered",
         };

@@ -4,7 +4,7 @@
 //! checkpoints, for those shards that this process still holds: it locks their rows, and
 //! they carry the epoch. What was not written when the process dies is sent again.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -45,6 +45,9 @@ pub(super) enum Cause {
     Replay,
 }
 
+/// The outcome of an attempt that was good.
+pub(super) const DELIVERED: &str = "delivered";
+
 /// One attempt, to be appended.
 pub(super) struct Attempt {
     pub(super) company: CompanyId,
@@ -56,7 +59,7 @@ pub(super) struct Attempt {
     pub(super) cause: Cause,
     pub(super) at: DateTime<Utc>,
     pub(super) duration: Duration,
-    /// `delivered`, `failed` or `undelivered`.
+    /// [`DELIVERED`], `failed` or `undelivered`.
     pub(super) outcome: &'static str,
     pub(super) error: Option<String>,
     pub(super) error_class: Option<&'static str>,
@@ -253,15 +256,16 @@ async fn forget_written(
     connection: &mut PgConnection,
     attempts: &mut Vec<Attempt>,
 ) -> Result<(), sqlx::Error> {
+    let all: Vec<_> = attempts.iter().collect();
     let rows = sqlx::query!(
         "SELECT known.subscription_id, known.seq, known.attempt, known.at
          FROM unnest($1::uuid[], $2::bigint[], $3::smallint[], $4::timestamptz[])
              AS n (subscription_id, seq, attempt, at)
          JOIN attempts known USING (subscription_id, seq, attempt, at)",
-        &column(attempts, |attempt| attempt.subscription.0),
-        &column(attempts, |attempt| attempt.seq),
-        &column(attempts, |attempt| i16::from(attempt.number)),
-        &column(attempts, |attempt| attempt.at),
+        &column(&all, |attempt| attempt.subscription.0),
+        &column(&all, |attempt| attempt.seq),
+        &column(&all, |attempt| i16::from(attempt.number)),
+        &column(&all, |attempt| attempt.at),
     )
     .fetch_all(connection)
     .await?;
@@ -277,87 +281,93 @@ async fn write(
 ) -> Result<(), sqlx::Error> {
     let touched = checkpoints.iter().map(|(shard, _)| shard);
     let touched = touched.chain(snapshots.iter().map(|lane| &lane.shard));
-    let touched: BTreeSet<_> = touched
-        .chain(attempts.iter().map(|attempt| &attempt.shard))
-        .filter(|shard| !shard.is_lost())
-        .map(|shard| (shard.id, shard.epoch))
-        .collect();
-    let (shards, epochs): (Vec<_>, Vec<_>) = touched.into_iter().unzip();
+    let touched = touched.chain(attempts.iter().map(|attempt| &attempt.shard));
+    // A shard that was lost and taken again may be there twice. Of the first time nothing counts.
+    let mut newest = BTreeMap::new();
+    for shard in touched.filter(|shard| !shard.is_lost()) {
+        let epoch = newest.entry(shard.id).or_insert(shard.epoch);
+        *epoch = shard.epoch.max(*epoch);
+    }
+    let counts = |shard: &Shard| newest.get(&shard.id) == Some(&shard.epoch);
+    let checkpoints: Vec<_> = checkpoints.iter().filter(|(shard, _)| counts(shard)).collect();
+    let snapshots: Vec<_> = snapshots.iter().filter(|lane| counts(&lane.shard)).collect();
+    let attempts: Vec<_> = attempts.iter().filter(|attempt| counts(&attempt.shard)).collect();
+    let (shards, epochs): (Vec<_>, Vec<_>) = newest.iter().unzip();
+    // Without it, PostgreSQL's crash may undo the last half second: what was delivered is
+    // delivered again. That something was not delivered is not forgotten.
+    let durable = attempts.iter().any(|attempt| attempt.outcome != DELIVERED);
     sqlx::query!(
         r#"WITH held AS (
-               SELECT s.id, s.epoch FROM unnest($1::smallint[], $2::bigint[]) AS h (id, epoch)
+               SELECT s.id FROM unnest($1::smallint[], $2::bigint[]) AS h (id, epoch)
                JOIN shards s ON s.id = h.id AND s.epoch = h.epoch
                ORDER BY s.id FOR SHARE OF s
            ), checked AS (
                UPDATE shards s SET checkpoint = greatest(s.checkpoint, n.checkpoint)
-               FROM unnest($3::smallint[], $4::bigint[], $5::bigint[]) AS n (id, epoch, checkpoint)
-               JOIN held ON held.id = n.id AND held.epoch = n.epoch
-               WHERE s.id = n.id AND s.epoch = n.epoch
+               FROM unnest($4::smallint[], $5::bigint[]) AS n (id, checkpoint)
+               WHERE s.id = n.id AND n.id = ANY (ARRAY(SELECT id FROM held))
            ), moved AS (
                UPDATE cursors c SET seq = n.seq, lagging = n.lagging, head_attempts = n.head_attempts,
                       next_attempt_at = n.next_attempt_at, undelivered_in_row = n.undelivered_in_row,
                       last_attempt_at = n.last_attempt_at, last_success_at = n.last_success_at,
                       last_error = n.last_error, read_ahead = n.read_ahead
-               FROM unnest($6::uuid[], $7::smallint[], $8::bigint[], $9::bigint[], $10::bool[], $11::smallint[],
-                           $12::timestamptz[], $13::int[], $14::timestamptz[], $15::timestamptz[], $16::text[], $17::text[])
-                   AS n (id, shard, epoch, seq, lagging, head_attempts, next_attempt_at, undelivered_in_row,
+               FROM unnest($6::uuid[], $7::smallint[], $8::bigint[], $9::bool[], $10::smallint[],
+                           $11::timestamptz[], $12::int[], $13::timestamptz[], $14::timestamptz[], $15::text[], $16::text[])
+                   AS n (id, shard, seq, lagging, head_attempts, next_attempt_at, undelivered_in_row,
                          last_attempt_at, last_success_at, last_error, read_ahead)
-               JOIN held ON held.id = n.shard AND held.epoch = n.epoch
-               WHERE c.subscription_id = n.id
+               WHERE c.subscription_id = n.id AND n.shard = ANY (ARRAY(SELECT id FROM held))
            )
            INSERT INTO attempts (company_id, subscription_id, seq, event_id, attempt, at, duration_ms, outcome, cause,
                                  status, error, error_class, remote_addr, response_headers, response_body, signature)
            SELECT n.company_id, n.subscription_id, n.seq, n.event_id, n.attempt, n.at, n.duration_ms, n.outcome, n.cause,
                   n.status, n.error, n.error_class, n.remote_addr, n.response_headers, n.response_body, n.signature
-           FROM unnest($18::uuid[], $19::uuid[], $20::smallint[], $21::bigint[], $22::bigint[], $23::uuid[],
-                       $24::smallint[], $25::timestamptz[], $26::int[], $27::text[], $28::text[], $29::smallint[],
-                       $30::text[], $31::text[], $32::text[], $33::text[], $34::text[], $35::text[])
-               AS n (company_id, subscription_id, shard, epoch, seq, event_id, attempt, at, duration_ms, outcome, cause,
+           FROM unnest($17::uuid[], $18::uuid[], $19::smallint[], $20::bigint[], $21::uuid[],
+                       $22::smallint[], $23::timestamptz[], $24::int[], $25::text[], $26::text[], $27::smallint[],
+                       $28::text[], $29::text[], $30::text[], $31::text[], $32::text[], $33::text[])
+               AS n (company_id, subscription_id, shard, seq, event_id, attempt, at, duration_ms, outcome, cause,
                      status, error, error_class, remote_addr, response_headers, response_body, signature)
-           JOIN held ON held.id = n.shard AND held.epoch = n.epoch"#,
+           WHERE n.shard = ANY (ARRAY(SELECT id FROM held))
+             AND (SELECT set_config('synchronous_commit', CASE WHEN $3 THEN 'on' ELSE 'off' END, true)) IS NOT NULL"#,
         &shards,
         &epochs,
-        &column(checkpoints, |(shard, _)| shard.id),
-        &column(checkpoints, |(shard, _)| shard.epoch),
-        &column(checkpoints, |(_, checkpoint)| *checkpoint),
-        &column(snapshots, |lane| lane.id.0),
-        &column(snapshots, |lane| lane.shard.id),
-        &column(snapshots, |lane| lane.shard.epoch),
-        &column(snapshots, |lane| lane.cursor),
-        &column(snapshots, |lane| lane.lagging),
-        &column(snapshots, |lane| i16::from(lane.head_attempts)),
-        &column(snapshots, |lane| lane.next_attempt_at) as &[Option<DateTime<Utc>>],
-        &column(snapshots, |lane| lane.health.undelivered_in_row),
-        &column(snapshots, |lane| lane.health.last_attempt_at) as &[Option<DateTime<Utc>>],
-        &column(snapshots, |lane| lane.health.last_success_at) as &[Option<DateTime<Utc>>],
-        &column(snapshots, |lane| lane.health.last_error.clone()) as &[Option<String>],
-        &column(snapshots, read_ahead) as &[Option<String>],
-        &column(attempts, |attempt| attempt.company.0),
-        &column(attempts, |attempt| attempt.subscription.0),
-        &column(attempts, |attempt| attempt.shard.id),
-        &column(attempts, |attempt| attempt.shard.epoch),
-        &column(attempts, |attempt| attempt.seq),
-        &column(attempts, |attempt| attempt.event.0),
-        &column(attempts, |attempt| i16::from(attempt.number)),
-        &column(attempts, |attempt| attempt.at),
-        &column(attempts, |attempt| i32::try_from(attempt.duration.as_millis()).unwrap_or(i32::MAX)),
-        &column(attempts, |attempt| attempt.outcome.to_owned()),
-        &column(attempts, |attempt| cause(attempt.cause).to_owned()),
-        &column(attempts, |attempt| i16::try_from(attempt.answer.as_ref()?.status).ok()) as &[Option<i16>],
-        &column(attempts, |attempt| attempt.error.clone()) as &[Option<String>],
-        &column(attempts, |attempt| attempt.error_class.map(str::to_owned)) as &[Option<String>],
-        &column(attempts, |attempt| Some(attempt.answer.as_ref()?.remote_addr?.to_string())) as &[Option<String>],
-        &column(attempts, |attempt| serde_json::to_string(&attempt.answer.as_ref()?.headers).ok()) as &[Option<String>],
-        &column(attempts, |attempt| Some(attempt.answer.as_ref()?.snippet.clone())) as &[Option<String>],
-        &column(attempts, |attempt| attempt.signature.clone()),
+        durable,
+        &column(&checkpoints, |(shard, _)| shard.id),
+        &column(&checkpoints, |(_, checkpoint)| *checkpoint),
+        &column(&snapshots, |lane| lane.id.0),
+        &column(&snapshots, |lane| lane.shard.id),
+        &column(&snapshots, |lane| lane.cursor),
+        &column(&snapshots, |lane| lane.lagging),
+        &column(&snapshots, |lane| i16::from(lane.head_attempts)),
+        &column(&snapshots, |lane| lane.next_attempt_at) as &[Option<DateTime<Utc>>],
+        &column(&snapshots, |lane| lane.health.undelivered_in_row),
+        &column(&snapshots, |lane| lane.health.last_attempt_at) as &[Option<DateTime<Utc>>],
+        &column(&snapshots, |lane| lane.health.last_success_at) as &[Option<DateTime<Utc>>],
+        &column(&snapshots, |lane| lane.health.last_error.as_deref()) as &[Option<&str>],
+        &column(&snapshots, |lane| read_ahead(lane)) as &[Option<String>],
+        &column(&attempts, |attempt| attempt.company.0),
+        &column(&attempts, |attempt| attempt.subscription.0),
+        &column(&attempts, |attempt| attempt.shard.id),
+        &column(&attempts, |attempt| attempt.seq),
+        &column(&attempts, |attempt| attempt.event.0),
+        &column(&attempts, |attempt| i16::from(attempt.number)),
+        &column(&attempts, |attempt| attempt.at),
+        &column(&attempts, |attempt| i32::try_from(attempt.duration.as_millis()).unwrap_or(i32::MAX)),
+        &column(&attempts, |attempt| attempt.outcome) as &[&str],
+        &column(&attempts, |attempt| cause(attempt.cause)) as &[&str],
+        &column(&attempts, |attempt| i16::try_from(attempt.answer.as_ref()?.status).ok()) as &[Option<i16>],
+        &column(&attempts, |attempt| attempt.error.as_deref()) as &[Option<&str>],
+        &column(&attempts, |attempt| attempt.error_class) as &[Option<&str>],
+        &column(&attempts, |attempt| Some(attempt.answer.as_ref()?.remote_addr?.to_string())) as &[Option<String>],
+        &column(&attempts, |attempt| serde_json::to_string(&attempt.answer.as_ref()?.headers).ok()) as &[Option<String>],
+        &column(&attempts, |attempt| Some(&*attempt.answer.as_ref()?.snippet)) as &[Option<&str>],
+        &column(&attempts, |attempt| &*attempt.signature) as &[&str],
     )
     .execute(connection)
     .await?;
     Ok(())
 }
 
-fn column<S, T>(rows: &[S], value: impl Fn(&S) -> T) -> Vec<T> {
-    rows.iter().map(value).collect()
+fn column<'a, S, T>(rows: &[&'a S], value: impl Fn(&'a S) -> T) -> Vec<T> {
+    rows.iter().map(|row| value(row)).collect()
 }
 
 fn cause(cause: Cause) -> &'static str {

@@ -6,6 +6,11 @@ use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt;
 
+/// A delivery takes some thirty allocations. The C library's allocator is slow at those that are
+/// not tiny, and keeps what a crowd of connections took once.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = isao::cli::parse();
     trace(&cli.log);

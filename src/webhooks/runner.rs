@@ -91,7 +91,8 @@ impl Runner {
     }
 
     async fn run(&self, lane: &Arc<Lane>) {
-        let mut halted = lane.shard.halted();
+        let mut shard = lane.shard.halted();
+        let mut halted = std::pin::pin!(shard.wait_for(|halted| *halted));
         let mut valid = self.0.valid.clone();
         let mut work: FuturesUnordered<BoxFuture<'_, ()>> = FuturesUnordered::new();
         let mut acquiring: Option<Acquiring> = None;
@@ -110,6 +111,7 @@ impl Runner {
             if !matches!(next, Next::Attempt(_)) {
                 acquiring = None;
             }
+            let mut refused = false;
             let due = match next {
                 Next::Rest => return,
                 Next::Recall(owed) => {
@@ -122,9 +124,8 @@ impl Runner {
                 }
                 Next::Wait(due) => due,
                 Next::Attempt(definition) => {
-                    if *valid.borrow_and_update() > Instant::now()
-                        && let Some(permit) = self.permit(lane, &definition, &mut acquiring)
-                    {
+                    refused = *valid.borrow_and_update() <= Instant::now();
+                    if !refused && let Some(permit) = self.permit(lane, &definition, &mut acquiring) {
                         acquiring = None;
                         if let Some(started) = lane.start(now) {
                             reached = None;
@@ -156,7 +157,7 @@ impl Runner {
             };
             tokio::select! {
                 biased;
-                _ = halted.wait_for(|halted| *halted) => {}
+                _ = &mut halted => {}
                 Some(()) = work.next(), if !work.is_empty() => {}
                 () = lane.changed.notified() => {}
                 permit = permitted => {
@@ -170,7 +171,7 @@ impl Runner {
                         work.push(self.attempt(lane, started, permit).boxed());
                     }
                 }
-                _ = valid.changed() => {}
+                _ = valid.changed(), if refused => {}
                 until = pause => reached = Some(until),
             }
         }

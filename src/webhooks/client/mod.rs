@@ -143,7 +143,8 @@ impl Way {
             let is_new = kept.is_none();
             let mut connection = match kept {
                 Some(connection) => connection,
-                None => self.connector.connect(connection::uri(target)?).await?,
+                // Apart, because it is rare and large: it would be moved about with every attempt.
+                None => Box::pin(self.connector.connect(connection::uri(target)?)).await?,
             };
             match connection.exchange(target, request).await {
                 Ok((response, complete)) => {

@@ -3,14 +3,18 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use sqlx::{PgConnection, PgPool};
-use tokio::time::timeout;
+use sqlx::{Connection as _, PgConnection, PgPool};
+use tokio::time::{Instant, timeout};
 
 use super::log::Place;
 use crate::db;
 
 /// How long something that writes nothing may take.
 const ASIDE_AT_MOST: Duration = Duration::from_secs(6);
+
+/// How long after its last use a connection is taken to be there still. Longer than the pauses
+/// of a client that writes one thing after the other, and shorter than an outage that is noticed.
+const TRUSTED_FOR: Duration = Duration::from_millis(50);
 
 /// A connection of the writer's own.
 pub(crate) struct Session {
@@ -19,6 +23,8 @@ pub(crate) struct Session {
     pub(super) backend: Backend,
     /// How many transactions began on it.
     begun: u64,
+    /// When the last of them did.
+    used: Instant,
     /// Where the head of the log was after the last commit that is known here.
     pub(super) place: Option<Place>,
 }
@@ -38,7 +44,16 @@ impl Session {
             r#"SELECT pid AS "pid!", backend_start AS "since!" FROM pg_stat_activity WHERE pid = pg_backend_pid()"#,
         );
         let backend = within(backend.fetch_one(&mut connection)).await?;
-        Ok(Self { connection, backend, begun: 0, place: None })
+        Ok(Self { connection, backend, begun: 0, used: Instant::now(), place: None })
+    }
+
+    /// Before a transaction that is one statement: is somebody on the other end? When it turns
+    /// out later, the statement is in doubt, and until the database is back its callers wait.
+    pub(super) async fn prove(&mut self) -> Result<(), sqlx::Error> {
+        if self.used.elapsed() > TRUSTED_FOR {
+            within(self.connection.ping()).await?;
+        }
+        Ok(())
     }
 
     /// Before every transaction.
@@ -48,6 +63,7 @@ impl Session {
     /// outlives twice the transactions that were there when it was made.
     pub(super) async fn prepare(&mut self) -> Result<(), sqlx::Error> {
         self.begun += 1;
+        self.used = Instant::now();
         if self.begun.is_power_of_two() {
             within(sqlx::query("DISCARD PLANS").execute(&mut self.connection)).await?;
         }

@@ -70,13 +70,13 @@ impl<D: Domain> Batches<D> {
 
     /// Sends the statement. As long as `sent` is something, it may have been carried out.
     async fn send(&mut self, jobs: &[Job<D>], sent: &mut Option<(Outcomes, Statement)>) -> Option<Head> {
-        // If others write, too, the head of the log has probably moved.
-        let place = self.session.as_ref()?.place.clone().filter(|_| self.whole.load(Ordering::Relaxed))?;
         if jobs.iter().any(|job| job.idempotency.is_some()) {
             return None;
         }
         let commands: Vec<_> = jobs.iter().map(|job| (job.company, &job.command)).collect();
         let mut state = self.domain.assume(&commands).filter(|_| self.hope.is_left())?;
+        // If others write, too, the head of the log has probably moved.
+        let place = self.session.as_ref()?.place.clone().filter(|_| self.whole.load(Ordering::Relaxed))?;
         let now = self.clock.now();
         let (outcomes, events) = self.decide(jobs, &mut state, &mut Answers::default(), now);
         if events.is_empty() {
@@ -84,6 +84,7 @@ impl<D: Domain> Batches<D> {
         }
 
         let mut session = self.session.take()?;
+        session.prove().await.ok()?;
         session.prepare().await.ok()?;
         let (backend, after) = (session.backend.clone(), place.seq);
         let entries = Entries::new(&self.ids, events, now, false, Some(place));

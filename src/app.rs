@@ -31,7 +31,7 @@ use crate::router::router;
 use crate::targets::Targets;
 use crate::webhooks::client::Client;
 use crate::webhooks::{self, Delivery, Tuning};
-use crate::writer::{Batches, Committed, Writer};
+use crate::writer::{Batches, Committed, Hope, Writer};
 
 /// Batches that may wait for the tail; more, and it reads the log instead.
 const FEED: usize = 64;
@@ -178,9 +178,8 @@ impl Server {
             metrics: metrics.clone(),
             whole: whole.clone(),
             appended,
-            connection: None,
-            head: None,
-            begun: 0,
+            session: None,
+            hope: Hope::default(),
         };
         let (writer, writer_task) = Writer::start(batches, &writing.handle);
 

@@ -149,6 +149,12 @@ pub fn is_contention(error: &sqlx::Error) -> bool {
     has_code(error, |code| matches!(code, "40001" | "40P01" | "55P03" | "57014"))
 }
 
+/// Is a statement that commits by itself certain to have done nothing? The database said so,
+/// and not while it went away, nor because the statement was cancelled: that may come late.
+pub fn is_refusal(error: &sqlx::Error) -> bool {
+    has_code(error, |code| code != "57014") && !is_unavailable(error)
+}
+
 /// Was a constraint violated (class 23)?
 pub fn is_constraint(error: &sqlx::Error) -> bool {
     has_code(error, |code| code.starts_with("23"))

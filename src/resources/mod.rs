@@ -25,7 +25,7 @@ use crate::http::error::ApiError;
 use crate::ids::{CompanyId, Ids};
 use crate::metrics::Metrics;
 use crate::targets::Targets;
-use crate::writer::{Answer, Decision, Domain, NewEvent, Writer};
+use crate::writer::{Answer, Decision, Domain, Entries, Head, NewEvent, Writer};
 use deliveries::Tester;
 use table::Held;
 
@@ -161,6 +161,19 @@ impl Domain for Crm {
         let deals = deals::store::store(&state.deals, &state.contacts, connection).await?;
         let subscriptions = subscriptions::store::store(&state.subscriptions, connection).await?;
         Ok(contacts || deals || subscriptions)
+    }
+
+    fn assume(&self, commands: &[(CompanyId, &Command)]) -> Option<State> {
+        contacts::store::are_new(commands).then(State::default)
+    }
+
+    async fn store_and_append(
+        &self,
+        connection: &mut PgConnection,
+        state: State,
+        entries: &Entries,
+    ) -> Result<Head, sqlx::Error> {
+        contacts::store::insert_and_append(&state.contacts, connection, entries).await
     }
 }
 

@@ -1,22 +1,28 @@
 //! One batch, one transaction; and what to do when it fails.
+//!
+//! This is the long way, which every batch can take. See `short` for the other one.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use futures_util::FutureExt;
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgPool;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 
+use super::doubt::Sent;
 use super::idempotency::{Answers, Known};
-use super::log::{self, Appended};
+use super::log::{self, Appended, Entries};
 use super::queue::Job;
-use super::{Answer, Committed, Decision, Domain, WriteError};
+use super::session::Session;
+use super::short::Hope;
+use super::{Answer, Committed, Decision, Domain, NewEvent, WriteError};
 use crate::clock::Clock;
 use crate::db;
-use crate::ids::Ids;
+use crate::ids::{CompanyId, Ids};
 use crate::listeners::Listeners;
 use crate::metrics::Metrics;
 use crate::retention;
@@ -32,13 +38,6 @@ const RERUNS: u32 = 3;
 const RERUN_PAUSE: Duration = Duration::from_millis(20);
 /// How long room in the log is waited for before the callers are told to come back.
 const ROOM_AT_MOST: Duration = Duration::from_secs(10);
-/// How often an undecided COMMIT is asked about.
-const RESOLVE_EVERY: Duration = Duration::from_millis(100);
-/// How long one such question may take.
-const ASK_AT_MOST: Duration = Duration::from_secs(6);
-/// How long an undecided COMMIT is asked about before the callers are told that
-/// nobody knows. The database keeps the answer far longer.
-const RESOLVE_AT_MOST: Duration = Duration::from_secs(600);
 
 /// Makes batches into transactions, on a connection of its own.
 pub struct Batches<D: Domain> {
@@ -56,11 +55,8 @@ pub struct Batches<D: Domain> {
     /// The last number of the log that was taken here: before it passes the last partition,
     /// there has to be another one.
     pub(crate) appended: Arc<AtomicI64>,
-    /// Where the head of the log was after the last commit here.
-    pub(crate) head: Option<log::Place>,
-    pub(crate) connection: Option<PgConnection>,
-    /// How many transactions began on it.
-    pub(crate) begun: u64,
+    pub(crate) session: Option<Session>,
+    pub(crate) hope: Hope,
 }
 
 /// How a transaction ended.
@@ -74,31 +70,29 @@ enum Failure {
     /// The connection is gone, nothing was committed.
     Lost(sqlx::Error),
     /// COMMIT was sent, the answer never came.
-    CommitLost(Box<Decided>),
+    CommitLost(Outcomes, Box<Appended>),
     /// Rerunning the same batch will fail again.
     Poisoned(Box<dyn std::fmt::Display + Send + Sync>),
 }
 
-/// A batch that is decided and stored, but perhaps not committed.
-struct Decided {
-    /// One outcome per job, in order; `None` is held.
-    outcomes: Vec<Option<Result<Answer, WriteError>>>,
-    appended: Option<Appended>,
-}
+/// One per job, in order; `None` is held.
+pub(super) type Outcomes = Vec<Option<Result<Answer, WriteError>>>;
 
-/// What became of a transaction whose COMMIT was lost.
-enum Fate {
-    Committed,
-    Aborted,
-    /// It still runs.
-    Undecided,
-    /// It was so long ago that the database no longer knows.
-    Forgotten,
+/// A batch that is decided and stored, but perhaps not committed.
+pub(super) struct Decided {
+    pub(super) outcomes: Outcomes,
+    /// If anything was written.
+    pub(super) appended: Option<Appended>,
 }
 
 impl<D: Domain> Batches<D> {
     /// Carries out the jobs and answers them; gives back those that are held.
     pub(super) async fn run(&mut self, jobs: Vec<Job<D>>) -> Vec<Job<D>> {
+        match self.run_short(&jobs).await {
+            Ok(Some(decided)) => return self.finish(jobs, decided),
+            Ok(None) => {}
+            Err(error) => return fail(jobs, error),
+        }
         let mut reruns = 0;
         let mut reconnected = false;
         let patience = Instant::now();
@@ -127,19 +121,21 @@ impl<D: Domain> Batches<D> {
                 // An idle connection may have died long ago: one new one is worth a try.
                 Failure::Lost(error) if !reconnected => {
                     tracing::debug!(%error, "the writer's connection was lost");
-                    self.connection = None;
+                    self.session = None;
                     reconnected = true;
                 }
                 Failure::Lost(error) | Failure::Away(error) => {
                     tracing::warn!(%error, jobs = jobs.len(), "the database does not answer");
-                    self.connection = None;
+                    self.session = None;
                     return fail(jobs, WriteError::Unavailable);
                 }
-                Failure::CommitLost(decided) => match self.resolve(&decided).await {
-                    Some(true) => return self.finish(jobs, *decided),
-                    Some(false) => {}
-                    None => return fail(jobs, WriteError::OutcomeUnknown),
-                },
+                Failure::CommitLost(outcomes, appended) => {
+                    match self.resolve(outcomes, Sent::Commit(*appended)).await {
+                        Ok(Some(decided)) => return self.finish(jobs, decided),
+                        Ok(None) => {}
+                        Err(error) => return fail(jobs, error),
+                    }
+                }
                 Failure::Rerun(error) if jobs.len() == 1 => {
                     tracing::error!(%error, "a write failed");
                     let contended = db::is_contention(&error);
@@ -169,38 +165,27 @@ impl<D: Domain> Batches<D> {
         held
     }
 
-    /// Takes the connection out, or makes one.
-    async fn connected(&mut self) -> Result<PgConnection, sqlx::Error> {
-        match self.connection.take() {
-            Some(connection) => Ok(connection),
-            None => {
-                self.begun = 0;
-                db::connect_steady(&self.pool).await
-            }
+    /// Takes the session out, or begins one.
+    pub(super) async fn connected(&mut self) -> Result<Session, sqlx::Error> {
+        match self.session.take() {
+            Some(session) => Ok(session),
+            None => Session::open(&self.pool).await,
         }
     }
 
     /// Load, decide, store, append, commit.
     async fn transact(&mut self, jobs: &[Job<D>]) -> Result<Decided, Failure> {
-        let mut connection = self.connected().await.map_err(Failure::Away)?;
-        self.begun += 1;
-        // By the indexes the plans are, but one that was made while a table was small may go by
-        // the wrong one, and PostgreSQL would keep it until it analyzes the table: so no plan
-        // outlives twice the transactions that were there when it was made.
-        if self.begun.is_power_of_two() {
-            let discarded =
-                timeout(TRANSACTION_AT_MOST, sqlx::query("DISCARD PLANS").execute(&mut connection));
-            discarded.await.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map_err(Failure::Lost)?;
-        }
-        let decided = timeout(TRANSACTION_AT_MOST, self.until_commit(&mut connection, jobs)).await;
+        let mut session = self.connected().await.map_err(Failure::Away)?;
+        session.prepare().await.map_err(Failure::Lost)?;
+        let decided = timeout(TRANSACTION_AT_MOST, self.until_commit(&mut session, jobs)).await;
         let decided = match decided {
             Ok(Ok(decided)) => decided,
             Ok(Err(error)) if db::is_unavailable(&error) => return Err(Failure::Lost(error)),
             Ok(Err(error)) => {
                 let rolled_back =
-                    timeout(COMMIT_AT_MOST, sqlx::query("ROLLBACK").execute(&mut connection)).await;
+                    timeout(COMMIT_AT_MOST, sqlx::query("ROLLBACK").execute(&mut session.connection)).await;
                 if matches!(rolled_back, Ok(Ok(_))) {
-                    self.connection = Some(connection);
+                    self.session = Some(session);
                 }
                 if db::lacks_partition(&error) {
                     return Err(Failure::NoRoom);
@@ -214,26 +199,25 @@ impl<D: Domain> Batches<D> {
             }
             Err(_) => return Err(Failure::Lost(sqlx::Error::PoolTimedOut)),
         };
-        let end = if decided.appended.is_some() { "COMMIT" } else { "ROLLBACK" };
-        match timeout(COMMIT_AT_MOST, sqlx::query(end).execute(&mut connection)).await {
-            Ok(Ok(_)) => {
-                self.connection = Some(connection);
-                Ok(decided)
+        let Decided { outcomes, appended } = decided;
+        let end = if appended.is_some() { "COMMIT" } else { "ROLLBACK" };
+        let ended = timeout(COMMIT_AT_MOST, sqlx::query(end).execute(&mut session.connection)).await;
+        match (ended, appended) {
+            (Ok(Ok(_)), appended) => {
+                self.session = Some(session);
+                Ok(Decided { outcomes, appended })
             }
             // Nothing was written, so nothing is in doubt.
-            _ if decided.appended.is_none() => Ok(decided),
-            Ok(Err(error @ sqlx::Error::Database(_))) if !db::is_unavailable(&error) => {
+            (_, None) => Ok(Decided { outcomes, appended: None }),
+            (Ok(Err(error @ sqlx::Error::Database(_))), _) if !db::is_unavailable(&error) => {
                 Err(Failure::Rerun(error))
             }
-            _ => Err(Failure::CommitLost(Box::new(decided))),
+            (_, Some(appended)) => Err(Failure::CommitLost(outcomes, Box::new(appended))),
         }
     }
 
-    async fn until_commit(
-        &self,
-        connection: &mut PgConnection,
-        jobs: &[Job<D>],
-    ) -> Result<Decided, sqlx::Error> {
+    async fn until_commit(&self, session: &mut Session, jobs: &[Job<D>]) -> Result<Decided, sqlx::Error> {
+        let Session { connection, place, .. } = session;
         sqlx::query("BEGIN").execute(&mut *connection).await?;
         let now = self.clock.now();
         let keys: Vec<_> =
@@ -242,39 +226,15 @@ impl<D: Domain> Batches<D> {
         let commands: Vec<_> = jobs.iter().map(|job| (job.company, &job.command)).collect();
         let mut state = self.domain.load(connection, &commands).await?;
 
-        let mut outcomes = Vec::with_capacity(jobs.len());
-        let mut events = Vec::new();
-        for job in jobs {
-            match job.idempotency.as_ref().map_or(Known::No, |key| answers.find(job.company, key)) {
-                Known::Answered(answer) => {
-                    outcomes.push(Some(Ok(answer)));
-                    continue;
-                }
-                Known::OtherRequest => {
-                    outcomes.push(Some(Err(WriteError::KeyReused)));
-                    continue;
-                }
-                Known::No => {}
-            }
-            outcomes.push(match self.domain.decide(&mut state, job.company, &job.command, now) {
-                Decision::Held => None,
-                Decision::Done(answer, new) => {
-                    events.extend(new.into_iter().map(|event| (job.company, event)));
-                    if let Some(key) = &job.idempotency {
-                        answers.keep(job.company, key, &answer);
-                    }
-                    Some(Ok(answer))
-                }
-            });
-        }
+        let (outcomes, events) = self.decide(jobs, &mut state, &mut answers, now);
 
         let stored = self.domain.store(connection, state).await?;
         let kept = answers.store(connection, now).await?;
         let notify = !self.whole.load(Ordering::Relaxed);
         let appended = if !events.is_empty() {
             // If others write, too, it has probably moved.
-            let place = self.head.clone().filter(|_| !notify);
-            Some(log::append(connection, &self.ids, events, now, notify, place).await?)
+            let place = place.clone().filter(|_| !notify);
+            Some(log::append(connection, Entries::new(&self.ids, events, now, notify, place)).await?)
         } else if stored || kept {
             Some(log::append_nothing(connection, notify).await?)
         } else {
@@ -283,11 +243,42 @@ impl<D: Domain> Batches<D> {
         Ok(Decided { outcomes, appended })
     }
 
+    /// Decides each job in order of arrival: what became of it, and the events of all.
+    pub(super) fn decide(
+        &self,
+        jobs: &[Job<D>],
+        state: &mut D::State,
+        answers: &mut Answers,
+        now: DateTime<Utc>,
+    ) -> (Outcomes, Vec<(CompanyId, NewEvent)>) {
+        let mut events = Vec::new();
+        let outcomes = jobs.iter().map(|job| {
+            match job.idempotency.as_ref().map_or(Known::No, |key| answers.find(job.company, key)) {
+                Known::Answered(answer) => return Some(Ok(answer)),
+                Known::OtherRequest => return Some(Err(WriteError::KeyReused)),
+                Known::No => {}
+            }
+            match self.domain.decide(state, job.company, &job.command, now) {
+                Decision::Held => None,
+                Decision::Done(answer, new) => {
+                    events.extend(new.into_iter().map(|event| (job.company, event)));
+                    if let Some(key) = &job.idempotency {
+                        answers.keep(job.company, key, &answer);
+                    }
+                    Some(Ok(answer))
+                }
+            }
+        });
+        (outcomes.collect(), events)
+    }
+
     /// Answers the handlers and hands the events to the tail and those who listen.
     fn finish(&mut self, jobs: Vec<Job<D>>, decided: Decided) -> Vec<Job<D>> {
         self.metrics.write_batches.inc();
         if let Some(appended) = decided.appended {
-            self.head = appended.head.or(self.head.take());
+            if let (Some(session), Some(place)) = (&mut self.session, appended.place) {
+                session.place = Some(place);
+            }
             self.metrics.events_appended.inc_by(appended.events.len() as u64);
             self.listeners.tell(&appended.events);
             if let Some(last) = appended.events.last() {
@@ -307,57 +298,6 @@ impl<D: Domain> Batches<D> {
             }
         }
         held
-    }
-
-    /// Did the transaction whose COMMIT was lost commit? Asks until it is decided.
-    async fn resolve(&mut self, decided: &Decided) -> Option<bool> {
-        let Some(appended) = &decided.appended else { return Some(false) };
-        tracing::warn!(xid = appended.xid, "the connection was lost during COMMIT, asking what became of it");
-        let give_up = Instant::now() + RESOLVE_AT_MOST;
-        while Instant::now() < give_up {
-            match timeout(ASK_AT_MOST, self.ask(appended)).await {
-                Ok(Ok(Fate::Committed)) => return Some(true),
-                Ok(Ok(Fate::Aborted)) => return Some(false),
-                Ok(Ok(Fate::Forgotten)) => return None,
-                Ok(Ok(Fate::Undecided)) => {}
-                Ok(Err(error)) => tracing::debug!(%error, "cannot ask yet"),
-                Err(_) => tracing::debug!("no answer yet"),
-            }
-            tokio::time::sleep(RESOLVE_EVERY).await;
-        }
-        None
-    }
-
-    async fn ask(&mut self, appended: &Appended) -> Result<Fate, sqlx::Error> {
-        let mut connection = self.connected().await?;
-        let status = sqlx::query_scalar!("SELECT pg_xact_status($1::text::xid8)", appended.xid)
-            .fetch_one(&mut connection)
-            .await;
-        let fate = match status {
-            Ok(Some(status)) if status == "committed" => match appended.events.first() {
-                None => Fate::Committed,
-                // A crash may lose an xid just given out, and then it is given out once
-                // more: what was committed is ours only if our event is there.
-                Some(first) => {
-                    let logged = sqlx::query_scalar!(
-                        r#"SELECT EXISTS (SELECT FROM events WHERE seq = $1 AND id = $2) AS "logged!""#,
-                        first.seq,
-                        first.id.0,
-                    )
-                    .fetch_one(&mut connection)
-                    .await?;
-                    if logged { Fate::Committed } else { Fate::Aborted }
-                }
-            },
-            Ok(Some(status)) if status == "aborted" => Fate::Aborted,
-            Ok(Some(_)) => Fate::Undecided,
-            Ok(None) => Fate::Forgotten,
-            // "is in the future": lost in a crash, and not given out again.
-            Err(error) if db::is_invalid_parameter(&error) => Fate::Aborted,
-            Err(error) => return Err(error),
-        };
-        self.connection = Some(connection);
-        Ok(fate)
     }
 
     /// A number in [0, 1), from the randomness of a fresh id.

@@ -13,11 +13,18 @@
 //! (deadlock, lock time-out, a unique value taken meanwhile), then each job by
 //! itself, so that one poisoned command harms nobody else. A COMMIT whose outcome
 //! is unknown is looked up until it is decided, never run again on a guess.
+//!
+//! There is a *short way* for batches that need nothing loaded: store and append are
+//! one statement, which commits by itself. If it fails, nothing was written, and the
+//! batch takes the long way.
 
 mod batch;
+mod doubt;
 mod idempotency;
 mod log;
 mod queue;
+mod session;
+mod short;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -28,8 +35,10 @@ use uuid::Uuid;
 
 pub use batch::Batches;
 pub use idempotency::{IdempotencyKey, KEPT_FOR};
-pub use log::CHANNEL;
+pub(crate) use log::appending;
+pub use log::{CHANNEL, Entries, Head};
 pub use queue::{WriteError, Writer};
+pub(crate) use short::Hope;
 
 use crate::events::{Event, EventType};
 use crate::ids::CompanyId;
@@ -66,6 +75,20 @@ pub trait Domain: Send + Sync + 'static {
         connection: &mut PgConnection,
         state: Self::State,
     ) -> impl Future<Output = Result<bool, sqlx::Error>> + Send;
+
+    /// What [`load`](Domain::load) would bring if the commands are such that it need not be
+    /// asked: all of them make what is new, and if one cannot be carried out because of what
+    /// is there, a constraint of the database is violated.
+    fn assume(&self, commands: &[(CompanyId, &Self::Command)]) -> Option<Self::State>;
+
+    /// Writes what changed since [`assume`](Domain::assume), appends the entries after it, and
+    /// commits, all in one statement.
+    fn store_and_append(
+        &self,
+        connection: &mut PgConnection,
+        state: Self::State,
+        entries: &Entries,
+    ) -> impl Future<Output = Result<Head, sqlx::Error>> + Send;
 }
 
 /// What became of a command.

@@ -30,6 +30,7 @@ mod replay;
 mod replicas;
 mod retention;
 mod secrets;
+mod short_way;
 mod slow;
 mod subscriptions;
 mod support;

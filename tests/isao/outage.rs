@@ -6,6 +6,8 @@ use serde_json::json;
 
 use crate::support::{Receiver, Reply, World, eventually};
 
+/// Longer than the writer takes it for granted that its connection is there.
+const NOTICED: Duration = Duration::from_millis(100);
 /// Longer than a key is remembered.
 const FORGOTTEN: Duration = Duration::from_secs(1);
 /// "A few seconds", for a machine that is busy.
@@ -23,6 +25,7 @@ async fn requests_are_told_to_come_back_and_deliveries_go_on_later() {
     world.contact("Second", "+33100000002").await;
     receiver.expect(2).await;
     proxy.close();
+    tokio::time::sleep(NOTICED).await;
 
     for forgotten in [false, true] {
         if forgotten {

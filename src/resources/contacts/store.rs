@@ -15,6 +15,7 @@ use crate::ids::{CompanyId, ContactId};
 use crate::records::Contact;
 use crate::resources::table::{Key, Table, arrays, hold_rest};
 use crate::resources::{Command as AnyCommand, contacts::input::phone_key};
+use crate::writer::{Entries, Head, appending};
 
 /// A row of `contacts`. A macro because `query_as!` wants the columns spelt out.
 macro_rules! contact {
@@ -139,7 +140,7 @@ pub async fn load(
 
 /// Writes what changed. Answers whether anything did.
 pub async fn store(contacts: &Contacts, connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
-    let (mut changed, deleted) = contacts.rows.changes();
+    let (changed, deleted) = contacts.rows.changes();
     if changed.is_empty() && deleted.is_empty() {
         return Ok(false);
     }
@@ -156,9 +157,7 @@ pub async fn store(contacts: &Contacts, connection: &mut PgConnection) -> Result
     }
     renumber(contacts, &changed, connection).await?;
     if !changed.is_empty() {
-        // Two processes that insert the same numbers must not wait for each other in a circle.
-        changed.sort_by_cached_key(|((company, _), contact)| (*company, phone_key(&contact.phone_number)));
-        upsert(&changed, connection).await?;
+        upsert(&in_order_of_numbers(changed), connection).await?;
     }
     Ok(true)
 }
@@ -190,45 +189,93 @@ async fn renumber(
     Ok(())
 }
 
+/// Two processes that insert the same numbers must not wait for each other in a circle.
+fn in_order_of_numbers(mut rows: Vec<(Key, &Contact)>) -> Vec<(Key, &Contact)> {
+    rows.sort_by_cached_key(|((company, _), contact)| (*company, phone_key(&contact.phone_number)));
+    rows
+}
+
+/// A statement whose last parameters are the columns of these rows. A macro because `query!`
+/// wants them spelt out.
+macro_rules! with_columns {
+    ($rows:expr, $($statement:ident)::+!($($first:tt)+)) => {
+        $($statement)::+!(
+            $($first)+,
+            &$rows.iter().map(|((company, _), _)| company.0).collect::<Vec<_>>(),
+            &column($rows, |contact| contact.id.0),
+            &column($rows, |contact| contact.name.clone()),
+            &column($rows, |contact| contact.first_name.clone()) as &[Option<String>],
+            &column($rows, |contact| contact.last_name.clone()) as &[Option<String>],
+            &column($rows, |contact| contact.phone_number.clone()),
+            &column($rows, |contact| phone_key(&contact.phone_number)),
+            &column($rows, |contact| contact.email.clone()) as &[Option<String>],
+            &column($rows, |contact| contact.position.clone()) as &[Option<String>],
+            &column($rows, |contact| contact.current_company.clone()) as &[Option<String>],
+            &column($rows, |contact| contact.industry_sector.clone()) as &[Option<String>],
+            &column($rows, |contact| contact.city.clone()) as &[Option<String>],
+            &column($rows, |contact| contact.country.clone()) as &[Option<String>],
+            &column($rows, |contact| Json(contact.tags.clone())) as &[Json<Vec<String>>],
+            &column($rows, |contact| contact.created_at),
+            &column($rows, |contact| contact.updated_at),
+        )
+    };
+}
+
+fn column<T>(rows: &[(Key, &Contact)], value: impl Fn(&Contact) -> T) -> Vec<T> {
+    rows.iter().map(|(_, contact)| value(contact)).collect()
+}
+
 /// Without the key of those that there are: setting it, even to what it is, would lock
 /// the contact against every deal that is being written.
 async fn upsert(rows: &[(Key, &Contact)], connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-    fn column<T>(rows: &[(Key, &Contact)], value: impl Fn(&Contact) -> T) -> Vec<T> {
-        rows.iter().map(|(_, contact)| value(contact)).collect()
-    }
-    let companies: Vec<_> = rows.iter().map(|((company, _), _)| company.0).collect();
-    sqlx::query!(
-        "INSERT INTO contacts (company_id, id, name, first_name, last_name, phone_number, phone_key, email, position,
-                               current_company, industry_sector, city, country, tags, created_at, updated_at)
-         SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
-                              $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::jsonb[],
-                              $15::timestamptz[], $16::timestamptz[])
-         ON CONFLICT (company_id, id) DO UPDATE SET
-             name = excluded.name, first_name = excluded.first_name, last_name = excluded.last_name,
-             phone_number = excluded.phone_number, email = excluded.email,
-             position = excluded.position, current_company = excluded.current_company,
-             industry_sector = excluded.industry_sector, city = excluded.city, country = excluded.country,
-             tags = excluded.tags, updated_at = excluded.updated_at",
-        &companies,
-        &column(rows, |contact| contact.id.0),
-        &column(rows, |contact| contact.name.clone()),
-        &column(rows, |contact| contact.first_name.clone()) as &[Option<String>],
-        &column(rows, |contact| contact.last_name.clone()) as &[Option<String>],
-        &column(rows, |contact| contact.phone_number.clone()),
-        &column(rows, |contact| phone_key(&contact.phone_number)),
-        &column(rows, |contact| contact.email.clone()) as &[Option<String>],
-        &column(rows, |contact| contact.position.clone()) as &[Option<String>],
-        &column(rows, |contact| contact.current_company.clone()) as &[Option<String>],
-        &column(rows, |contact| contact.industry_sector.clone()) as &[Option<String>],
-        &column(rows, |contact| contact.city.clone()) as &[Option<String>],
-        &column(rows, |contact| contact.country.clone()) as &[Option<String>],
-        &column(rows, |contact| Json(contact.tags.clone())) as &[Json<Vec<String>>],
-        &column(rows, |contact| contact.created_at),
-        &column(rows, |contact| contact.updated_at),
+    with_columns!(
+        rows,
+        sqlx::query!(
+            "INSERT INTO contacts (company_id, id, name, first_name, last_name, phone_number, phone_key, email, position,
+                                   current_company, industry_sector, city, country, tags, created_at, updated_at)
+             SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
+                                  $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::jsonb[],
+                                  $15::timestamptz[], $16::timestamptz[])
+             ON CONFLICT (company_id, id) DO UPDATE SET
+                 name = excluded.name, first_name = excluded.first_name, last_name = excluded.last_name,
+                 phone_number = excluded.phone_number, email = excluded.email,
+                 position = excluded.position, current_company = excluded.current_company,
+                 industry_sector = excluded.industry_sector, city = excluded.city, country = excluded.country,
+                 tags = excluded.tags, updated_at = excluded.updated_at"
+        )
     )
     .execute(connection)
     .await?;
     Ok(())
+}
+
+/// Are all of them to make new contacts? Then nothing has to be loaded: if a number is taken,
+/// storing fails.
+pub fn are_new(commands: &[(CompanyId, &AnyCommand)]) -> bool {
+    commands.iter().all(|(_, command)| matches!(command, AnyCommand::Contact(Command::Create(..))))
+}
+
+/// Writes contacts that are all new and appends to the log, in one statement.
+pub async fn insert_and_append(
+    contacts: &Contacts,
+    connection: &mut PgConnection,
+    entries: &Entries,
+) -> Result<Head, sqlx::Error> {
+    let rows = &in_order_of_numbers(contacts.rows.changes().0)[..];
+    let head = with_columns!(
+        rows,
+        appending!(
+            connection,
+            entries,
+            "INSERT INTO contacts (company_id, id, name, first_name, last_name, phone_number, phone_key, email, position,
+                                   current_company, industry_sector, city, country, tags, created_at, updated_at)
+             SELECT * FROM unnest($11::uuid[], $12::uuid[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[],
+                                  $18::text[], $19::text[], $20::text[], $21::text[], $22::text[], $23::text[], $24::jsonb[],
+                                  $25::timestamptz[], $26::timestamptz[])
+             RETURNING id"
+        )
+    );
+    head?.ok_or(sqlx::Error::RowNotFound)
 }
 
 /// Loads contacts that are about to be referred to, and sees to it that they stay.

@@ -1,6 +1,6 @@
 //! A way to the database that can be cut, at exactly the statement that matters.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -19,6 +19,8 @@ pub enum Cut {
     Before,
     /// The database has carried it out, but its answer is lost.
     AnswerLost,
+    /// The database has it, and may be at it yet.
+    Midway,
 }
 
 /// Stands between a server and its database.
@@ -31,8 +33,8 @@ pub struct Proxy {
 
 struct Shared {
     upstream: PathBuf,
-    /// Cut once, at the next statement with this text.
-    armed: Mutex<Option<(Cut, &'static str)>>,
+    /// Cut at the next statement with the first text, then at one with the second, and so on.
+    armed: Mutex<VecDeque<(Cut, &'static str)>>,
     /// Is there a way? Without one, connections are cut and new ones are too.
     open: watch::Sender<bool>,
     /// Cuts that were made.
@@ -64,9 +66,10 @@ impl Proxy {
         Self { url, shared, task }
     }
 
-    /// Cuts the connection on which the next statement that contains `text` goes.
+    /// Cuts the connection on which the next statement that contains `text` goes, after all
+    /// cuts that were to be made before.
     pub fn arm(&self, cut: Cut, text: &'static str) {
-        *self.shared.armed.lock().unwrap() = Some((cut, text));
+        self.shared.armed.lock().unwrap().push_back((cut, text));
     }
 
     /// How often it was cut.
@@ -97,7 +100,7 @@ async fn carry(shared: Arc<Shared>, mut client: TcpStream) {
     let mut closed = shared.open.subscribe();
     let mut statements = Statements::default();
     let (mut asked, mut answered) = (Vec::new(), vec![0; 64 * 1024]);
-    let mut losing = false;
+    let mut cutting = None;
     loop {
         tokio::select! {
             () = async { let _ = closed.wait_for(|open| !open).await; } => return,
@@ -106,24 +109,27 @@ async fn carry(shared: Arc<Shared>, mut client: TcpStream) {
                     return;
                 }
                 while let Some(message) = statements.next(&mut asked) {
-                    let armed = shared.armed.lock().unwrap().take_if(|(_, text)| {
+                    let armed = shared.armed.lock().unwrap().pop_front_if(|(_, text)| {
                         statements.text(&message).is_some_and(|statement| statement.contains(*text))
                     });
                     if let Some((cut, _)) = armed {
                         shared.cuts.send_modify(|cuts| *cuts += 1);
-                        losing = cut == Cut::AnswerLost;
-                        if !losing {
+                        if cut == Cut::Before {
                             return;
                         }
+                        cutting = Some(cut);
                     }
-                    if database.write_all(&message).await.is_err() {
+                    let sent = database.write_all(&message).await;
+                    // A statement ends with Sync, or is a message by itself.
+                    let whole = matches!(message[0], b'S' | b'Q');
+                    if sent.is_err() || (whole && cutting == Some(Cut::Midway)) {
                         return;
                     }
                 }
             }
             read = database.read(&mut answered) => match read {
                 // Answers come when a statement is complete: what was to be done is done.
-                Ok(count @ 1..) if !losing && client.write_all(&answered[..count]).await.is_ok() => {}
+                Ok(count @ 1..) if cutting.is_none() && client.write_all(&answered[..count]).await.is_ok() => {}
                 _ => return,
             }
         }

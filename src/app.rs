@@ -25,7 +25,7 @@ use crate::listeners::Listeners;
 use crate::metrics::Metrics;
 use crate::resources::deliveries::Tester;
 use crate::resources::events::Streams;
-use crate::resources::{Api, Crm};
+use crate::resources::{Api, Crm, Tools};
 use crate::retention::Retention;
 use crate::router::router;
 use crate::targets::Targets;
@@ -205,7 +205,7 @@ impl Server {
         let auth = Auth::new(pool.clone(), clock.clone());
         let streams = Streams::new(listeners, stopped.clone());
         let tester = Tester::new(client, settings.tuning.timeout);
-        let api = Api { pool, writer, clock, ids, auth, targets, streams, metrics, tester };
+        let api = Api::new(Tools { pool, writer, clock, ids, auth, targets, streams, metrics, tester });
         let service = ServiceExt::<Request>::into_make_service(router(api, settings.role));
         let listener = listener.tap_io(|socket| {
             if let Err(error) = tune(socket) {

@@ -10,6 +10,7 @@ mod table;
 pub mod timeline;
 pub mod triggers;
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use axum::extract::FromRef;
@@ -50,9 +51,20 @@ macro_rules! word {
 }
 pub(crate) use word;
 
-/// What handlers have at hand.
+/// What handlers have at hand; cheap to clone, as every layer of every request does.
 #[derive(Clone)]
-pub struct Api {
+pub struct Api(Arc<Tools>);
+
+impl Deref for Api {
+    type Target = Tools;
+
+    fn deref(&self) -> &Tools {
+        &self.0
+    }
+}
+
+/// What there is to have at hand.
+pub struct Tools {
     /// For reading.
     pub pool: PgPool,
     /// For writing.
@@ -80,6 +92,11 @@ impl FromRef<Api> for Auth {
 }
 
 impl Api {
+    /// What handlers work with.
+    pub fn new(tools: Tools) -> Self {
+        Self(Arc::new(tools))
+    }
+
     /// Submits a command of the caller and answers when it is committed.
     pub async fn write(
         &self,

@@ -53,9 +53,11 @@ impl Sender {
             request::send(client, (clock, *timeout), target, request.headers(&signature), body).await;
         let ended = clock.now();
         drop(in_flight);
-        let wished = answer.as_ref().filter(|answer| matches!(answer.status, 429 | 503));
-        let wished = wished.and_then(|answer| retry_after(answer.retry_after.as_deref()?, ended));
-        let delay = retry_delays.after(attempt, wished, fraction()).filter(|_| failure.is_some());
+        let delay = failure.as_ref().and_then(|_| {
+            let wished = answer.as_ref().filter(|answer| matches!(answer.status, 429 | 503));
+            let wished = wished.and_then(|answer| retry_after(answer.retry_after.as_deref()?, ended));
+            retry_delays.after(attempt, wished, fraction())
+        });
         let outcome = match &failure {
             None => DELIVERED,
             Some(_) if attempt < MAX_ATTEMPTS => "failed",

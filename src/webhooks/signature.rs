@@ -16,6 +16,9 @@ const PREFIX: &str = "whsec_";
 /// The fewest and most bytes of a key, by Standard Webhooks.
 const KEY_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
 
+/// `v1,` and the base64 of 32 bytes.
+const SIGNATURE_BYTES: usize = 47;
+
 /// The block of SHA-256 in bytes; HMAC pads shorter keys to it with zeros (RFC 2104 §2).
 const BLOCK_BYTES: usize = 64;
 
@@ -61,7 +64,10 @@ impl Secret {
         mac.update(id.as_bytes());
         mac.update(format!(".{timestamp}.").as_bytes());
         mac.update(body);
-        format!("v1,{}", BASE64_STANDARD.encode(mac.finalize().into_bytes()))
+        let mut signature = String::with_capacity(SIGNATURE_BYTES);
+        signature.push_str("v1,");
+        BASE64_STANDARD.encode_string(mac.finalize().into_bytes(), &mut signature);
+        signature
     }
 }
 

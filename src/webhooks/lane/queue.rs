@@ -144,7 +144,7 @@ impl Queue {
     /// An attempt has ended, and so has its event.
     pub(super) fn done(&mut self, seq: i64) {
         self.in_flight = self.in_flight.saturating_sub(1);
-        if let Ok(index) = self.items.binary_search_by_key(&seq, |item| item.outgoing.event.seq) {
+        if let Some(index) = self.position(seq) {
             self.gaps |= index > 0;
             self.items.remove(index);
         }
@@ -152,8 +152,16 @@ impl Queue {
     }
 
     fn find(&mut self, seq: i64) -> Option<&mut Item> {
-        let index = self.items.binary_search_by_key(&seq, |item| item.outgoing.event.seq).ok()?;
+        let index = self.position(seq)?;
         self.items.get_mut(index)
+    }
+
+    /// Where the event stands; in strict order, at the front.
+    fn position(&self, seq: i64) -> Option<usize> {
+        if self.front() == Some(seq) {
+            return Some(0);
+        }
+        self.items.binary_search_by_key(&seq, |item| item.outgoing.event.seq).ok()
     }
 
     /// Whoever made the attempts is gone: none is under way.

@@ -10,7 +10,6 @@ use axum::extract::Request;
 use axum::serve::ListenerExt;
 use sqlx::PgPool;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::runtime::{self, Handle, Runtime};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -29,6 +28,7 @@ use crate::resources::{Api, Crm, Tools};
 use crate::retention::Retention;
 use crate::router::router;
 use crate::targets::Targets;
+use crate::threads::{self, Threads};
 use crate::webhooks::client::Client;
 use crate::webhooks::{self, Delivery, Tuning};
 use crate::writer::{Batches, Committed, Hope, Writer};
@@ -88,37 +88,6 @@ pub enum StartError {
     Threads(std::io::Error),
 }
 
-/// Threads of their own, for the writer and for the deliveries. They are not those that answer
-/// requests, so that however many wait there, what was accepted gets on.
-struct Threads {
-    handle: Handle,
-    runtime: Option<Runtime>,
-}
-
-impl Threads {
-    fn start(name: &str, count: usize) -> Result<Self, StartError> {
-        let mut builder = runtime::Builder::new_multi_thread();
-        let runtime = builder.worker_threads(count).thread_name(name).enable_all().build();
-        let runtime = runtime.map_err(StartError::Threads)?;
-        Ok(Self { handle: runtime.handle().clone(), runtime: Some(runtime) })
-    }
-}
-
-impl Drop for Threads {
-    fn drop(&mut self) {
-        // Dropped as it is, it would wait for its threads, which no task may.
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
-    }
-}
-
-/// Half the processors deliver: the database and those who make the events need some, too. And
-/// one thread that does all the work wakes no other, which would cost more than it gains.
-fn delivery_threads() -> usize {
-    std::thread::available_parallelism().map_or(1, |cores| cores.get() / 2).max(1)
-}
-
 /// A running server.
 pub struct Server {
     address: SocketAddr,
@@ -165,8 +134,8 @@ impl Server {
         let enough_until = retention.prepare().await;
         let retention = tokio::spawn(retention.run(enough_until));
 
-        let writing = Threads::start("isao-write", 1)?;
-        let delivering = Threads::start("isao-deliver", delivery_threads())?;
+        let writing = Threads::start("isao-write", 1).map_err(StartError::Threads)?;
+        let delivering = Threads::start("isao-deliver", threads::half()).map_err(StartError::Threads)?;
         let (feed, committed) = mpsc::channel(FEED);
         let batches = Batches {
             domain: Crm,
@@ -180,8 +149,9 @@ impl Server {
             appended,
             session: None,
             hope: Hope::default(),
+            away: Arc::default(),
         };
-        let (writer, writer_task) = Writer::start(batches, &writing.handle);
+        let (writer, writer_task) = Writer::start(batches, writing.handle());
 
         let (stop_delivery, stopped) = watch::channel(false);
         let delivery = Delivery {
@@ -195,8 +165,10 @@ impl Server {
             metrics: metrics.clone(),
         };
         let delivery = match settings.role {
-            Role::All | Role::Deliver => delivering.handle.spawn(webhooks::run(delivery, committed, stopped)),
-            Role::Api => delivering.handle.spawn(idle(committed, stopped)),
+            Role::All | Role::Deliver => {
+                delivering.handle().spawn(webhooks::run(delivery, committed, stopped))
+            }
+            Role::Api => delivering.handle().spawn(idle(committed, stopped)),
         };
 
         let looking = tokio::spawn(listeners.clone().look(pool.clone()));

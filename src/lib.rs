@@ -22,7 +22,7 @@
 //! Around them: [`clock`] and [`random`], passed in; [`dns`], and [`targets`], which
 //! judges what it finds; [`db`] and [`database`], and
 //! [`embedded`], a PostgreSQL of our own; [`retention`]; [`app`], which puts
-//! everything together; [`open_files`]; [`config`], [`cli`], [`admin`] and [`serve`], for whoever
+//! everything together; [`threads`] and [`open_files`]; [`config`], [`cli`], [`admin`] and [`serve`], for whoever
 //! runs it.
 
 pub mod address;
@@ -51,5 +51,6 @@ pub mod retention;
 pub mod router;
 pub mod serve;
 pub mod targets;
+pub mod threads;
 pub mod webhooks;
 pub mod writer;

@@ -19,7 +19,7 @@ use crate::clock::Clock;
 use crate::config::{Config, DatabaseConfig};
 use crate::database::{self as db, Database};
 use crate::ids::Ids;
-use crate::{embedded, serve};
+use crate::{embedded, serve, threads};
 
 pub use usage::parse;
 
@@ -101,7 +101,7 @@ pub fn run(command: Command) -> Result<ExitCode, Error> {
         embedded::supervise(&directory)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let runtime = tokio::runtime::Runtime::new().map_err(Error::Runtime)?;
+    let runtime = threads::runtime("isao-http", threads::half()).map_err(Error::Runtime)?;
     runtime.block_on(async {
         match command {
             Command::Serve(config) => return Ok(serve::serve(*config).await?),

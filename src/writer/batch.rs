@@ -13,7 +13,7 @@ use sqlx::PgPool;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 
-use super::doubt::Sent;
+use super::doubt::{Away, Sent};
 use super::idempotency::{Answers, Known};
 use super::log::{self, Appended, Entries};
 use super::queue::Job;
@@ -57,6 +57,7 @@ pub struct Batches<D: Domain> {
     pub(crate) appended: Arc<AtomicI64>,
     pub(crate) session: Option<Session>,
     pub(crate) hope: Hope,
+    pub(crate) away: Arc<Away>,
 }
 
 /// How a transaction ended.

@@ -2,10 +2,12 @@
 //! is made again on a guess.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sqlx::PgConnection;
-use tokio::time::{Instant, timeout};
+use tokio::sync::Notify;
+use tokio::time::timeout;
 
 use super::batch::{Batches, Decided, Outcomes};
 use super::log::{Appended, Entries, Head};
@@ -20,6 +22,32 @@ const ASK_AT_MOST: Duration = Duration::from_secs(6);
 /// How long a write in doubt is asked about before the callers are told that nobody
 /// knows. The database keeps the answer far longer.
 const RESOLVE_AT_MOST: Duration = Duration::from_secs(600);
+
+/// Is the database away while something is in doubt? Then the writer waits for it, and nobody
+/// else should wait for the writer.
+#[derive(Debug, Default)]
+pub(crate) struct Away {
+    is: AtomicBool,
+    turned: Notify,
+}
+
+impl Away {
+    pub(super) fn is(&self) -> bool {
+        self.is.load(Ordering::Relaxed)
+    }
+
+    /// Waits until it is.
+    pub(super) async fn turned(&self) {
+        self.turned.notified().await;
+    }
+
+    fn set(&self, is: bool) {
+        if is && !self.is.swap(is, Ordering::Relaxed) {
+            self.turned.notify_one();
+        }
+        self.is.store(is, Ordering::Relaxed);
+    }
+}
 
 /// What was sent and not answered.
 pub(super) enum Sent {
@@ -68,21 +96,32 @@ impl<D: Domain> Batches<D> {
         sent: Sent,
     ) -> Result<Option<Decided>, WriteError> {
         tracing::warn!(%sent, "the connection was lost during a commit, asking what became of it");
-        let give_up = Instant::now() + RESOLVE_AT_MOST;
-        while Instant::now() < give_up {
-            match timeout(ASK_AT_MOST, self.ask(&sent)).await {
-                Ok(Ok(Fate::Committed(appended))) => {
-                    return Ok(Some(Decided { outcomes, appended: Some(appended) }));
+        let fate = timeout(RESOLVE_AT_MOST, self.fate(&sent)).await;
+        self.away.set(false);
+        match fate {
+            Ok(Fate::Committed(appended)) => Ok(Some(Decided { outcomes, appended: Some(appended) })),
+            Ok(Fate::Aborted) => Ok(None),
+            Ok(Fate::Forgotten | Fate::Undecided) | Err(_) => Err(WriteError::OutcomeUnknown),
+        }
+    }
+
+    /// Asks until it is decided.
+    async fn fate(&mut self, sent: &Sent) -> Fate {
+        loop {
+            match timeout(ASK_AT_MOST, self.ask(sent)).await {
+                Ok(Ok(Fate::Undecided)) => self.away.set(false),
+                Ok(Ok(decided)) => return decided,
+                Ok(Err(error)) => {
+                    tracing::debug!(%error, "cannot ask yet");
+                    self.away.set(true);
                 }
-                Ok(Ok(Fate::Aborted)) => return Ok(None),
-                Ok(Ok(Fate::Forgotten)) => break,
-                Ok(Ok(Fate::Undecided)) => {}
-                Ok(Err(error)) => tracing::debug!(%error, "cannot ask yet"),
-                Err(_) => tracing::debug!("no answer yet"),
+                Err(_) => {
+                    tracing::debug!("no answer yet");
+                    self.away.set(true);
+                }
             }
             tokio::time::sleep(RESOLVE_EVERY).await;
         }
-        Err(WriteError::OutcomeUnknown)
     }
 
     async fn ask(&mut self, sent: &Sent) -> Result<Fate, sqlx::Error> {

@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::batch::Batches;
+use super::doubt::Away;
 use super::{Answer, Domain, IdempotencyKey};
 use crate::ids::CompanyId;
 use crate::metrics::Metrics;
@@ -65,13 +66,19 @@ impl WriteError {
 /// The way in: submits commands to the process's one writer task.
 pub struct Writer<D: Domain> {
     queue: mpsc::Sender<Job<D>>,
+    away: Arc<Away>,
     waiting: Arc<Mutex<HashMap<CompanyId, usize>>>,
     metrics: Arc<Metrics>,
 }
 
 impl<D: Domain> Clone for Writer<D> {
     fn clone(&self) -> Self {
-        Self { queue: self.queue.clone(), waiting: self.waiting.clone(), metrics: self.metrics.clone() }
+        Self {
+            queue: self.queue.clone(),
+            away: self.away.clone(),
+            waiting: self.waiting.clone(),
+            metrics: self.metrics.clone(),
+        }
     }
 }
 
@@ -127,9 +134,9 @@ impl<D: Domain> Writer<D> {
     /// `Writer` is dropped.
     pub fn start(batches: Batches<D>, threads: &Handle) -> (Self, JoinHandle<()>) {
         let (queue, jobs) = mpsc::channel(QUEUE);
-        let metrics = batches.metrics.clone();
+        let (metrics, away) = (batches.metrics.clone(), batches.away.clone());
         let task = threads.spawn(run(batches, jobs));
-        (Self { queue, waiting: Arc::default(), metrics }, task)
+        (Self { queue, away, waiting: Arc::default(), metrics }, task)
     }
 
     /// Carries out a command and answers when it is committed. If the caller goes
@@ -153,6 +160,9 @@ impl<D: Domain> Writer<D> {
         command: D::Command,
         idempotency: Option<IdempotencyKey>,
     ) -> Result<Answer, WriteError> {
+        if self.away.is() {
+            return Err(WriteError::Unavailable);
+        }
         let place = Place::take(company, &self.waiting).ok_or(WriteError::Full)?;
         let (reply, answer) = oneshot::channel();
         let job = Job { company, command, idempotency, reply, held_until: None, _place: place };
@@ -161,6 +171,27 @@ impl<D: Domain> Writer<D> {
             mpsc::error::TrySendError::Closed(_) => WriteError::Unavailable,
         })?;
         answer.await.unwrap_or(Err(WriteError::Failed))
+    }
+}
+
+/// Carries out a batch. If the database is away and the batch in doubt, that takes long: then
+/// those who wait behind it are told to come back.
+async fn run_batch<D: Domain>(
+    batches: &mut Batches<D>,
+    jobs: Vec<Job<D>>,
+    queue: &mut mpsc::Receiver<Job<D>>,
+) -> Vec<Job<D>> {
+    let away = batches.away.clone();
+    let running = batches.run(jobs);
+    tokio::pin!(running);
+    loop {
+        tokio::select! {
+            biased;
+            held = &mut running => return held,
+            () = away.turned() => while let Ok(job) = queue.try_recv() {
+                job.answer(Err(WriteError::Unavailable));
+            },
+        }
     }
 }
 
@@ -182,7 +213,7 @@ async fn run<D: Domain>(mut batches: Batches<D>, mut queue: mpsc::Receiver<Job<D
             }
         }
         let decided = jobs.len();
-        held = batches.run(std::mem::take(&mut jobs)).await.into();
+        held = run_batch(&mut batches, std::mem::take(&mut jobs), &mut queue).await.into();
         let still_held = held.len();
         let now = Instant::now();
         let mut waiting = VecDeque::with_capacity(still_held);

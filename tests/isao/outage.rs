@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::support::{Receiver, Reply, World, eventually};
+use crate::support::{Receiver, Reply, World, eventually, waiting_statement};
 
 /// Longer than the writer takes it for granted that its connection is there.
 const NOTICED: Duration = Duration::from_millis(100);
@@ -123,4 +123,34 @@ async fn nothing_that_was_answered_is_lost_when_the_database_comes_and_goes() {
     let mut seen = std::collections::HashSet::new();
     let firsts: Vec<_> = names().into_iter().filter(|name| seen.insert(name.clone())).collect();
     assert_eq!(firsts, stored.iter().map(|name| json!(name).to_string()).collect::<Vec<_>>());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_waits_behind_a_write_that_is_in_doubt() {
+    let (world, proxy) = World::behind_proxy().await;
+    world.contact("First", "+33100000001").await;
+    let mut holder = world.pool.begin().await.unwrap();
+    sqlx::query("SELECT FROM log_head FOR UPDATE").execute(&mut *holder).await.unwrap();
+    let others = async {
+        waiting_statement(&world).await;
+        // One waits already when it turns out that the database is away, one comes later.
+        let waiting = world.post("/contacts", json!({"name": "Waiting", "phoneNumber": "+33100000003"}));
+        let away = async {
+            tokio::time::sleep(NOTICED).await;
+            proxy.close();
+        };
+        let (waiting, ()) = tokio::join!(waiting, away);
+        waiting.assert_error(503, "DATABASE_UNAVAILABLE");
+        let late = world.post("/contacts", json!({"name": "Late", "phoneNumber": "+33100000004"})).await;
+        late.assert_error(503, "DATABASE_UNAVAILABLE");
+        holder.rollback().await.unwrap();
+        proxy.open();
+    };
+    tokio::join!(world.contact("In doubt", "+33100000002"), others);
+    world.contact("Last", "+33100000005").await;
+    let stored: Vec<String> = sqlx::query_scalar("SELECT name FROM contacts ORDER BY created_at, id")
+        .fetch_all(&world.pool)
+        .await
+        .unwrap();
+    assert_eq!(stored, ["First", "In doubt", "Last"]);
 }

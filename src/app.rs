@@ -163,6 +163,7 @@ impl Server {
             whole,
             listeners: listeners.clone(),
             metrics: metrics.clone(),
+            recording: writing.handle().clone(),
         };
         let delivery = match settings.role {
             Role::All | Role::Deliver => {

@@ -2,8 +2,8 @@
 //!
 //! One that is busy wakes no other, and each waking costs more than most of what it is for.
 //! So there are sets of threads with work of their own, which never wait for each other's:
-//! those that answer requests, one for the writer, and those that deliver. Each set has half
-//! the processors at most; the database needs some, too.
+//! those that answer requests, one that writes (the writer and the recorder of deliveries), and
+//! those that deliver. Each set has half the processors at most; the database needs some, too.
 
 use std::io;
 

@@ -97,6 +97,7 @@ impl Pgbench {
         database: &Database,
         variant: &str,
         clients: u32,
+        pace: Option<f64>,
         time: Duration,
     ) -> Result<Measured, Error> {
         self.runs += 1;
@@ -106,10 +107,12 @@ impl Pgbench {
         let logs = database.dir().join(format!("pgbench-{}", self.runs));
         std::fs::create_dir(&logs)?;
         let prefix = format!("--log-prefix={}/log", logs.display());
-        let arguments = [
+        let mut arguments = vec![
             "-M", "prepared", "-c", &clients, "-j", &threads, "-T", &time, "-D", &base, "-D", "n=0", "-l",
             &prefix,
         ];
+        let pace = pace.map(|pace| format!("--rate={pace}"));
+        arguments.extend(pace.as_deref());
         let said = run(database, variant, &arguments).await?;
         let per_second =
             said.lines().find_map(|line| line.strip_prefix("tps = ")?.split(' ').next()?.parse().ok());
@@ -135,9 +138,11 @@ async fn run(database: &Database, script: &str, arguments: &[&str]) -> Result<St
     Err(format!("pgbench: {}", String::from_utf8_lossy(&output.stderr)).into())
 }
 
-/// A line of the log begins with the client, the transaction, and the time that it took.
+/// A line of the log begins with the client, the transaction, and the time that it took; at a
+/// pace, the last field is how much of that it began late.
 fn latency_in(line: &str) -> Option<u32> {
-    line.split(' ').nth(2)?.parse().ok()
+    let fields: Vec<u32> = line.split(' ').map_while(|field| field.parse().ok()).collect();
+    fields.get(2)?.checked_sub(fields.get(6).copied().unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -147,6 +152,7 @@ mod tests {
     #[test]
     fn the_log_tells_latencies() {
         assert_eq!(latency_in("0 199 2241 0 1175850568 995598"), Some(2241));
+        assert_eq!(latency_in("0 199 2241 0 1175850568 995598 41"), Some(2200));
         assert_eq!(latency_in(""), None);
     }
 }

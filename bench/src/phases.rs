@@ -122,8 +122,9 @@ impl Phases {
             figures.set(format!("create/{connections}/cpu server"), cpu.server / count);
             if let Some(pgbench) = &mut self.pgbench {
                 for (variant, _) in VARIANTS {
-                    let measured =
-                        pgbench.measure(&self.server.database, variant, connections, self.scale.time).await?;
+                    let measured = pgbench
+                        .measure(&self.server.database, variant, connections, None, self.scale.time)
+                        .await?;
                     let key = format!("{variant}/{connections}");
                     figures.set(key.clone(), measured.per_second);
                     percentiles(&mut figures, &key, &measured.latencies);
@@ -219,7 +220,14 @@ impl Phases {
         for share in ["p50", "p99"] {
             figures.set(format!("arrival/{share}"), result[share].as_f64().unwrap_or_default() / 1000.0);
         }
-        self.unsubscribe(ids).await
+        self.unsubscribe(ids).await?;
+        if let Some(pgbench) = &mut self.pgbench {
+            let pace = Some(PACE.0);
+            let idle =
+                pgbench.measure(&self.server.database, "statement", 1, pace, self.scale.latency).await?;
+            percentiles(figures, "statement/paced", &idle.latencies);
+        }
+        Ok(())
     }
 
     /// Subscriptions for the phase that comes next.

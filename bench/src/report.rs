@@ -161,6 +161,8 @@ impl Report<'_> {
         row("", "", &bare);
         let pgbench = format!("of pgbench, one statement, 1 client | {} | |", self.p50_p99("statement/1"));
         row("", "", &pgbench);
+        let paced = self.p50_p99("statement/paced");
+        row("", "", &format!("of pgbench, one statement, 1 client, also at 50/s | {paced} | |"));
         let most = format!("at most, in the whole run | {} | |", self.shown("memory most"));
         row("resident memory of the server, MB, before", &self.shown("memory idle"), &most);
         row("", "", &format!("after it | {} | |", self.shown("memory end")));

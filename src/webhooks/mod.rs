@@ -38,6 +38,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use sqlx::PgPool;
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
 use url::Url;
@@ -118,12 +119,14 @@ pub struct Delivery {
     pub listeners: Listeners,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// The threads that write down what was delivered.
+    pub recording: Handle,
 }
 
 /// Delivers this process's share until `stop` is true; then finishes what is in flight,
 /// within a bound, records it, and hands over.
 pub async fn run(delivery: Delivery, mut feed: mpsc::Receiver<Committed>, stop: watch::Receiver<bool>) {
-    let Delivery { pool, clock, client, replica, tuning, whole, listeners, metrics } = delivery;
+    let Delivery { pool, clock, client, replica, tuning, whole, listeners, metrics, recording } = delivery;
     let held = Held::default();
     let (recorder, notes) = Recorder::new(pool.clone(), held.clone(), metrics.clone());
     let (valid, validity) = watch::channel(Instant::now());
@@ -154,7 +157,7 @@ pub async fn run(delivery: Delivery, mut feed: mpsc::Receiver<Committed>, stop: 
     let keeper =
         Keeper::new((pool, replica, tuning.lease), (held, metrics), valid, changes, hints.clone(), notes);
     // Whoever of them ends, but for the keeper when told to stop, has panicked: so has this.
-    let mut recorder = tokio::spawn(recorder.run());
+    let mut recorder = recording.spawn(recorder.run());
     tokio::select! {
         never = tail.run(&mut feed, &hints, changed) => match never {},
         () = keeper.run(stop) => recorder.abort(),

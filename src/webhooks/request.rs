@@ -23,6 +23,8 @@ const TEST: HeaderName = HeaderName::from_static("x-isao-test");
 const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
 const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
 const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
+/// Headers of an attempt, with those that the client adds.
+const HEADERS: usize = 12;
 const USER_AGENT: HeaderValue =
     HeaderValue::from_static(concat!("ISAO-Webhooks/", env!("CARGO_PKG_VERSION")));
 
@@ -48,7 +50,7 @@ impl Request {
 
     /// All headers.
     pub fn headers(&self, signature: &str) -> HeaderMap {
-        let mut headers = HeaderMap::with_capacity(16);
+        let mut headers = HeaderMap::with_capacity(HEADERS);
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(header::USER_AGENT, USER_AGENT);
         headers.insert(EVENT, HeaderValue::from_static(self.event_type.name()));

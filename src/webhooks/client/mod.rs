@@ -138,10 +138,10 @@ impl Way {
         *request.method_mut() = Method::POST;
         *request.headers_mut() = headers;
         let origin = &target.url()[..url::Position::BeforePath];
+        let mut kept = self.pool.take(origin);
         loop {
-            let kept = self.pool.take(origin);
             let is_new = kept.is_none();
-            let mut connection = match kept {
+            let mut connection = match kept.take() {
                 Some(connection) => connection,
                 // Apart, because it is rare and large: it would be moved about with every attempt.
                 None => Box::pin(self.connector.connect(connection::uri(target)?)).await?,

@@ -36,11 +36,11 @@ impl Pool {
     pub(super) fn take(&self, origin: &str) -> Option<Connection> {
         let mut hosts = self.hosts();
         let idle = hosts.idle.get_mut(origin)?;
-        let (used, connection) = idle.pop()?;
+        let (used, connection) = idle.pop().filter(|(used, _)| used.elapsed() < IDLE_AT_MOST)?;
         if let Some(shared) = connection.share() {
             idle.push((used, shared));
         }
-        (used.elapsed() < IDLE_AT_MOST).then_some(connection)
+        Some(connection)
     }
 
     /// Keeps a connection for the next one who wants to go to `origin`.

@@ -1,12 +1,17 @@
 //! The client against real sockets.
 
+use std::convert::Infallible;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::thread::JoinHandle;
 
 use chrono::DateTime;
+use hyper::server;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use uuid::Uuid;
 
+use super::connection::Connection;
 use super::*;
 use crate::address::{AddressPolicy, Rule};
 use crate::dns::Resolver;
@@ -268,4 +273,56 @@ async fn headers_are_shown_as_they_are_sent() {
     let shown = request.shown_headers(&signature, &target, Some(2));
     let shown: Vec<_> = shown.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     assert_eq!(sent, shown);
+}
+
+#[tokio::test]
+async fn a_kept_connection_that_was_closed_costs_no_attempt() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (closed, is_closed) = tokio::sync::oneshot::channel();
+    let server = std::thread::spawn(move || {
+        let answer = |mut stream: TcpStream| {
+            request(&mut stream);
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").unwrap();
+        };
+        answer(listener.accept().unwrap().0);
+        closed.send(()).unwrap();
+        answer(listener.accept().unwrap().0);
+    });
+    let client = client();
+    let url = format!("http://127.0.0.1:{port}/");
+    assert_eq!(post(&client, &url, true).await.unwrap().status, 200);
+    is_closed.await.unwrap();
+    // The kernel has to tell, and tokio to hear of it.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(post(&client, &url, true).await.unwrap().status, 200);
+    joined(server).await;
+}
+
+#[tokio::test]
+async fn an_http2_connection_is_shared_until_it_ends() {
+    let (near, far) = tokio::io::duplex(64 * 1024);
+    let service = service_fn(async |request: axum::http::Request<Incoming>| {
+        assert_eq!(request.uri(), "https://example.com/hook?a=b");
+        assert!(!request.headers().contains_key("host"));
+        let body = request.into_body().collect().await.unwrap().to_bytes();
+        Ok::<_, Infallible>(axum::http::Response::new(Body::new(body)))
+    });
+    let serving = server::conn::http2::Builder::new(TokioExecutor::new());
+    let serving = tokio::spawn(serving.serve_connection(TokioIo::new(far), service));
+    let target: TargetUrl = "https://example.com/hook?a=b#c".parse().unwrap();
+    let request = || axum::http::Request::new(Body::new("{}".into()));
+
+    let mut one = Connection::http2(TokioIo::new(near), None).await.unwrap();
+    let mut other = one.share().unwrap();
+    for answer in [one.exchange(&target, request()).await, other.exchange(&target, request()).await] {
+        let Ok((response, complete)) = answer else { panic!("no answer") };
+        assert_eq!((response.status, response.snippet.as_str(), complete), (200, "{}", true));
+    }
+    assert!(one.is_reusable() && other.is_reusable());
+    serving.abort();
+    let _ = serving.await;
+    tokio::task::yield_now().await;
+    assert!(one.exchange(&target, request()).await.is_err());
+    assert!(!one.is_reusable() && !other.is_reusable());
 }

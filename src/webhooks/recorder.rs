@@ -4,7 +4,7 @@
 //! checkpoints, for those shards that this process still holds: it locks their rows, and
 //! they carry the epoch. What was not written when the process dies is sent again.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -33,6 +33,9 @@ const ATTEMPTS: usize = 4096;
 /// Lanes written in one statement, which must end well within `statement_timeout`
 /// also when all lanes changed at once, as they do when a database comes back.
 const LANES: usize = 2048;
+/// After so long on the same connection, what was written is on disk: PostgreSQL takes three
+/// times its `wal_writer_delay` at most, which can be set to 10 s.
+const ON_DISK: Duration = Duration::from_secs(30);
 /// Pause before a write that failed is tried again.
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -121,11 +124,15 @@ pub(super) struct Recorder {
     /// The checkpoints that were written last, by shard and epoch.
     written: BTreeMap<(i16, i64), i64>,
     checked: Instant,
+    /// Lanes whose records may not be on disk yet, and when they were written.
+    fresh: HashMap<SubscriptionId, (Instant, Arc<Lane>)>,
+    swept: Instant,
 }
 
 /// What is written at once.
 struct Gathered {
     checkpoints: Vec<(Arc<Shard>, i64)>,
+    lanes: Vec<Arc<Lane>>,
     snapshots: Vec<Snapshot>,
     attempts: Vec<Attempt>,
     /// Are there more lanes to be written?
@@ -148,6 +155,8 @@ impl Recorder {
             metrics,
             written: BTreeMap::new(),
             checked: Instant::now(),
+            fresh: HashMap::new(),
+            swept: Instant::now(),
         };
         (recorder, notes)
     }
@@ -185,6 +194,7 @@ impl Recorder {
             }
             tracing::warn!(%error, "deliveries cannot be recorded yet");
             self.metrics.recorder_failures.inc();
+            self.write_again();
             again = true;
             tokio::time::sleep(RETRY).await;
         }
@@ -192,7 +202,20 @@ impl Recorder {
         for (shard, checkpoint) in gathered.checkpoints {
             self.written.insert((shard.id, shard.epoch), checkpoint);
         }
+        let now = Instant::now();
+        self.fresh.extend(gathered.lanes.into_iter().map(|lane| (lane.id, (now, lane))));
+        if now - self.swept >= ON_DISK {
+            self.fresh.retain(|_, (written, _)| now - *written < ON_DISK);
+            self.swept = now;
+        }
         gathered.more
+    }
+
+    /// The connection is gone, perhaps because PostgreSQL crashed, and has forgotten what was not
+    /// on disk: has it written again, lest it is delivered again at the next start.
+    fn write_again(&mut self) {
+        self.written.clear();
+        self.fresh.drain().for_each(|(_, (_, lane))| self.notes.dirty(&lane));
     }
 
     /// The clock may have jumped: makes the partitions for the attempts.
@@ -222,7 +245,7 @@ impl Recorder {
         let snapshots = lanes.iter().map(|lane| lane.snapshot()).collect();
         // Last the attempts: those that the snapshots count are here.
         let attempts = std::iter::from_fn(|| self.attempts.try_recv().ok()).collect();
-        Gathered { checkpoints, snapshots, attempts, more }
+        Gathered { checkpoints, lanes, snapshots, attempts, more }
     }
 
     /// The checkpoints that have moved.

@@ -224,3 +224,23 @@ async fn an_attempt_whose_record_was_not_answered_is_recorded_once() {
     assert_eq!(proxy.cuts(), 1);
     assert_eq!(count, [(1, 1), (2, 1), (3, 1)]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_lanes_stand_is_written_again_when_the_connection_is_lost() {
+    let (world, proxy, _receiver) = world().await;
+    let other = Receiver::start().await;
+    world.subscribe("deal.created", &other.url("/")).await;
+    let cursor = async || -> i64 {
+        let cursor = "SELECT max(seq) FROM cursors JOIN subscriptions ON id = subscription_id
+                      WHERE event_type = 'contact.created'";
+        sqlx::query_scalar(cursor).fetch_one(&world.pool).await.unwrap()
+    };
+    eventually("the record", async || (cursor().await == 1).then_some(())).await;
+    // What a crash of PostgreSQL does to a record that was not on disk.
+    sqlx::query("UPDATE cursors SET seq = 0").execute(&world.pool).await.unwrap();
+    proxy.arm(Cut::Before, "INSERT INTO attempts");
+    world.deal(json!({"title": "Another"})).await;
+    other.expect(1).await;
+    eventually("the record, again", async || (cursor().await == 1).then_some(())).await;
+    assert_eq!(proxy.cuts(), 1);
+}

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt;
 
-/// A delivery takes some thirty allocations. The C library's allocator is slow at those that are
-/// not tiny, and keeps what a crowd of connections took once.
+/// Each delivery allocates a good deal. The C library's allocator is slow at what is not tiny, and
+/// keeps what a crowd of connections took once.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

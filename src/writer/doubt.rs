@@ -42,10 +42,10 @@ impl Away {
     }
 
     fn set(&self, is: bool) {
-        if is && !self.is.swap(is, Ordering::Relaxed) {
+        let was = self.is.swap(is, Ordering::Relaxed);
+        if is && !was {
             self.turned.notify_one();
         }
-        self.is.store(is, Ordering::Relaxed);
     }
 }
 

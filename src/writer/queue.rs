@@ -188,7 +188,7 @@ async fn run_batch<D: Domain>(
         tokio::select! {
             biased;
             held = &mut running => return held,
-            () = away.turned() => while let Ok(job) = queue.try_recv() {
+            () = away.turned() => while away.is() && let Ok(job) = queue.try_recv() {
                 job.answer(Err(WriteError::Unavailable));
             },
         }

@@ -29,7 +29,7 @@ pub(super) type Body = Full<Bytes>;
 
 /// To one host.
 pub(super) struct Connection {
-    pub(super) remote_addr: Option<SocketAddr>,
+    remote_addr: Option<SocketAddr>,
     kind: Kind,
 }
 
@@ -130,6 +130,8 @@ impl Connection {
             }
             Kind::Http2(sender) => {
                 *request.uri_mut() = uri(target).map_err(ExchangeError::Failed)?;
+                // If another connection was tried before: here, the URI names the host.
+                request.headers_mut().remove(HOST);
                 if sender.ready().await.is_err() {
                     return Err(ExchangeError::Unsent(Box::new(request)));
                 }

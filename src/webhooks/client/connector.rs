@@ -15,7 +15,6 @@ use super::error::{AttemptError, BoxError};
 use crate::targets::Targets;
 
 /// Opens connections for subscriptions that may reach loopback, or for those that may not.
-#[derive(Clone, Debug)]
 pub(super) struct Connector(HttpsConnector<HttpConnector<JudgingResolver>>);
 
 impl Connector {

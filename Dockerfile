@@ -4,8 +4,9 @@ WORKDIR /build
 RUN apt-get update && apt-get install --yes --no-install-recommends gcc g++ make cmake && rm -rf /var/lib/apt/lists/*
 COPY Cargo.toml Cargo.lock ./
 COPY .cargo .cargo
-# A member of the workspace: it has to be there, and is not built.
+# The bench is a member of the workspace: it has to be there, and is not built.
 COPY bench/Cargo.toml bench/
+COPY crates crates
 RUN mkdir src bench/src && echo 'fn main() {}' | tee src/main.rs > bench/src/main.rs && touch src/lib.rs \
     && cargo build --release --locked && rm -rf src
 COPY .sqlx .sqlx

@@ -11,8 +11,8 @@ use std::time::Duration;
 use sqlx::PgPool;
 use tokio::sync::watch;
 
-use crate::events::Event;
-use crate::ids::CompanyId;
+use crate::model::events::Event;
+use crate::model::ids::CompanyId;
 
 /// Listeners of one company: a few per member of a team, and none left for a loop that
 /// opens one after the other.
@@ -151,8 +151,8 @@ impl Drop for Listener {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::events::{EventType, SOURCE_API};
-    use crate::ids::EventId;
+    use crate::model::events::{EventType, SOURCE_API};
+    use crate::model::ids::EventId;
     use chrono::DateTime;
     use uuid::Uuid;
 

@@ -5,8 +5,8 @@ use serde::Serialize;
 use sqlx::{PgExecutor, PgPool};
 
 use super::{Admin, Error};
-use crate::ids::CompanyId;
-use crate::records::serialize_time;
+use crate::model::ids::CompanyId;
+use crate::model::records::serialize_time;
 
 /// A company.
 #[derive(Clone, Debug, Serialize)]

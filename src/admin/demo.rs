@@ -12,9 +12,9 @@ use tokio::io::AsyncWriteExt;
 use super::companies::{self, Company};
 use super::keys::{self, NewKey, State};
 use super::{Admin, Error, members};
-use crate::api_key::{ApiKey, ServiceType};
-use crate::ids::CompanyId;
-use crate::permission::Permission;
+use crate::model::api_key::{ApiKey, ServiceType};
+use crate::model::ids::CompanyId;
+use crate::model::permission::Permission;
 
 /// The company's name.
 const COMPANY: &str = "Demo Company";

@@ -8,11 +8,11 @@ use sqlx::PgExecutor;
 
 use super::companies::Company;
 use super::{Admin, Error};
-use crate::api_key::{ApiKey, ServiceType};
-use crate::ids::{CompanyId, KeyId};
-use crate::permission::Permission;
+use crate::model::api_key::{ApiKey, ServiceType};
+use crate::model::ids::{CompanyId, KeyId};
+use crate::model::permission::Permission;
+use crate::model::records::{serialize_time, serialize_time_option};
 use crate::random;
-use crate::records::{serialize_time, serialize_time_option};
 
 /// A key as it is known: everything but the key itself.
 #[derive(Clone, Debug, Serialize)]

@@ -6,8 +6,8 @@ use sqlx::{PgExecutor, PgPool};
 
 use super::companies::Company;
 use super::{Admin, Error};
-use crate::ids::{CompanyId, MemberId};
-use crate::records::serialize_time;
+use crate::model::ids::{CompanyId, MemberId};
+use crate::model::records::serialize_time;
 
 /// A team member.
 #[derive(Clone, Debug, Serialize)]

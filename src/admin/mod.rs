@@ -14,8 +14,8 @@ use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 
 use crate::clock::Clock;
-use crate::ids::{CompanyId, Ids};
-use crate::records::wire_time;
+use crate::model::ids::{CompanyId, Ids};
+use crate::model::records::wire_time;
 
 /// What the functions here work with.
 #[derive(Clone, Debug)]

@@ -8,8 +8,8 @@ use super::values::Permissions;
 use super::{Common, Error, print, values};
 use crate::admin::companies;
 use crate::admin::keys::{self, Key, NewKey};
-use crate::api_key::ServiceType;
-use crate::permission::Permission;
+use crate::model::api_key::ServiceType;
+use crate::model::permission::Permission;
 
 /// What can be done with API keys.
 #[derive(Subcommand)]

@@ -16,10 +16,10 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::admin::{self, Admin};
 use crate::clock::Clock;
-use crate::config::{Config, DatabaseConfig};
-use crate::database::{self as db, Database};
-use crate::ids::Ids;
-use crate::{embedded, serve, threads};
+use crate::database::source::{self, Database};
+use crate::model::ids::Ids;
+use crate::server::config::{Config, DatabaseConfig};
+use crate::server::{serve, threads};
 
 pub use usage::parse;
 
@@ -35,7 +35,7 @@ const AT_THE_END: usize = 500;
 #[derive(Parser)]
 #[command(name = "isao", version, max_term_width = 100)]
 pub struct Cli {
-    /// What to log to stderr: a level, or levels by module, such as info,isao::webhooks=debug
+    /// What to log to stderr: a level, or levels by module, such as info,isao::delivery=debug
     #[arg(
         long, env = "ISAO_LOG", value_name = "FILTER", global = true,
         display_order = AT_THE_END, default_value = "info,sqlx=warn",
@@ -65,7 +65,7 @@ pub enum Command {
     /// Print the database's address, or run a command on it
     Database(database::Command),
     /// Stop the embedded PostgreSQL once nobody uses it; isao starts this by itself
-    #[command(name = embedded::SUBCOMMAND, hide = true)]
+    #[command(name = embedded_postgres::SUBCOMMAND, hide = true)]
     PostgresSupervisor {
         /// The data directory of that PostgreSQL
         directory: PathBuf,
@@ -79,11 +79,11 @@ pub enum Error {
     #[error(transparent)]
     Serve(#[from] serve::Error),
     #[error(transparent)]
-    Database(#[from] db::Error),
+    Database(#[from] source::Error),
     #[error(transparent)]
     Admin(#[from] admin::Error),
     #[error(transparent)]
-    Supervisor(#[from] embedded::Error),
+    Supervisor(#[from] embedded_postgres::Error),
     #[error("DATABASE_URL cannot be taken apart for the command ({0})")]
     Url(#[from] sqlx::Error),
     #[error("{command} could not be run ({cause})")]
@@ -98,7 +98,7 @@ pub enum Error {
 pub fn run(command: Command) -> Result<ExitCode, Error> {
     if let Command::PostgresSupervisor { directory } = command {
         // It mostly sleeps, for as long as the server lives: no threads for that.
-        embedded::supervise(&directory)?;
+        embedded_postgres::supervise(&directory)?;
         return Ok(ExitCode::SUCCESS);
     }
     let runtime = threads::runtime("isao-http", threads::half()).map_err(Error::Runtime)?;

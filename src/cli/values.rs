@@ -7,7 +7,7 @@ use serde_json::Value;
 use tracing_subscriber::EnvFilter;
 
 use crate::http::field::{Email, FromJson, NOT_A_TIME, Text, parse_time};
-use crate::permission::Permission;
+use crate::model::permission::Permission;
 
 /// The longest name, in characters.
 const NAME_MAX: usize = 200;

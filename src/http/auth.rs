@@ -13,10 +13,10 @@ use sqlx::PgPool;
 
 use super::error::{ApiError, Code};
 use super::rate_limit::{RateLimits, Standing};
-use crate::api_key::ApiKey;
 use crate::clock::Clock;
-use crate::ids::{CompanyId, KeyId};
-use crate::permission::Permission;
+use crate::model::api_key::ApiKey;
+use crate::model::ids::{CompanyId, KeyId};
+use crate::model::permission::Permission;
 
 /// How long a key is taken for what it was: a revocation is heard sooner than in a second.
 const CACHED_FOR: TimeDelta = TimeDelta::milliseconds(500);

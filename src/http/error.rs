@@ -6,8 +6,8 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
-use crate::permission::Permission;
-use crate::records::wire_time;
+use crate::model::permission::Permission;
+use crate::model::records::wire_time;
 
 /// Defines the closed list of `code` values with their status.
 macro_rules! codes {
@@ -218,7 +218,7 @@ impl ApiError {
 
 impl From<sqlx::Error> for ApiError {
     fn from(error: sqlx::Error) -> Self {
-        if crate::db::is_unavailable(&error) {
+        if crate::database::postgres::is_unavailable(&error) {
             tracing::warn!(%error, "the database does not answer");
             Self::database_unavailable()
         } else {

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::error::ApiError;
-use crate::records::{Money, NotMoney, Priority, Status};
+use crate::model::records::{Money, NotMoney, Priority, Status};
 
 /// A field of a body: reading one never fails, so that all bad ones are found.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -268,7 +268,7 @@ pub fn parse_time(text: &str) -> Option<DateTime<Utc>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::records::wire_time;
+    use crate::model::records::wire_time;
 
     fn read<T: FromJson>(json: &str) -> Field<T> {
         serde_json::from_str(json).unwrap()

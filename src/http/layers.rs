@@ -13,8 +13,8 @@ use tokio::time::Instant;
 use super::answer::json_text;
 use super::error::{ApiError, Code};
 use crate::clock::Clock;
-use crate::ids::Ids;
 use crate::metrics::Metrics;
+use crate::model::ids::Ids;
 
 /// How long a request may take in all, its body included. Longer than the
 /// database's own limits, so that those speak first.

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use axum::http::{HeaderMap, HeaderName};
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::ids::KeyId;
+use crate::model::ids::KeyId;
 
 const WINDOW: TimeDelta = TimeDelta::minutes(1);
 /// Keys whose windows are remembered before old ones are swept out.

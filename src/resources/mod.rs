@@ -3,11 +3,10 @@
 pub mod contacts;
 pub mod deals;
 pub mod deliveries;
-pub mod events;
+pub mod feed;
 pub mod replays;
 pub mod subscriptions;
 mod table;
-pub mod timeline;
 pub mod triggers;
 
 use std::ops::Deref;
@@ -23,10 +22,11 @@ use crate::http::answer;
 use crate::http::auth::{Auth, Caller};
 use crate::http::body::Payload;
 use crate::http::error::ApiError;
-use crate::ids::{CompanyId, Ids};
+use crate::log::{Entries, Head, NewEvent};
 use crate::metrics::Metrics;
-use crate::targets::Targets;
-use crate::writer::{Answer, Decision, Domain, Entries, Head, NewEvent, Writer};
+use crate::model::ids::{CompanyId, Ids};
+use crate::outbound::targets::Targets;
+use crate::writer::{Answer, Decision, Domain, Writer};
 use deliveries::Tester;
 use table::Held;
 
@@ -78,7 +78,7 @@ pub struct Tools {
     /// Where webhooks may go.
     pub targets: Targets,
     /// Event streams.
-    pub streams: events::Streams,
+    pub streams: feed::Streams,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Makes tests of subscriptions.

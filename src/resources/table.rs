@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use uuid::Uuid;
 
-use crate::ids::CompanyId;
+use crate::model::ids::CompanyId;
 
 /// Company and id of a row.
 pub type Key = (CompanyId, Uuid);

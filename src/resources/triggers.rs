@@ -13,14 +13,14 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::{Api, contacts, deals};
-use crate::events::{EventType, RecordKind};
 use crate::http::answer;
 use crate::http::auth::Caller;
 use crate::http::error::{ApiError, Code};
 use crate::http::openapi::ReadErrors;
 use crate::http::query::{self, Query};
-use crate::ids::CompanyId;
-use crate::permission::Permission;
+use crate::model::events::{EventType, RecordKind};
+use crate::model::ids::CompanyId;
+use crate::model::permission::Permission;
 
 /// Records in one answer; also the default.
 const MAX_RECENT: i64 = 100;

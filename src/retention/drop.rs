@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
 use tokio::time::timeout;
 
 use super::{attempts, events, gaps};
-use crate::db;
+use crate::database::postgres;
 
 /// The advisory lock of the process that drops partitions; any number, but always the same.
 const DROPPING: i64 = 0x6973_616f_0003;
@@ -37,7 +37,7 @@ struct Condemned {
 /// is at it.
 pub(super) async fn drop_old(pool: &PgPool, now: DateTime<Utc>, keep: Duration) -> Result<(), sqlx::Error> {
     let work = async {
-        let mut connection = db::connect(pool).await?;
+        let mut connection = postgres::connect(pool).await?;
         if alone(&mut connection).await? {
             while drop_next(&mut connection, now, keep).await? {}
         }

@@ -32,7 +32,7 @@ use sqlx::{Connection, PgPool};
 use tokio::time::timeout;
 
 use crate::clock::Clock;
-use crate::db;
+use crate::database::postgres;
 
 /// How often everything is looked at.
 const EVERY: Duration = Duration::from_secs(60);
@@ -60,7 +60,7 @@ impl Retention {
     pub async fn prepare(&self) -> i64 {
         let now = self.clock.now();
         let prepared = bounded(async {
-            let mut connection = db::connect(&self.pool).await?;
+            let mut connection = postgres::connect(&self.pool).await?;
             attempts::ensure(&mut connection, &[now, now + attempts::WEEK]).await?;
             let enough_until = events::make_ahead(&mut connection).await?;
             connection.close().await?;
@@ -113,7 +113,7 @@ impl Retention {
 /// When the database is away, or its locks are held for too long.
 pub async fn make_room(pool: &PgPool) -> Result<(), sqlx::Error> {
     bounded(async {
-        let mut connection = db::connect(pool).await?;
+        let mut connection = postgres::connect(pool).await?;
         events::make_ahead(&mut connection).await?;
         connection.close().await
     })
@@ -126,7 +126,7 @@ pub async fn make_room(pool: &PgPool) -> Result<(), sqlx::Error> {
 /// When the database is away, or its locks are held for too long.
 pub async fn ensure_attempts(pool: &PgPool, times: &[DateTime<Utc>]) -> Result<(), sqlx::Error> {
     bounded(async {
-        let mut connection = db::connect(pool).await?;
+        let mut connection = postgres::connect(pool).await?;
         attempts::ensure(&mut connection, times).await?;
         connection.close().await
     })

@@ -15,16 +15,17 @@ use tokio::time::{Instant, timeout};
 
 use super::doubt::{Away, Sent};
 use super::idempotency::{Answers, Known};
-use super::log::{self, Appended, Entries};
 use super::queue::Job;
 use super::session::Session;
 use super::short::Hope;
-use super::{Answer, Committed, Decision, Domain, NewEvent, WriteError};
+use super::{Answer, Decision, Domain, WriteError};
 use crate::clock::Clock;
-use crate::db;
-use crate::ids::{CompanyId, Ids};
+use crate::database::postgres;
 use crate::listeners::Listeners;
+use crate::log::append::{self as log, Appended, Entries};
+use crate::log::{Committed, NewEvent};
 use crate::metrics::Metrics;
+use crate::model::ids::{CompanyId, Ids};
 use crate::retention;
 
 /// Bound on everything before COMMIT. The database gives up on a statement sooner.
@@ -139,7 +140,7 @@ impl<D: Domain> Batches<D> {
                 }
                 Failure::Rerun(error) if jobs.len() == 1 => {
                     tracing::error!(%error, "a write failed");
-                    let contended = db::is_contention(&error);
+                    let contended = postgres::is_contention(&error);
                     return fail(jobs, if contended { WriteError::Held } else { WriteError::Failed });
                 }
                 Failure::Poisoned(error) if jobs.len() == 1 => {
@@ -181,17 +182,17 @@ impl<D: Domain> Batches<D> {
         let decided = timeout(TRANSACTION_AT_MOST, self.until_commit(&mut session, jobs)).await;
         let decided = match decided {
             Ok(Ok(decided)) => decided,
-            Ok(Err(error)) if db::is_unavailable(&error) => return Err(Failure::Lost(error)),
+            Ok(Err(error)) if postgres::is_unavailable(&error) => return Err(Failure::Lost(error)),
             Ok(Err(error)) => {
                 let rolled_back =
                     timeout(COMMIT_AT_MOST, sqlx::query("ROLLBACK").execute(&mut session.connection)).await;
                 if matches!(rolled_back, Ok(Ok(_))) {
                     self.session = Some(session);
                 }
-                if db::lacks_partition(&error) {
+                if postgres::lacks_partition(&error) {
                     return Err(Failure::NoRoom);
                 }
-                let retryable = db::is_contention(&error) || db::is_constraint(&error);
+                let retryable = postgres::is_contention(&error) || postgres::is_constraint(&error);
                 return Err(if retryable {
                     Failure::Rerun(error)
                 } else {
@@ -210,7 +211,7 @@ impl<D: Domain> Batches<D> {
             }
             // Nothing was written, so nothing is in doubt.
             (_, None) => Ok(Decided { outcomes, appended: None }),
-            (Ok(Err(error @ sqlx::Error::Database(_))), _) if !db::is_unavailable(&error) => {
+            (Ok(Err(error @ sqlx::Error::Database(_))), _) if !postgres::is_unavailable(&error) => {
                 Err(Failure::Rerun(error))
             }
             (_, Some(appended)) => Err(Failure::CommitLost(outcomes, Box::new(appended))),

@@ -10,10 +10,10 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use super::batch::{Batches, Decided, Outcomes};
-use super::log::{Appended, Entries, Head};
 use super::session::Backend;
 use super::{Domain, WriteError};
-use crate::db;
+use crate::database::postgres;
+use crate::log::append::{Appended, Entries, Head};
 
 /// How often a write in doubt is asked about.
 const RESOLVE_EVERY: Duration = Duration::from_millis(100);
@@ -159,7 +159,7 @@ async fn fate_of_commit(connection: &mut PgConnection, appended: &Appended) -> R
         Ok(Some(_)) => Ok(Fate::Undecided),
         Ok(None) => Ok(Fate::Forgotten),
         // "is in the future": lost in a crash, and not given out again.
-        Err(error) if db::is_invalid_parameter(&error) => Ok(Fate::Aborted),
+        Err(error) if postgres::is_invalid_parameter(&error) => Ok(Fate::Aborted),
         Err(error) => Err(error),
     }
 }

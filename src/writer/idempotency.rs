@@ -8,7 +8,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::Answer;
-use crate::ids::CompanyId;
+use crate::model::ids::CompanyId;
 
 /// How long the first answer is kept.
 pub const KEPT_FOR: TimeDelta = TimeDelta::hours(24);

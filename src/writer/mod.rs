@@ -21,27 +21,22 @@
 mod batch;
 mod doubt;
 mod idempotency;
-mod log;
 mod queue;
 mod session;
 mod short;
 
 use std::future::Future;
-use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
-use uuid::Uuid;
 
 pub use batch::Batches;
 pub use idempotency::{IdempotencyKey, KEPT_FOR};
-pub(crate) use log::appending;
-pub use log::{CHANNEL, Entries, Head};
 pub use queue::{WriteError, Writer};
 pub(crate) use short::Hope;
 
-use crate::events::{Event, EventType};
-use crate::ids::CompanyId;
+use crate::log::{Entries, Head, NewEvent};
+use crate::model::ids::CompanyId;
 
 /// What the writer writes. The domain knows records and rules; the writer knows
 /// transactions and the log.
@@ -109,24 +104,4 @@ pub struct Answer {
     pub body: String,
     /// Is it the first answer to an earlier request with the same Idempotency-Key?
     pub replayed: bool,
-}
-
-/// An event that has no place in the log yet.
-#[derive(Clone, Debug, PartialEq)]
-pub struct NewEvent {
-    /// What happened.
-    pub event_type: EventType,
-    /// To which record.
-    pub record: Uuid,
-    /// The record as JSON text.
-    pub data: String,
-}
-
-/// A committed batch, as handed to the tail of this process.
-#[derive(Clone, Debug)]
-pub struct Committed {
-    /// Its events, in log order; numbers are contiguous.
-    pub events: Vec<Arc<Event>>,
-    /// `subscription_version` as the batch saw it: changes up to it precede the events.
-    pub version: i64,
 }

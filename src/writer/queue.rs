@@ -12,8 +12,8 @@ use tokio::time::Instant;
 use super::batch::Batches;
 use super::doubt::Away;
 use super::{Answer, Domain, IdempotencyKey};
-use crate::ids::CompanyId;
 use crate::metrics::Metrics;
+use crate::model::ids::CompanyId;
 
 /// Commands waiting in all. Some seconds of work; beyond it a 503 is kinder than a wait.
 const QUEUE: usize = 2048;

@@ -6,8 +6,8 @@ use chrono::{DateTime, Utc};
 use sqlx::{Connection as _, PgConnection, PgPool};
 use tokio::time::{Instant, timeout};
 
-use super::log::Place;
-use crate::db;
+use crate::database::postgres;
+use crate::log::append::Place;
 
 /// How long something that writes nothing may take.
 const ASIDE_AT_MOST: Duration = Duration::from_secs(6);
@@ -38,7 +38,7 @@ pub(super) struct Backend {
 
 impl Session {
     pub(super) async fn open(pool: &PgPool) -> Result<Self, sqlx::Error> {
-        let mut connection = db::connect_steady(pool).await?;
+        let mut connection = postgres::connect_steady(pool).await?;
         let backend = sqlx::query_as!(
             Backend,
             r#"SELECT pid AS "pid!", backend_start AS "since!" FROM pg_stat_activity WHERE pid = pg_backend_pid()"#,

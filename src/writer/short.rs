@@ -10,10 +10,10 @@ use tokio::time::timeout;
 use super::batch::{Batches, Decided, Outcomes};
 use super::doubt::{Sent, Statement};
 use super::idempotency::Answers;
-use super::log::{Entries, Head};
 use super::queue::Job;
 use super::{Domain, WriteError};
-use crate::db;
+use crate::database::postgres;
+use crate::log::append::{Entries, Head};
 
 /// Bound on the statement, after which its outcome is looked up on another connection.
 /// The database gives up on it sooner.
@@ -96,7 +96,7 @@ impl<D: Domain> Batches<D> {
                 self.hope.fulfilled();
                 Some(head)
             }
-            Ok(Err(error)) if db::is_refusal(&error) => {
+            Ok(Err(error)) if postgres::is_refusal(&error) => {
                 tracing::debug!(%error, jobs = jobs.len(), "the short way failed");
                 session.place = None;
                 self.session = Some(session);

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use isao::ids::{EventId, SubscriptionId};
+use isao::model::ids::{EventId, SubscriptionId};
 use serde_json::Value;
 use uuid::Uuid;
 

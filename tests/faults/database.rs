@@ -6,7 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use isao::embedded::{Durability, Embedded, Options, Search};
+use embedded_postgres::{Durability, Embedded, Options, Search};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use super::random::below;
@@ -84,7 +84,7 @@ impl Cluster {
         command.arg("-l").arg(pgdata.join("server.log")).current_dir(&self.data_dir);
         command.env_clear().env("LC_ALL", "C").env("PATH", "/usr/bin:/bin");
         // PostgreSQL refuses to be run by root.
-        if isao::embedded::is_root().unwrap() {
+        if embedded_postgres::is_root().unwrap() {
             command.uid(owner.uid()).gid(owner.gid());
         }
         assert!(command.status().unwrap().success(), "pg_ctl restarts PostgreSQL");

@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use isao::admin::{Admin, demo};
-use isao::api_key::{ApiKey, ServiceType};
-use isao::app::Server;
 use isao::clock::Clock;
-use isao::db;
-use isao::ids::{Ids, SubscriptionId};
+use isao::database::postgres;
+use isao::model::api_key::{ApiKey, ServiceType};
+use isao::model::ids::{Ids, SubscriptionId};
+use isao::server::Server;
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 use sqlx::{Connection, PgConnection};
@@ -289,7 +289,7 @@ impl<'a> Round<'a> {
 
 /// Brings the schema up to date; a key of a company.
 async fn prepare(database: &Database) -> String {
-    let pool = db::open(&database.url).await.unwrap();
+    let pool = postgres::open(&database.url).await.unwrap();
     let admin = Admin { pool, clock: Clock::system(), ids: Ids::default() };
     let key = ApiKey::generate(ServiceType::Generic, isao::random::bytes().unwrap());
     demo::ensure(&admin, Some(&key), None).await.unwrap();

@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use isao::address::AllowList;
-use isao::app::{Role, Server, Settings};
 use isao::clock::Clock;
-use isao::db;
-use isao::duration::format_duration;
-use isao::webhooks::Tuning;
+use isao::database::postgres;
+use isao::delivery::Tuning;
+use isao::model::duration::format_duration;
+use isao::outbound::address::AllowList;
+use isao::server::{Role, Server, Settings};
 use serde_json::Value;
 use tokio::process::{Child, Command};
 
@@ -85,7 +85,7 @@ impl Process {
 pub async fn in_process(database_url: &str, clock: Clock) -> Server {
     Server::start(Settings {
         bind: "127.0.0.1:0".parse().unwrap(),
-        pool: db::open(database_url).await.unwrap(),
+        pool: postgres::open(database_url).await.unwrap(),
         clock,
         role: Role::All,
         tuning: Tuning {
@@ -96,7 +96,7 @@ pub async fn in_process(database_url: &str, clock: Clock) -> Server {
         },
         allow_targets: AllowList::default(),
         retention: RETENTION,
-        resolver: isao::dns::Resolver::asking(&[]),
+        resolver: isao::outbound::dns::Resolver::asking(&[]),
     })
     .await
     .unwrap()

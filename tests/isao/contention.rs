@@ -2,7 +2,7 @@
 //! the other in a circle.
 
 use futures_util::future::join_all;
-use isao::app::Server;
+use isao::server::Server;
 use reqwest::Method;
 use serde_json::{Value, json};
 

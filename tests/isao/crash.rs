@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use isao::webhooks::signature::Secret;
+use isao::outbound::signature::Secret;
 use reqwest::Method;
 use serde_json::{Value, json};
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use isao::permission::Permission;
+use isao::model::permission::Permission;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -220,7 +220,7 @@ async fn filters_narrow_a_list() {
     let of_deal = list(&world, &format!("/webhooks/undelivered?recordId={deal}")).await;
     assert_eq!(of_deal[0]["target_url"], receiver.url("/deals"));
     sqlx::query("UPDATE attempts SET outcome = 'delivered' WHERE subscription_id <> $1")
-        .bind(isao::ids::SubscriptionId::parse(text(&contacts["subscription_id"])).unwrap().0)
+        .bind(isao::model::ids::SubscriptionId::parse(text(&contacts["subscription_id"])).unwrap().0)
         .execute(&world.pool)
         .await
         .unwrap();

@@ -27,7 +27,7 @@ async fn an_event_arrives_signed() {
     assert_eq!(received.header("x-isao-event"), "contact.created");
     assert_eq!(received.header("x-isao-attempt"), "1");
 
-    let secret: isao::webhooks::signature::Secret = subscription["secret"].as_str().unwrap().parse().unwrap();
+    let secret: isao::outbound::signature::Secret = subscription["secret"].as_str().unwrap().parse().unwrap();
     let timestamp = received.header("webhook-timestamp").parse().unwrap();
     assert_eq!(timestamp, world.clock.now().timestamp());
     assert_eq!(

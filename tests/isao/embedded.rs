@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use isao::embedded::{Durability, Embedded, Error, Options, Search};
+use embedded_postgres::{Durability, Embedded, Error, Options, Search};
 use serde_json::json;
 
 use crate::support::Process;

@@ -1,7 +1,7 @@
 //! Errors: one shape, whatever went wrong and whichever layer said so.
 
 use isao::http::error::Code;
-use isao::permission::Permission;
+use isao::model::permission::Permission;
 use reqwest::{Method, RequestBuilder};
 use serde_json::json;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use isao::events::EventType;
+use isao::model::events::EventType;
 use serde_json::{Value, json};
 
 use crate::support::{Receiver, World};

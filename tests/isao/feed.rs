@@ -5,7 +5,7 @@ mod stream;
 
 use std::collections::HashSet;
 
-use isao::permission::Permission;
+use isao::model::permission::Permission;
 use serde_json::{Value, json};
 
 use crate::support::{Answer, Receiver, World};

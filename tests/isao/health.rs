@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use isao::app::Role;
-use isao::records::wire_time;
-use isao::webhooks::Tuning;
+use isao::delivery::Tuning;
+use isao::model::records::wire_time;
+use isao::server::Role;
 use serde_json::{Value, json};
 
 use crate::support::{Received, Receiver, Reply, World, eventually};

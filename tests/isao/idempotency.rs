@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use isao::permission::Permission;
+use isao::model::permission::Permission;
 use reqwest::Method;
 use serde_json::{Value, json};
 

@@ -1,8 +1,8 @@
 //! Companies see nothing of each other. The routes are those of the OpenAPI
 //! document, so that a new one must be considered here.
 
-use isao::ids::CompanyId;
-use isao::permission::Permission;
+use isao::model::ids::CompanyId;
+use isao::model::permission::Permission;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -48,7 +48,7 @@ impl Tenant {
 
 /// Every method and path of the document.
 fn documented() -> Vec<(Method, String)> {
-    let document: Value = serde_json::from_str(&isao::router::openapi()).unwrap();
+    let document: Value = serde_json::from_str(&isao::server::router::openapi()).unwrap();
     let paths = document["paths"].as_object().unwrap();
     let routes = paths.iter().flat_map(|(path, item)| {
         let methods = item.as_object().unwrap().keys().map(|method| method.to_uppercase().parse().unwrap());

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use isao::api_key::{ApiKey, ServiceType};
-use isao::permission::Permission;
+use isao::model::api_key::{ApiKey, ServiceType};
+use isao::model::permission::Permission;
 use reqwest::Method;
 use serde_json::json;
 

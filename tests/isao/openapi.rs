@@ -9,13 +9,13 @@ use crate::support::{Answer, Receiver, Reply, World, eventually};
 const COMMITTED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/openapi.json");
 
 fn document() -> Value {
-    serde_json::from_str(&isao::router::openapi()).unwrap()
+    serde_json::from_str(&isao::server::router::openapi()).unwrap()
 }
 
 #[test]
 #[expect(clippy::disallowed_methods, reason = "a wish of whoever runs the tests")]
 fn the_committed_document_is_up_to_date() {
-    let made = isao::router::openapi();
+    let made = isao::server::router::openapi();
     if std::env::var("UPDATE_OPENAPI").is_ok() {
         std::fs::write(COMMITTED, &made).unwrap();
     }
@@ -30,7 +30,7 @@ fn the_committed_document_is_up_to_date() {
 async fn it_is_served_to_everyone_and_is_of_version_3_1() {
     let world = World::new().await;
     let served = world.send(world.http.get(world.url("/openapi.json"))).await;
-    assert_eq!((served.status, served.text), (200, isao::router::openapi()));
+    assert_eq!((served.status, served.text), (200, isao::server::router::openapi()));
     assert!(document()["openapi"].as_str().unwrap().starts_with("3.1."));
 }
 

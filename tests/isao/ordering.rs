@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use isao::webhooks::Tuning;
+use isao::delivery::Tuning;
 use serde_json::{Value, json};
 
 use crate::support::{Process, Received, Receiver, Reply, World, eventually};

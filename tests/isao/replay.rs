@@ -4,7 +4,7 @@ mod redeliver;
 
 use std::time::Duration;
 
-use isao::webhooks::Tuning;
+use isao::delivery::Tuning;
 use serde_json::{Value, json};
 
 use crate::support::{Received, Receiver, Reply, World, eventually};

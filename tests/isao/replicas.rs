@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use isao::app::{Role, Server};
+use isao::server::{Role, Server};
 use serde_json::json;
 use tokio::sync::{RwLock, watch};
 use tokio::time::Instant;

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use isao::db;
+use isao::database::postgres;
 use serde_json::{Value, json};
 use sqlx::migrate::Migrator;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
@@ -298,7 +298,7 @@ async fn what_a_crash_left_behind_is_dropped_and_what_somebody_detached_is_not()
 async fn rows_from_before_the_partitions_are_still_there() {
     let database = Database::empty().await;
     let mut connection = PgConnection::connect(&database.url).await.unwrap();
-    let first = db::MIGRATIONS.iter().filter(|migration| migration.version == 1).cloned().collect();
+    let first = postgres::MIGRATIONS.iter().filter(|migration| migration.version == 1).cloned().collect();
     Migrator::with_migrations(first).run(&mut connection).await.unwrap();
     sqlx::raw_sql(AssertSqlSafe(format!(
         "INSERT INTO events (seq, company_id, type, id, record_id, source, at, data)

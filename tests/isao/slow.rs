@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use isao::webhooks::Tuning;
+use isao::delivery::Tuning;
 use serde_json::json;
 use tokio::sync::watch;
 

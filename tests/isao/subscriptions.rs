@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use isao::events::EventType;
+use isao::model::events::EventType;
 use reqwest::Method;
 use serde_json::{Value, json};
 

@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::net::TcpListener;
 use std::time::Duration;
 
-use isao::permission::Permission;
+use isao::model::permission::Permission;
 use reqwest::Method;
 use serde_json::{Value, json};
 

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use isao::app::Server;
-use isao::permission::Permission;
+use isao::model::permission::Permission;
+use isao::server::Server;
 use reqwest::Method;
 use serde_json::{Value, json};
 

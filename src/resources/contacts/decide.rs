@@ -4,13 +4,13 @@ use chrono::{DateTime, Utc};
 
 use super::input::{Changes, NewContact, Phone, phone_key};
 use super::{Command, Contacts, not_found};
-use crate::events::EventType;
 use crate::http::answer::message;
 use crate::http::error::{ApiError, Code};
-use crate::ids::{CompanyId, ContactId};
-use crate::records::Contact;
+use crate::log::NewEvent;
+use crate::model::events::EventType;
+use crate::model::ids::{CompanyId, ContactId};
+use crate::model::records::Contact;
 use crate::resources::{Decided, answer, record_answer};
-use crate::writer::NewEvent;
 
 /// Decides one command and notes what it changes.
 pub fn run(contacts: &mut Contacts, company: CompanyId, command: &Command, now: DateTime<Utc>) -> Decided {

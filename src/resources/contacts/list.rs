@@ -13,9 +13,9 @@ use crate::http::auth::Caller;
 use crate::http::error::ApiError;
 use crate::http::paging::Page;
 use crate::http::query::{self, Query};
-use crate::ids::ContactId;
-use crate::permission::Permission;
-use crate::records::Contact;
+use crate::model::ids::ContactId;
+use crate::model::permission::Permission;
+use crate::model::records::Contact;
 
 /// Which contacts.
 #[derive(Deserialize, IntoParams)]

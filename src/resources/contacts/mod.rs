@@ -19,9 +19,9 @@ use crate::http::auth::Caller;
 use crate::http::body::Payload;
 use crate::http::error::ApiError;
 use crate::http::openapi::{Answered, Listed, ReadErrors, Said, WriteErrors};
-use crate::ids::{CompanyId, ContactId};
-use crate::permission::Permission;
-use crate::records::Contact;
+use crate::model::ids::{CompanyId, ContactId};
+use crate::model::permission::Permission;
+use crate::model::records::Contact;
 use input::{Changes, ContactInput, NewContact};
 
 /// A wish about a contact.

@@ -11,11 +11,11 @@ use uuid::Uuid;
 
 use super::{Command, Contacts};
 use crate::http::error::ApiError;
-use crate::ids::{CompanyId, ContactId};
-use crate::records::Contact;
+use crate::log::{Entries, Head, appending};
+use crate::model::ids::{CompanyId, ContactId};
+use crate::model::records::Contact;
 use crate::resources::table::{Key, Table, arrays, hold_rest};
 use crate::resources::{Command as AnyCommand, contacts::input::phone_key};
-use crate::writer::{Entries, Head, appending};
 
 /// A row of `contacts`. A macro because `query_as!` wants the columns spelt out.
 macro_rules! contact {

@@ -4,16 +4,16 @@ use chrono::{DateTime, Utc};
 
 use super::input::{Changes, NO_SUCH_CONTACT, NO_SUCH_MEMBER, NewDeal};
 use super::{Command, Deals, not_found};
-use crate::events::EventType;
 use crate::http::answer::message;
 use crate::http::error::ApiError;
 use crate::http::field::Problems;
-use crate::ids::{CompanyId, DealId};
-use crate::records::{AssignedTo, Deal, DealContact, Priority, StageChange, Status};
+use crate::log::NewEvent;
+use crate::model::events::EventType;
+use crate::model::ids::{CompanyId, DealId};
+use crate::model::records::{AssignedTo, Deal, DealContact, Priority, StageChange, Status};
 use crate::resources::contacts::Contacts;
 use crate::resources::table::{Held, Key};
 use crate::resources::{Decided, answer, record_answer};
-use crate::writer::NewEvent;
 
 /// Decides one command and notes what it changes. Of the contacts it only reads.
 pub fn run(

@@ -6,8 +6,8 @@ use utoipa::ToSchema;
 
 use super::currency::Currency;
 use crate::http::field::{Field, FromJson, Percent, Problems, Text, Time};
-use crate::ids::{ContactId, MemberId};
-use crate::records::{Money, Priority, Status};
+use crate::model::ids::{ContactId, MemberId};
+use crate::model::records::{Money, Priority, Status};
 
 /// What is said about a `contactId` that names no contact of the company.
 pub const NO_SUCH_CONTACT: &str = "must be the id of a contact of your company, like contact_…";

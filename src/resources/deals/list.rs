@@ -11,9 +11,9 @@ use crate::http::auth::Caller;
 use crate::http::error::ApiError;
 use crate::http::paging::Page;
 use crate::http::query::{self, Query};
-use crate::ids::{ContactId, DealId, MemberId};
-use crate::permission::Permission;
-use crate::records::{AssignedTo, Deal, DealContact, Money, Priority, Status};
+use crate::model::ids::{ContactId, DealId, MemberId};
+use crate::model::permission::Permission;
+use crate::model::records::{AssignedTo, Deal, DealContact, Money, Priority, Status};
 
 /// Which deals.
 #[derive(Deserialize, IntoParams)]

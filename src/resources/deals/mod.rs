@@ -22,9 +22,9 @@ use crate::http::auth::Caller;
 use crate::http::body::Payload;
 use crate::http::error::ApiError;
 use crate::http::openapi::{Answered, Listed, ReadErrors, Said, WriteErrors};
-use crate::ids::DealId;
-use crate::permission::Permission;
-use crate::records::{AssignedTo, Contact, Deal};
+use crate::model::ids::DealId;
+use crate::model::permission::Permission;
+use crate::model::records::{AssignedTo, Contact, Deal};
 use input::{Changes, DealInput, NO_SUCH_CONTACT, NO_SUCH_MEMBER, NewDeal, Refused, StatusInput};
 
 /// A wish about a deal.

@@ -10,8 +10,8 @@ use uuid::Uuid;
 
 use super::{Command, Deals};
 use crate::http::error::ApiError;
-use crate::ids::{CompanyId, ContactId, DealId, MemberId};
-use crate::records::{AssignedTo, Contact, Deal, DealContact, Money, Priority, Status};
+use crate::model::ids::{CompanyId, ContactId, DealId, MemberId};
+use crate::model::records::{AssignedTo, Contact, Deal, DealContact, Money, Priority, Status};
 use crate::resources::Command as AnyCommand;
 use crate::resources::contacts::{self, Contacts};
 use crate::resources::table::{Held, Key, Table, arrays, hold_rest};

@@ -13,15 +13,15 @@ use super::store;
 use super::subscribers::{self, Subscriber};
 use super::view::{Delivery, DeliveryPage, PageMeta};
 use super::{Api, State, no_such_subscription};
-use crate::events::EventType;
 use crate::http::answer;
 use crate::http::auth::Caller;
 use crate::http::error::ApiError;
 use crate::http::openapi::ReadErrors;
 use crate::http::paging::{DEFAULT_LIMIT, MAX_LIMIT};
 use crate::http::query::{self, Query};
-use crate::ids::{CompanyId, ContactId, DealId, DeliveryId, SubscriptionId};
-use crate::permission::Permission;
+use crate::model::events::EventType;
+use crate::model::ids::{CompanyId, ContactId, DealId, DeliveryId, SubscriptionId};
+use crate::model::permission::Permission;
 
 /// Deliveries looked at for one page, so that a filter that matches little cannot make
 /// a request expensive; the next page goes on from there.

@@ -8,14 +8,14 @@ use super::Api;
 use super::store::{self, Happened, Told};
 use super::subscribers::{self, Subscriber};
 use super::view::{Delivery, Request};
-use crate::events::Event;
 use crate::http::answer;
 use crate::http::auth::Caller;
 use crate::http::error::ApiError;
 use crate::http::openapi::{Answered, ReadErrors};
-use crate::ids::DeliveryId;
-use crate::permission::Permission;
-use crate::webhooks::request;
+use crate::model::events::Event;
+use crate::model::ids::DeliveryId;
+use crate::model::permission::Permission;
+use crate::outbound::request;
 
 /// Attempts that are shown: a delivery has four, and as many again for each replay.
 const HISTORY: usize = 100;

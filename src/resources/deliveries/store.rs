@@ -10,8 +10,8 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::subscribers::Subscriber;
-use crate::events::{Event, EventType};
-use crate::ids::{CompanyId, DeliveryId, EventId, SubscriptionId};
+use crate::model::events::{Event, EventType};
+use crate::model::ids::{CompanyId, DeliveryId, EventId, SubscriptionId};
 
 /// The first number whose event happened at `at` or later, or one beyond the log: a
 /// binary search, since time never runs backwards along the log.

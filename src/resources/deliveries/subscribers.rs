@@ -4,10 +4,10 @@ use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use crate::address::TargetUrl;
-use crate::events::{EventType, Filters};
-use crate::ids::{CompanyId, SubscriptionId};
-use crate::webhooks::signature::Secrets;
+use crate::model::events::{EventType, Filters};
+use crate::model::ids::{CompanyId, SubscriptionId};
+use crate::outbound::address::TargetUrl;
+use crate::outbound::signature::Secrets;
 
 /// A subscription, and where it stands in the log.
 pub(super) struct Subscriber {

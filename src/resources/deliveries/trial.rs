@@ -15,19 +15,19 @@ use uuid::Uuid;
 use super::subscribers::{self, Subscriber};
 use super::view::{Answer, Headers};
 use super::{Api, no_such_subscription};
-use crate::events::{Event, EventType, RecordKind, SOURCE_API};
 use crate::http::answer;
 use crate::http::auth::Caller;
 use crate::http::body::Payload;
 use crate::http::error::{ApiError, Code};
 use crate::http::field::{Field, Problems, Text};
 use crate::http::openapi::{Answered, WriteErrors};
-use crate::ids::{CompanyId, ContactId, DealId, EventId, SubscriptionId};
-use crate::permission::Permission;
-use crate::records::StageChange;
+use crate::model::events::{Event, EventType, RecordKind, SOURCE_API};
+use crate::model::ids::{CompanyId, ContactId, DealId, EventId, SubscriptionId};
+use crate::model::permission::Permission;
+use crate::model::records::StageChange;
+use crate::outbound::client::Client;
+use crate::outbound::request::{self, Request};
 use crate::resources::{contacts, deals};
-use crate::webhooks::client::Client;
-use crate::webhooks::request::{self, Request};
 
 /// Tests in flight in this process: they come on top of the deliveries.
 const IN_FLIGHT: usize = 8;

@@ -7,9 +7,9 @@ use utoipa::ToSchema;
 use super::State;
 use super::store::{Happened, Made, Told};
 use super::subscribers::Subscriber;
-use crate::events::EventType;
-use crate::ids::{DeliveryId, EventId};
-use crate::records::{serialize_time, serialize_time_option};
+use crate::model::events::EventType;
+use crate::model::ids::{DeliveryId, EventId};
+use crate::model::records::{serialize_time, serialize_time_option};
 
 /// Headers in the order they were sent, each a name and a value.
 pub(super) type Headers = Vec<(String, String)>;

@@ -2,7 +2,7 @@
 //!
 //! A replay *runs* beside the live deliveries, until it is *done*, is *cancelled*, or
 //! has *failed* because event after event was not delivered. How it runs is
-//! [`crate::webhooks`]' business.
+//! [`crate::delivery`]' business.
 
 mod input;
 mod store;
@@ -13,15 +13,16 @@ use axum::response::Response;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::Api;
 use super::subscriptions::{self, Command, NewReplay};
-use super::{Api, timeline};
 use crate::http::answer;
 use crate::http::auth::Caller;
 use crate::http::body::Payload;
 use crate::http::error::{ApiError, Code};
 use crate::http::openapi::{Answered, ReadErrors, WriteErrors};
-use crate::ids::{CompanyId, DeliveryId, ReplayId, SubscriptionId};
-use crate::permission::Permission;
+use crate::log::timeline;
+use crate::model::ids::{CompanyId, DeliveryId, ReplayId, SubscriptionId};
+use crate::model::permission::Permission;
 use input::{ReplayInput, Wanted};
 use store::Standing;
 pub use store::{Rehearsal, ReplayView};

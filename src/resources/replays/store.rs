@@ -5,9 +5,9 @@ use serde::Serialize;
 use sqlx::PgPool;
 use utoipa::ToSchema;
 
-use crate::events::{EventType, Filters};
-use crate::ids::{CompanyId, DeliveryId, EventId, ReplayId, SubscriptionId};
-use crate::records::serialize_time;
+use crate::model::events::{EventType, Filters};
+use crate::model::ids::{CompanyId, DeliveryId, EventId, ReplayId, SubscriptionId};
+use crate::model::records::serialize_time;
 use crate::resources::subscriptions::NewReplay;
 
 /// Replays in a list.

@@ -8,16 +8,16 @@ use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::address::{ALLOW_TARGETS, TargetUrl};
 use crate::http::answer;
 use crate::http::auth::Caller;
 use crate::http::body::Payload;
 use crate::http::error::ApiError;
 use crate::http::field::{Field, Problems};
 use crate::http::openapi::{Answered, WriteErrors};
-use crate::permission::Permission;
+use crate::model::permission::Permission;
+use crate::outbound::address::{ALLOW_TARGETS, TargetUrl};
+use crate::outbound::targets::{Judged, Verdict};
 use crate::resources::Api;
-use crate::targets::{Judged, Verdict};
 
 /// A URL to judge.
 #[derive(Deserialize, ToSchema)]

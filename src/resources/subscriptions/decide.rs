@@ -8,10 +8,10 @@ use super::input::{Changes, NewSubscription, ordering};
 use super::rotate::{Rotated, Rotation};
 use super::view::{Subscribed, SubscriptionView};
 use super::{Command, NewReplay, Status, Subscription, not_found};
-use crate::events::{EventType, Filters};
 use crate::http::answer::{data, message};
 use crate::http::error::{ApiError, Code};
-use crate::ids::{CompanyId, ReplayId, SubscriptionId};
+use crate::model::events::{EventType, Filters};
+use crate::model::ids::{CompanyId, ReplayId, SubscriptionId};
 use crate::resources::replays::ReplayView;
 use crate::resources::table::{Held, Table};
 use crate::resources::{Decided, answer};
@@ -275,7 +275,7 @@ mod tests {
             event_type: EventType::ContactCreated,
             target: url.parse().unwrap(),
             filters: Filters::default(),
-            secret: crate::webhooks::signature::Secret::generate([7; 32]),
+            secret: crate::outbound::signature::Secret::generate([7; 32]),
             loopback: false,
             ordering: Ordering::default(),
             start: None,
@@ -334,7 +334,7 @@ mod tests {
     fn secrets_are_not_shown_by_debug() {
         let mut subscriptions = Subscriptions::default();
         decide(&mut subscriptions, &subscribe_to(1, "https://a.example/"));
-        let secret = crate::webhooks::signature::Secret::generate([8; 32]);
+        let secret = crate::outbound::signature::Secret::generate([8; 32]);
         decide(
             &mut subscriptions,
             &Command::Rotate(id(1), Rotation { secret, overlap: Duration::from_secs(1) }),

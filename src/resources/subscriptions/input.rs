@@ -6,13 +6,13 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::Ordering;
-use crate::address::TargetUrl;
-use crate::events::{EventType, Filters};
 use crate::http::error::ApiError;
 use crate::http::field::{Field, FromJson, Problems, Text, Time};
+use crate::model::events::{EventType, Filters};
+use crate::outbound::address::TargetUrl;
+use crate::outbound::signature::Secret;
+use crate::outbound::targets::Targets;
 use crate::resources::word;
-use crate::targets::Targets;
-use crate::webhooks::signature::Secret;
 
 impl FromJson for EventType {
     fn from_json(json: &str) -> Result<Self, String> {
@@ -25,7 +25,7 @@ impl FromJson for EventType {
 impl FromJson for TargetUrl {
     fn from_json(json: &str) -> Result<Self, String> {
         let text: String = serde_json::from_str(json).map_err(|_| "must be text".to_owned())?;
-        text.parse().map_err(|error: crate::address::TargetUrlError| error.to_string())
+        text.parse().map_err(|error: crate::outbound::address::TargetUrlError| error.to_string())
     }
 }
 

@@ -9,17 +9,17 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{Command, Subscription, parse_id};
-use crate::duration::parse_duration;
 use crate::http::auth::Caller;
 use crate::http::body::Payload;
 use crate::http::error::ApiError;
 use crate::http::field::{Field, FromJson, Problems};
 use crate::http::openapi::{Answered, WriteErrors};
-use crate::permission::Permission;
+use crate::model::duration::parse_duration;
+use crate::model::permission::Permission;
+use crate::model::records::serialize_time_option;
+use crate::outbound::signature::Secret;
 use crate::random;
-use crate::records::serialize_time_option;
 use crate::resources::Api;
-use crate::webhooks::signature::Secret;
 
 /// How long the secret before goes on signing.
 #[derive(Clone, Copy, Debug)]

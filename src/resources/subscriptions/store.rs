@@ -5,11 +5,11 @@ use sqlx::PgConnection;
 
 use super::decide::{Subscriptions, Twin};
 use super::{Command, Ordering, Status, Subscription};
-use crate::events::{EventType, Filters};
-use crate::ids::{CompanyId, SubscriptionId};
+use crate::model::events::{EventType, Filters};
+use crate::model::ids::{CompanyId, SubscriptionId};
+use crate::outbound::signature::Secrets;
 use crate::resources::Command as AnyCommand;
 use crate::resources::table::{Key, arrays};
-use crate::webhooks::signature::Secrets;
 
 /// A row of `subscriptions`; one that this version cannot read does not exist for it.
 macro_rules! subscription {

@@ -10,9 +10,9 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{Status, Subscription};
-use crate::events::EventType;
-use crate::ids::{CompanyId, SubscriptionId};
-use crate::records::{serialize_time, serialize_time_option};
+use crate::model::events::EventType;
+use crate::model::ids::{CompanyId, SubscriptionId};
+use crate::model::records::{serialize_time, serialize_time_option};
 
 /// Gaps that are shown of one subscription, the newest.
 const MAX_GAPS: i64 = 20;

@@ -9,7 +9,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use isao::embedded::{Durability, Options, Search, is_root};
+use embedded_postgres::{Durability, Options, Search, is_root};
 use sqlx::{Connection, PgConnection};
 
 /// For whatever has to happen in the end: generous, since machines are busy.

@@ -1,8 +1,8 @@
 //! The feed as a stream.
 
-use isao::api_key::ApiKey;
 use isao::listeners::PER_COMPANY;
-use isao::permission::Permission;
+use isao::model::api_key::ApiKey;
+use isao::model::permission::Permission;
 use reqwest::Method;
 use serde_json::json;
 

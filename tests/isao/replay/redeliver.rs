@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use isao::ids::DeliveryId;
-use isao::permission::Permission;
+use isao::model::ids::DeliveryId;
+use isao::model::permission::Permission;
 use reqwest::Method;
 use serde_json::{Value, json};
 

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use isao::db;
-use isao::embedded::{Durability, Embedded, Options, Search, throwaway_dir};
+use embedded_postgres::{Durability, Embedded, Options, Search, throwaway_dir};
+use isao::database::postgres;
 use sha2::{Digest, Sha256};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
@@ -78,7 +78,7 @@ async fn template(server: &Embedded, connection: &mut PgConnection) -> String {
     static NAME: tokio::sync::OnceCell<String> = tokio::sync::OnceCell::const_new();
     NAME.get_or_init(async || {
         let mut hash = Sha256::new();
-        for migration in db::MIGRATIONS.iter() {
+        for migration in postgres::MIGRATIONS.iter() {
             hash.update(&migration.checksum);
         }
         let digest: String = hash.finalize()[..8].iter().map(|byte| format!("{byte:02x}")).collect();
@@ -97,7 +97,7 @@ async fn template(server: &Embedded, connection: &mut PgConnection) -> String {
         if known.is_none() {
             execute(connection, format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await;
             execute(connection, format!("CREATE DATABASE {name}")).await;
-            db::open(&server.url(&name)).await.unwrap().close().await;
+            postgres::open(&server.url(&name)).await.unwrap().close().await;
             execute(connection, format!("ALTER DATABASE {name} IS_TEMPLATE true")).await;
         }
         sqlx::query("SELECT pg_advisory_unlock($1)")

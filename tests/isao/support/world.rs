@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use axum::http::HeaderMap;
 use chrono::{DateTime, Utc};
-use isao::address::AllowList;
-use isao::api_key::{ApiKey, ServiceType};
-use isao::app::{Role, Server, Settings};
 use isao::clock::Clock;
-use isao::db;
-use isao::dns::Resolver;
-use isao::ids::{CompanyId, Ids};
-use isao::permission::Permission;
-use isao::webhooks::Tuning;
+use isao::database::postgres;
+use isao::delivery::Tuning;
+use isao::model::api_key::{ApiKey, ServiceType};
+use isao::model::ids::{CompanyId, Ids};
+use isao::model::permission::Permission;
+use isao::outbound::address::AllowList;
+use isao::outbound::dns::Resolver;
+use isao::server::{Role, Server, Settings};
 use reqwest::Method;
 use serde_json::Value;
 use sqlx::PgPool;
@@ -134,7 +134,7 @@ impl World {
 
     async fn on(database: Database, route: String, dns: &[SocketAddr], tuning: Tuning) -> Self {
         let clock = Clock::manual(START.parse().unwrap());
-        let pool = db::open(&database.url).await.unwrap();
+        let pool = postgres::open(&database.url).await.unwrap();
         let resolver = Resolver::asking(dns);
         let server = start(&route, &clock, &resolver, (Role::All, &tuning)).await;
         let mut world = Self {
@@ -359,7 +359,7 @@ fn base(address: SocketAddr) -> String {
 async fn start(route: &str, clock: &Clock, resolver: &Resolver, (role, tuning): (Role, &Tuning)) -> Server {
     Server::start(Settings {
         bind: "127.0.0.1:0".parse().unwrap(),
-        pool: db::open(route).await.unwrap(),
+        pool: postgres::open(route).await.unwrap(),
         clock: clock.clone(),
         role,
         tuning: tuning.clone(),

@@ -1,6 +1,6 @@
 use super::*;
-use crate::ids::{ContactId, MemberId};
-use crate::records::{Contact, examples};
+use crate::model::ids::{ContactId, MemberId};
+use crate::model::records::{Contact, examples};
 use crate::resources::contacts;
 use crate::resources::deals::input::{DealInput, StatusInput};
 use EventType::{DealCreated, DealLost, DealStageChanged, DealUpdated, DealWon};

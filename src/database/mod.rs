@@ -1,0 +1,4 @@
+//! The database: which one ([`source`]) and how it is reached ([`postgres`]).
+
+pub mod postgres;
+pub mod source;

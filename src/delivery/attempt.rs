@@ -1,0 +1,120 @@
+//! One attempt: a signed POST, and what became of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use super::lane::{Definition, Lane, Outcome, Outgoing};
+use super::recorder::{Attempt, Cause, DELIVERED};
+use crate::clock::Clock;
+use crate::metrics::Metrics;
+use crate::model::events::Event;
+use crate::outbound::client::{Client, Response};
+use crate::outbound::request::{self, Answer, Failure, Request};
+use crate::outbound::retry::{MAX_ATTEMPTS, RetryDelays, retry_after};
+use crate::random;
+
+/// Makes attempts.
+#[derive(Clone)]
+pub(super) struct Sender {
+    pub(super) clock: Clock,
+    pub(super) client: Client,
+    pub(super) retry_delays: RetryDelays,
+    /// For a whole attempt: connect, send, response headers and body.
+    pub(super) timeout: Duration,
+    pub(super) metrics: Arc<Metrics>,
+}
+
+/// An attempt that has ended.
+pub(super) struct Sent {
+    pub(super) at: DateTime<Utc>,
+    pub(super) duration: Duration,
+    /// [`DELIVERED`], `failed` (another attempt follows) or `undelivered` (none does).
+    outcome: &'static str,
+    signature: String,
+    answer: Option<Response>,
+    failure: Option<Failure>,
+    next_attempt_at: Option<DateTime<Utc>>,
+}
+
+impl Sender {
+    /// Posts an event. Never takes longer than the timeout, by the clock.
+    pub(super) async fn send(&self, outgoing: &Arc<Outgoing>, definition: &Definition, attempt: u8) -> Sent {
+        let Self { clock, client, retry_delays, timeout, metrics } = self;
+        let in_flight = metrics.attempt_begins();
+        let body = outgoing.body();
+        let at = clock.now();
+        let Event { id, event_type, .. } = *outgoing.event;
+        let request = Request { event: id, event_type, attempt, at, test: false };
+        let signature = request.sign(&definition.secrets, &body);
+        let target = (&definition.target, definition.loopback);
+        let Answer { response: answer, failure } =
+            request::send(client, (clock, *timeout), target, request.headers(&signature), body).await;
+        let ended = clock.now();
+        drop(in_flight);
+        let delay = failure.as_ref().and_then(|_| {
+            let wished = answer.as_ref().filter(|answer| matches!(answer.status, 429 | 503));
+            let wished = wished.and_then(|answer| retry_after(answer.retry_after.as_deref()?, ended));
+            retry_delays.after(attempt, wished, fraction())
+        });
+        let outcome = match &failure {
+            None => DELIVERED,
+            Some(_) if attempt < MAX_ATTEMPTS => "failed",
+            Some(_) => "undelivered",
+        };
+        let duration = (ended - at).to_std().unwrap_or_default();
+        metrics.attempt_ended(outcome, duration);
+        Sent {
+            at,
+            duration,
+            outcome,
+            signature,
+            answer,
+            failure,
+            next_attempt_at: delay.map(|delay| ended + delay),
+        }
+    }
+}
+
+impl Sent {
+    /// 410: the receiver wants nothing more.
+    pub(super) fn is_gone(&self) -> bool {
+        self.answer.as_ref().is_some_and(|answer| answer.status == 410)
+    }
+
+    pub(super) fn outcome(&self) -> Outcome {
+        match &self.failure {
+            None => Outcome::Delivered,
+            Some(failure) => {
+                Outcome::Failed { error: failure.message.clone(), next_attempt_at: self.next_attempt_at }
+            }
+        }
+    }
+
+    /// As it is recorded.
+    pub(super) fn into_record(self, lane: &Lane, event: &Event, number: u8, cause: Cause) -> Attempt {
+        let (error, error_class) = self.failure.map(|failure| (failure.message, failure.class)).unzip();
+        Attempt {
+            company: lane.company,
+            subscription: lane.id,
+            shard: lane.shard.clone(),
+            seq: event.seq,
+            event: event.id,
+            number,
+            cause,
+            at: self.at,
+            duration: self.duration,
+            outcome: self.outcome,
+            error,
+            error_class,
+            signature: self.signature,
+            answer: self.answer,
+        }
+    }
+}
+
+/// A random number in [0, 1); without randomness, none is as good.
+fn fraction() -> f64 {
+    random::bytes().map_or(0.0, |bytes| f64::from(u32::from_be_bytes(bytes)) / (f64::from(u32::MAX) + 1.0))
+}

@@ -1,0 +1,225 @@
+//! Reading the log for lanes that are behind, once for all of them.
+//!
+//! Lanes of the same company and type fall behind together, because their events come all
+//! at once, and want to read the same. What one of them has read is kept for a while, up
+//! to a bound, and who comes while it is being read waits for it.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use sqlx::PgPool;
+
+use super::lane::Outgoing;
+use super::log;
+use crate::model::events::{Event, EventType};
+use crate::model::ids::CompanyId;
+
+/// Events read at once: a lane takes some of them at a time.
+const STRETCH: usize = 128;
+/// Stretches that are kept.
+const KEPT: usize = 32;
+/// Memory that they may take, in bytes: [`STRETCH`] events of usual size for each.
+const KEPT_BYTES: usize = 4 * 1024 * 1024;
+/// What an event takes in memory beside its data, in bytes; roughly.
+const EVENT_BYTES: usize = 512;
+/// Turns to read are forgotten when there are so many.
+const TURNS: usize = 1024;
+
+/// Whose events, and which.
+type Kind = (CompanyId, EventType);
+
+/// Reads the log for lanes.
+pub(super) struct Backlog {
+    pool: PgPool,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Default)]
+struct Kept {
+    /// The newest comes last.
+    stretches: VecDeque<Arc<Stretch>>,
+    bytes: usize,
+    /// One reads at a time what others may want as well.
+    turns: HashMap<Kind, Weak<tokio::sync::Mutex<()>>>,
+}
+
+/// All events of a kind after one number of the log, up to another.
+struct Stretch {
+    kind: Kind,
+    after: i64,
+    to: i64,
+    events: Vec<Arc<Outgoing>>,
+    bytes: usize,
+}
+
+/// What a lane gets of it.
+pub(super) struct Read {
+    pub(super) events: Vec<Arc<Outgoing>>,
+    /// There are no others up to here.
+    pub(super) to: i64,
+}
+
+impl Backlog {
+    pub(super) fn new(pool: PgPool) -> Self {
+        Self { pool, kept: Mutex::default() }
+    }
+
+    /// Reads events of a kind after `position`, up to `to`; `limit` events at most.
+    pub(super) async fn read(
+        &self,
+        kind: Kind,
+        (position, to): (i64, i64),
+        limit: usize,
+    ) -> Result<Read, sqlx::Error> {
+        if position >= to {
+            return Ok(Read { events: Vec::new(), to: position });
+        }
+        let find = || {
+            let kept = self.kept();
+            let found = kept.stretches.iter().rev().find(|stretch| stretch.has(kind, position));
+            found.map(|stretch| stretch.part((position, to), limit))
+        };
+        if let Some(read) = find() {
+            return Ok(read);
+        }
+        let turn = self.turn(kind);
+        let _turn = turn.lock().await;
+        // Whoever had the turn before may have read it.
+        if let Some(read) = find() {
+            return Ok(read);
+        }
+        let page = log::backlog(&self.pool, kind, (position, to), STRETCH).await?;
+        let stretch = Stretch::new(kind, position, page);
+        let read = stretch.part((position, to), limit);
+        self.keep(stretch);
+        Ok(read)
+    }
+
+    fn turn(&self, kind: Kind) -> Arc<tokio::sync::Mutex<()>> {
+        let turns = &mut self.kept().turns;
+        if let Some(turn) = turns.get(&kind).and_then(Weak::upgrade) {
+            return turn;
+        }
+        if turns.len() >= TURNS {
+            turns.retain(|_, turn| turn.strong_count() > 0);
+        }
+        let turn = Arc::default();
+        turns.insert(kind, Arc::downgrade(&turn));
+        turn
+    }
+
+    fn keep(&self, stretch: Stretch) {
+        let mut kept = self.kept();
+        kept.bytes += stretch.bytes;
+        kept.stretches.push_back(Arc::new(stretch));
+        while kept.stretches.len() > KEPT || kept.bytes > KEPT_BYTES {
+            let Some(oldest) = kept.stretches.pop_front() else { return };
+            kept.bytes -= oldest.bytes;
+        }
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Stretch {
+    fn new(kind: Kind, after: i64, page: log::Page) -> Self {
+        let bytes = |event: &Arc<Event>| 2 * event.data.len() + EVENT_BYTES;
+        Self {
+            kind,
+            after,
+            to: page.read_to,
+            bytes: page.events.iter().map(bytes).sum(),
+            events: page.events.into_iter().map(Outgoing::new).collect(),
+        }
+    }
+
+    /// Does it have what comes after `position`?
+    fn has(&self, kind: Kind, position: i64) -> bool {
+        self.kind == kind && (self.after..self.to).contains(&position)
+    }
+
+    /// What comes after `position`, up to `to`; `limit` events at most.
+    fn part(&self, (position, to): (i64, i64), limit: usize) -> Read {
+        let to = to.min(self.to);
+        let start = self.events.partition_point(|outgoing| outgoing.event.seq <= position);
+        let end = self.events.partition_point(|outgoing| outgoing.event.seq <= to);
+        let events: Vec<_> = self.events[start..end].iter().take(limit).cloned().collect();
+        let last = events.last().filter(|_| events.len() < end - start);
+        Read { to: last.map_or(to, |last| last.event.seq), events }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+    use sqlx::postgres::PgPoolOptions;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::model::events::SOURCE_API;
+    use crate::model::ids::EventId;
+
+    const KIND: Kind = (CompanyId(Uuid::nil()), EventType::ContactCreated);
+
+    fn stretch(after: i64, seqs: &[i64], to: i64, bytes: usize) -> Stretch {
+        let event = |seq: &i64| {
+            Arc::new(Event {
+                seq: *seq,
+                company: KIND.0,
+                event_type: KIND.1,
+                id: EventId(Uuid::nil()),
+                record: Uuid::nil(),
+                source: SOURCE_API.into(),
+                at: DateTime::UNIX_EPOCH,
+                data: "x".repeat(bytes),
+            })
+        };
+        Stretch::new(KIND, after, log::Page { events: seqs.iter().map(event).collect(), read_to: to })
+    }
+
+    fn seqs(read: &Read) -> Vec<i64> {
+        read.events.iter().map(|outgoing| outgoing.event.seq).collect()
+    }
+
+    #[test]
+    fn a_part_tells_up_to_where_it_is_complete() {
+        let stretch = stretch(10, &[11, 13, 15], 20, 1);
+        for ((position, to), limit, expected, read_to) in [
+            ((10, 30), 9, vec![11, 13, 15], 20),
+            ((10, 30), 3, vec![11, 13, 15], 20),
+            ((10, 30), 2, vec![11, 13], 13),
+            ((11, 14), 9, vec![13], 14),
+            ((12, 14), 1, vec![13], 14),
+            ((15, 30), 9, vec![], 20),
+        ] {
+            let read = stretch.part((position, to), limit);
+            assert_eq!((seqs(&read), read.to), (expected, read_to), "{position} {to} {limit}");
+        }
+        assert!(stretch.has(KIND, 10) && stretch.has(KIND, 19));
+        assert!(!stretch.has(KIND, 9) && !stretch.has(KIND, 20));
+        assert!(!stretch.has((KIND.0, EventType::DealWon), 10));
+    }
+
+    #[tokio::test]
+    async fn what_was_read_is_kept_within_bounds() {
+        // A database that nobody can ask.
+        let pool = PgPoolOptions::new().connect_lazy("postgres://localhost/").unwrap();
+        pool.close().await;
+        let backlog = Backlog::new(pool);
+        assert!(backlog.read(KIND, (0, 1), 1).await.is_err());
+        backlog.keep(stretch(0, &[1, 2], 2, 1));
+        assert_eq!(seqs(&backlog.read(KIND, (1, 9), 9).await.unwrap()), [2]);
+        assert_eq!(backlog.read(KIND, (2, 2), 9).await.unwrap().to, 2);
+        for number in 1..100 {
+            backlog.keep(stretch(number * 10, &[], number * 10 + 10, 0));
+        }
+        assert!(backlog.read(KIND, (1, 9), 9).await.is_err(), "the oldest ones are gone");
+        assert!(backlog.read(KIND, (999, 1000), 9).await.is_ok());
+        backlog.keep(stretch(1000, &[1001], 1001, KEPT_BYTES / 2));
+        assert!(backlog.read(KIND, (1000, 1001), 1).await.is_err(), "too large to be kept");
+        let kept = backlog.kept();
+        assert_eq!((kept.stretches.len(), kept.bytes), (0, 0));
+    }
+}

@@ -1,0 +1,405 @@
+//! A lane: one subscription's own queue.
+//!
+//! A lane is *live* while the tail feeds it every matching event. When its queue is
+//! full it falls *behind*: the tail passes it by, and it reads its own backlog from
+//! the log until the two meet. A lane with work has one task that *runs* it; a lane
+//! without has none. It *waits* while its subscription is not active, and is
+//! *degraded* after an undelivered event: it pauses before the next first attempt.
+//!
+//! What is done is told by one number, the cursor: everything before the head of
+//! the queue, or everything that was read if the queue is empty. Where order holds
+//! per record, later events may be done before the head: then the lane also tells
+//! how far it has read and what of that it still *owes*.
+
+mod parts;
+mod queue;
+#[cfg(test)]
+mod tests;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use prometheus_client::metrics::gauge::Gauge;
+use tokio::sync::Notify;
+
+use super::backlog::Read;
+use super::health::Degraded;
+use super::limits::Standing;
+use super::shard::Shard;
+use crate::metrics::{Counted, Metrics};
+use crate::model::events::{Event, EventType};
+use crate::model::ids::{CompanyId, SubscriptionId};
+use crate::outbound::retry::MAX_ATTEMPTS;
+pub(super) use parts::{
+    Claim, Definition, Health, Next, Outcome, Outgoing, Owed, Position, Snapshot, Started,
+};
+pub(super) use queue::Ordering;
+use queue::{Choice, Queue};
+
+/// A receiver that takes so long is a slow one, until it takes less.
+const SLOW: Duration = Duration::from_secs(5);
+
+/// One subscription's queue.
+pub(super) struct Lane {
+    pub(super) id: SubscriptionId,
+    pub(super) company: CompanyId,
+    pub(super) event_type: EventType,
+    pub(super) shard: Arc<Shard>,
+    state: Mutex<State>,
+    /// Wakes a running lane that waits for its next attempt.
+    pub(super) changed: Notify,
+}
+
+struct State {
+    definition: Arc<Definition>,
+    queue: Queue,
+    /// Everything up to here was taken into the queue, or is owed, or did not match.
+    read: i64,
+    /// Read, and to be read once more, because it is not done.
+    owed: Vec<Owed>,
+    /// What the next event had when another process left it: attempts, and when the next is due.
+    carried: Option<(u8, Option<DateTime<Utc>>)>,
+    /// No first attempt before then.
+    hold: Option<DateTime<Utc>>,
+    health: Health,
+    slow: bool,
+    live: bool,
+    running: bool,
+    /// Is a read of the log under way?
+    reading: bool,
+    /// Is it on the recorder's list?
+    dirty: bool,
+    /// As it counts in the metrics: behind, and degraded.
+    counted: (Option<Counted>, Option<Counted>),
+}
+
+impl Lane {
+    /// A lane that stands at `position`.
+    pub(super) fn new(
+        (company, id, event_type): (CompanyId, SubscriptionId, EventType),
+        shard: Arc<Shard>,
+        definition: Definition,
+        position: Position,
+    ) -> Self {
+        let Position { read, head_attempts, next_attempt_at, mut owed, health } = position;
+        owed.retain(|owed| owed.seq > definition.skip_to);
+        // Was the next event, which had these attempts, skipped while nobody delivered?
+        let skipped = definition.skip_to > read;
+        let carried =
+            (head_attempts > 0 && owed.is_empty() && !skipped).then_some((head_attempts, next_attempt_at));
+        let read = read.max(definition.skip_to);
+        let state = State {
+            live: definition.active && owed.is_empty() && read >= shard.offering(),
+            definition: Arc::new(definition),
+            queue: Queue::default(),
+            read,
+            owed,
+            hold: next_attempt_at.filter(|_| head_attempts == 0),
+            carried,
+            health,
+            slow: false,
+            running: false,
+            reading: false,
+            dirty: false,
+            counted: (None, None),
+        };
+        Self { id, company, event_type, shard, state: Mutex::new(state), changed: Notify::new() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes an event from the tail if it is live and the event matches. Answers
+    /// whether anything changed.
+    pub(super) fn offer(&self, outgoing: &Arc<Outgoing>) -> bool {
+        let mut state = self.state();
+        let event = &outgoing.event;
+        if !state.live || event.seq <= state.read || !state.definition.filters.matches(&event.data) {
+            return false;
+        }
+        if state.queue.len() >= state.definition.capacity() {
+            // Behind from here on: what was taken so far is known, the rest is in the log.
+            state.live = false;
+            return true;
+        }
+        state.take(outgoing.clone());
+        state.read = event.seq;
+        true
+    }
+
+    /// The subscription as it is now.
+    pub(super) fn definition(&self) -> Arc<Definition> {
+        self.state().definition.clone()
+    }
+
+    /// The subscription changed. What is older than what the lane knows changes
+    /// nothing: a deactivation and the tail may come here in either order.
+    pub(super) fn redefine(&self, definition: Definition) {
+        let mut state = self.state();
+        let known = state.definition.clone();
+        if definition.version < known.version {
+            return;
+        }
+        if state.live && !definition.active {
+            if state.queue.is_empty() {
+                state.read = state.read.max(self.shard.offered());
+            }
+            state.live = false;
+        }
+        if definition.active && !known.active {
+            // Resumed: with patience, and at once.
+            state.health.undelivered_in_row = 0;
+            state.hurry();
+        }
+        if definition.target != known.target {
+            // It says nothing about the new receiver how the old one did.
+            state.health.undelivered_in_row = 0;
+            state.hurry();
+        }
+        if definition.skip_to > known.skip_to {
+            state.queue.skip_to(definition.skip_to);
+            state.owed.retain(|owed| owed.seq > definition.skip_to);
+            state.carried = None;
+            state.read = state.read.max(definition.skip_to);
+            state.hurry();
+        }
+        state.definition = Arc::new(definition);
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// The subscription is gone.
+    pub(super) fn retire(&self) {
+        let mut state = self.state();
+        state.definition = Arc::new(Definition { active: false, ..(*state.definition).clone() });
+        state.live = false;
+        state.queue.clear();
+        state.owed.clear();
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// Claims the right to run the lane, if there is anything to do and nobody runs it.
+    pub(super) fn claim(&self) -> Claim {
+        let mut state = self.state();
+        if !state.definition.active || (state.queue.is_empty() && state.owed.is_empty() && state.live) {
+            return Claim::Nothing;
+        }
+        if std::mem::replace(&mut state.running, true) {
+            let more = state.queue.in_flight() < state.definition.ordering.concurrency();
+            return if more { Claim::Running } else { Claim::Nothing };
+        }
+        Claim::Claimed
+    }
+
+    /// Whoever claimed it begins, perhaps once more after a panic.
+    pub(super) fn begin(&self) {
+        let mut state = self.state();
+        state.queue.nothing_in_flight();
+        state.reading = false;
+    }
+
+    /// What to do next; after [`Next::Rest`] the lane is no longer claimed.
+    pub(super) fn next(&self, now: DateTime<Utc>) -> Next {
+        let mut state = self.state();
+        let State { definition, queue, owed, .. } = &*state;
+        let busy = state.reading || queue.in_flight() > 0;
+        if !definition.active {
+            if busy {
+                return Next::Wait(None);
+            }
+            state.running = false;
+            return Next::Rest;
+        }
+        if !state.reading {
+            if !owed.is_empty() {
+                let owed = owed.iter().map(|owed| owed.seq).collect();
+                state.reading = true;
+                return Next::Recall(owed);
+            }
+            // Half empty is soon enough: what was read is there before the rest has gone.
+            let room = definition.capacity() - queue.len().min(definition.capacity());
+            if !state.live && room * 2 >= definition.capacity() {
+                let read = Next::Backlog(state.read, room);
+                state.reading = true;
+                return read;
+            }
+        }
+        match queue.choose(definition.ordering, now, state.hold) {
+            Choice::Attempt(_) => Next::Attempt(definition.clone()),
+            Choice::Wait(until) => Next::Wait(until),
+            Choice::Empty if busy => Next::Wait(None),
+            Choice::Empty => {
+                state.running = false;
+                Next::Rest
+            }
+        }
+    }
+
+    /// Begins the next attempt, unless things have changed and there is none.
+    pub(super) fn start(&self, now: DateTime<Utc>) -> Option<Started> {
+        let mut state = self.state();
+        let definition = state.definition.clone();
+        if !definition.active {
+            return None;
+        }
+        let Choice::Attempt(seq) = state.queue.choose(definition.ordering, now, state.hold) else {
+            return None;
+        };
+        let (outgoing, attempt) = state.queue.start(seq)?;
+        Some(Started { outgoing, definition, attempt })
+    }
+
+    /// Gives up the claim without having come to rest.
+    pub(super) fn abandon(&self) {
+        self.state().running = false;
+    }
+
+    /// How the receiver did last time.
+    pub(super) fn standing(&self) -> Standing {
+        let state = self.state();
+        match &state.health {
+            health if state.slow || health.last_error.is_some() => Standing::Suspect,
+            Health { last_success_at: None, .. } => Standing::New,
+            _ => Standing::Good,
+        }
+    }
+
+    /// Takes the events that it owed, in order; those that are not there any more
+    /// are done.
+    pub(super) fn recalled(&self, events: Vec<Arc<Event>>) {
+        let mut state = self.state();
+        state.reading = false;
+        let owed = std::mem::take(&mut state.owed);
+        for event in events {
+            if let Some(owed) = owed.iter().find(|owed| owed.seq == event.seq) {
+                state.queue.push(Outgoing::new(event), owed.attempts, owed.due);
+            }
+        }
+    }
+
+    /// Takes what was read from the log, and goes live if the tail
+    /// has nothing that was not read. The tail raises the shard's `offering` before it
+    /// offers, so an event is either read or offered (or both; then the number tells).
+    pub(super) fn took_backlog(&self, Read { events, to }: Read) {
+        let mut state = self.state();
+        state.reading = false;
+        let definition = state.definition.clone();
+        for outgoing in events {
+            // It may have been told to skip some of them meanwhile.
+            let event = &outgoing.event;
+            if event.seq > state.read && definition.filters.matches(&event.data) {
+                state.take(outgoing);
+            }
+        }
+        state.read = state.read.max(to);
+        state.live = definition.active && state.read >= self.shard.offering();
+    }
+
+    /// The log could not be read.
+    pub(super) fn not_read(&self) {
+        self.state().reading = false;
+    }
+
+    /// Notes what became of an attempt for this event. `degraded` tells how long to
+    /// pause after an undelivered one. Answers how many events in a row are
+    /// undelivered now, if this one is.
+    pub(super) fn attempted(
+        &self,
+        seq: i64,
+        attempt: u8,
+        outcome: &Outcome,
+        (at, duration): (DateTime<Utc>, Duration),
+        degraded: Degraded,
+    ) -> Option<i32> {
+        let mut state = self.state();
+        state.slow = duration >= SLOW;
+        state.health.last_attempt_at = Some(at);
+        match outcome {
+            Outcome::Delivered => {
+                state.health.last_success_at = Some(at);
+                state.health.last_error = None;
+                state.health.undelivered_in_row = 0;
+                state.hold = None;
+                state.queue.done(seq);
+                None
+            }
+            Outcome::Failed { error, next_attempt_at } => {
+                state.health.last_error = Some(error.clone());
+                if attempt < MAX_ATTEMPTS {
+                    state.queue.failed(seq, *next_attempt_at);
+                    return None;
+                }
+                state.queue.done(seq);
+                state.health.undelivered_in_row = state.health.undelivered_in_row.saturating_add(1);
+                let ended = at + duration;
+                state.hold = Some(ended + degraded.pause(state.health.undelivered_in_row));
+                Some(state.health.undelivered_in_row)
+            }
+        }
+    }
+
+    /// Puts the lane on the recorder's list; false if it is there already.
+    pub(super) fn mark_dirty(&self) -> bool {
+        !std::mem::replace(&mut self.state().dirty, true)
+    }
+
+    /// Counts the lane in the metrics as it is now.
+    pub(super) fn count(&self, metrics: &Metrics) {
+        fn count(counted: &mut Option<Counted>, counts: bool, gauge: &Gauge) {
+            match (counts, counted.is_some()) {
+                (true, false) => *counted = Some(Counted::new(gauge)),
+                (false, true) => *counted = None,
+                _ => {}
+            }
+        }
+        let mut state = self.state();
+        let active = state.definition.active;
+        let (behind, degraded) = (active && !state.live, active && state.health.undelivered_in_row > 0);
+        count(&mut state.counted.0, behind, &metrics.lanes_behind);
+        count(&mut state.counted.1, degraded, &metrics.degraded);
+    }
+
+    /// The state to be stored; takes the lane off the recorder's list.
+    pub(super) fn snapshot(&self) -> Snapshot {
+        let mut state = self.state();
+        state.dirty = false;
+        let State { definition, queue, read, owed, carried, hold, .. } = &*state;
+        // Before anything is recalled the queue is empty: what is owed is all there is to tell.
+        let owed = if owed.is_empty() { queue.owed(definition.ordering) } else { Some(owed.clone()) };
+        let first =
+            owed.as_ref().and_then(|owed| owed.first()).map(|owed| owed.seq).or_else(|| queue.front());
+        let (head_attempts, due) = match carried {
+            Some(carried) => *carried,
+            None => queue.head(),
+        };
+        Snapshot {
+            id: self.id,
+            shard: self.shard.clone(),
+            cursor: first.map_or(*read, |first| first - 1),
+            lagging: first.is_some() || !state.live,
+            head_attempts,
+            next_attempt_at: if head_attempts > 0 { due } else { *hold },
+            read_ahead: owed.map(|owed| (*read, owed)),
+            health: state.health.clone(),
+        }
+    }
+}
+
+impl State {
+    /// Takes an event into the queue.
+    fn take(&mut self, outgoing: Arc<Outgoing>) {
+        let (attempts, due) = self.carried.take().unwrap_or_default();
+        self.queue.push(outgoing, attempts, due);
+    }
+
+    /// Nothing waits for its time any more.
+    fn hurry(&mut self) {
+        self.hold = None;
+        self.queue.hurry();
+        self.carried = self.carried.map(|(attempts, _)| (attempts, None));
+        self.owed.iter_mut().for_each(|owed| owed.due = None);
+    }
+}

@@ -1,0 +1,243 @@
+use uuid::Uuid;
+
+use super::*;
+use crate::model::events::{Filters, SOURCE_API};
+use crate::model::ids::EventId;
+use crate::outbound::signature::{Secret, Secrets};
+
+const NOW: DateTime<Utc> = DateTime::UNIX_EPOCH;
+const PAUSE: Degraded = Degraded(Duration::from_secs(30));
+
+/// Event `seq` of the record with that number modulo ten.
+fn event(seq: i64) -> Arc<Event> {
+    Arc::new(Event {
+        seq,
+        company: CompanyId(Uuid::nil()),
+        event_type: EventType::ContactCreated,
+        id: EventId(Uuid::from_u128(seq.unsigned_abs().into())),
+        record: Uuid::from_u128((seq % 10).unsigned_abs().into()),
+        source: SOURCE_API.into(),
+        at: NOW,
+        data: "{}".into(),
+    })
+}
+
+fn definition(active: bool, version: i64) -> Definition {
+    Definition {
+        target: "https://example.com/".parse().unwrap(),
+        filters: Filters::default(),
+        secrets: Secrets { current: Secret::generate([1; 32]), previous: None },
+        loopback: false,
+        active,
+        ordering: Ordering::Subscription,
+        skip_to: 0,
+        version,
+    }
+}
+
+fn per_record(concurrency: usize) -> Definition {
+    Definition { ordering: Ordering::Record { concurrency }, ..definition(true, 1) }
+}
+
+fn lane_with(definition: Definition, position: Position, offered: i64) -> Lane {
+    let identity = (CompanyId(Uuid::nil()), SubscriptionId(Uuid::nil()), EventType::ContactCreated);
+    Lane::new(identity, Shard::new(0, 1, offered), definition, position)
+}
+
+fn lane(read: i64, offered: i64) -> Lane {
+    lane_with(definition(true, 1), Position { read, ..Position::default() }, offered)
+}
+
+fn offer(lane: &Lane, seq: i64) -> bool {
+    lane.offer(&Outgoing::new(event(seq)))
+}
+
+/// Begins the next attempt: the number of its event, and its own.
+fn start(lane: &Lane) -> Option<(i64, u8)> {
+    matches!(lane.next(NOW), Next::Attempt(_)).then_some(())?;
+    let started = lane.start(NOW)?;
+    Some((started.outgoing.event.seq, started.attempt))
+}
+
+fn delivered(lane: &Lane, seq: i64) {
+    assert_eq!(lane.attempted(seq, 1, &Outcome::Delivered, (NOW, Duration::ZERO), PAUSE), None);
+}
+
+/// The attempt fails; another one is due then.
+fn failed(lane: &Lane, seq: i64, attempt: u8, due: DateTime<Utc>) -> Option<i32> {
+    let outcome = Outcome::Failed { error: "answered 500".into(), next_attempt_at: Some(due) };
+    lane.attempted(seq, attempt, &outcome, (NOW, Duration::ZERO), PAUSE)
+}
+
+fn page(seqs: impl IntoIterator<Item = i64>, to: i64) -> Read {
+    Read { events: seqs.into_iter().map(|seq| Outgoing::new(event(seq))).collect(), to }
+}
+
+#[test]
+fn the_cursor_stands_before_the_head_until_the_event_is_done() {
+    let lane = lane(10, 10);
+    assert!(offer(&lane, 11) && offer(&lane, 13));
+    assert!(!offer(&lane, 11), "offered twice, taken once");
+    assert_eq!((lane.snapshot().cursor, lane.snapshot().lagging), (10, true));
+    for attempt in 1..MAX_ATTEMPTS {
+        assert_eq!(start(&lane), Some((11, attempt)));
+        assert!(matches!(lane.next(NOW), Next::Wait(None)), "one at a time");
+        assert_eq!(failed(&lane, 11, attempt, NOW), None);
+        assert_eq!(lane.snapshot().head_attempts, attempt);
+    }
+    assert_eq!(start(&lane), Some((11, 4)));
+    assert_eq!(failed(&lane, 11, 4, NOW), Some(1), "given up after the last attempt");
+    let hold = NOW + Duration::from_secs(30);
+    assert!(matches!(lane.next(NOW), Next::Wait(Some(until)) if until == hold), "it is degraded");
+    let snapshot = lane.snapshot();
+    assert_eq!((snapshot.cursor, snapshot.next_attempt_at), (12, Some(hold)));
+    let Next::Attempt(_) = lane.next(hold) else { panic!("it goes on") };
+    assert_eq!(lane.start(hold).map(|started| (started.outgoing.event.seq, started.attempt)), Some((13, 1)));
+    delivered(&lane, 13);
+    let snapshot = lane.snapshot();
+    assert_eq!((snapshot.cursor, snapshot.lagging, snapshot.next_attempt_at), (13, false, None));
+    assert!(snapshot.read_ahead.is_none());
+}
+
+#[test]
+fn what_another_process_had_begun_goes_on() {
+    let due = NOW + Duration::from_secs(2);
+    let position = Position { read: 10, head_attempts: 2, next_attempt_at: Some(due), ..Position::default() };
+    let lane = lane_with(definition(true, 1), position, 12);
+    assert!(matches!(lane.next(NOW), Next::Backlog(10, _)));
+    lane.took_backlog(page([11, 12], 12));
+    assert!(matches!(lane.next(NOW), Next::Wait(Some(until)) if until == due));
+    assert_eq!(lane.start(due).map(|started| (started.outgoing.event.seq, started.attempt)), Some((11, 3)));
+}
+
+#[test]
+fn a_full_lane_falls_behind_and_goes_live_when_it_meets_the_tail() {
+    let lane = lane(0, 0);
+    let full = i64::try_from(parts::QUEUE).unwrap();
+    assert!((1..=full).all(|seq| offer(&lane, seq)));
+    assert!(offer(&lane, full + 1), "it notes that it fell behind");
+    lane.shard.will_offer(full + 2);
+    assert!(!offer(&lane, full + 2), "the tail passes it by");
+    assert_eq!(lane.claim(), Claim::Claimed);
+    let mut order = Vec::new();
+    loop {
+        match lane.next(NOW) {
+            Next::Attempt(_) => {
+                let (seq, _) = start(&lane).unwrap();
+                delivered(&lane, seq);
+                order.push(seq);
+            }
+            Next::Backlog(read, _) if read < full + 2 => {
+                let to = (read + 1).min(full + 2);
+                lane.took_backlog(page([to], to));
+            }
+            Next::Backlog(..) => panic!("it has met the tail"),
+            Next::Wait(_) | Next::Recall(_) | Next::Rest => break,
+        }
+    }
+    assert!(offer(&lane, full + 3), "live again");
+    order.extend(start(&lane).map(|(seq, _)| seq));
+    assert_eq!(order, (1..=full + 3).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_paused_lane_keeps_its_place() {
+    let lane = lane(10, 10);
+    lane.shard.will_offer(20);
+    lane.shard.has_offered(20);
+    lane.redefine(definition(false, 2));
+    assert!(!offer(&lane, 21) && lane.claim() == Claim::Nothing);
+    assert_eq!((lane.snapshot().cursor, lane.snapshot().lagging), (20, true));
+    lane.shard.will_offer(21);
+    lane.redefine(definition(true, 3));
+    assert_eq!(lane.claim(), Claim::Claimed);
+    assert!(matches!(lane.next(NOW), Next::Backlog(20, _)));
+    lane.not_read();
+    lane.redefine(definition(false, 2));
+    assert!(matches!(lane.next(NOW), Next::Backlog(20, _)), "what is older changes nothing");
+}
+
+#[test]
+fn an_event_is_either_read_or_offered() {
+    let lane = lane(0, 3);
+    assert!(!offer(&lane, 3), "it is behind");
+    // The tail goes on while the lane reads.
+    lane.shard.will_offer(4);
+    lane.took_backlog(page([2], 3));
+    assert!(!offer(&lane, 4), "it is behind still");
+    lane.took_backlog(page([4], 4));
+    assert!(!offer(&lane, 4), "it was read");
+    assert!(offer(&lane, 5));
+    assert_eq!((lane.snapshot().cursor, lane.snapshot().lagging), (1, true));
+}
+
+#[test]
+fn order_per_record_lets_others_pass() {
+    let lane = lane_with(per_record(3), Position::default(), 0);
+    // 1, 11 and 21 are of one record.
+    for seq in [1, 2, 11, 3, 12, 4].into_iter().collect::<std::collections::BTreeSet<_>>() {
+        assert!(offer(&lane, seq));
+    }
+    let begun: Vec<_> = std::iter::from_fn(|| start(&lane).map(|(seq, _)| seq)).collect();
+    assert_eq!(begun, [1, 2, 3], "three at a time");
+    delivered(&lane, 2);
+    let due = NOW + Duration::from_secs(2);
+    assert_eq!(failed(&lane, 1, 1, due), None);
+    delivered(&lane, 3);
+    // 11 waits for 1, which waits for its next attempt; 12 does not.
+    let begun: Vec<_> = std::iter::from_fn(|| start(&lane).map(|(seq, _)| seq)).collect();
+    assert_eq!(begun, [4, 12]);
+    delivered(&lane, 12);
+    let owed = |seq, attempts, due| Owed { seq, attempts, due };
+    let snapshot = lane.snapshot();
+    assert_eq!(snapshot.cursor, 0);
+    let expected = vec![owed(1, 1, Some(due)), owed(4, 0, None), owed(11, 0, None)];
+    assert_eq!(snapshot.read_ahead, Some((12, expected.clone())));
+
+    // Another process goes on from there.
+    let position = Position { read: 12, owed: expected, head_attempts: 1, ..Position::default() };
+    let lane = lane_with(per_record(3), position, 12);
+    assert!(!offer(&lane, 13), "first what it owes");
+    assert_eq!(lane.snapshot().cursor, 0);
+    assert!(matches!(lane.next(NOW), Next::Recall(seqs) if seqs == [1, 4, 11]));
+    lane.recalled(vec![event(1), event(4), event(11)]);
+    assert!(matches!(lane.next(NOW), Next::Backlog(12, _)));
+    lane.took_backlog(page([], 12));
+    assert!(offer(&lane, 13));
+    assert_eq!(start(&lane), Some((4, 1)));
+    assert_eq!(start(&lane), Some((13, 1)));
+    assert_eq!(lane.start(due).map(|started| (started.outgoing.event.seq, started.attempt)), Some((1, 2)));
+    for seq in [1, 4, 13] {
+        delivered(&lane, seq);
+    }
+    assert_eq!(start(&lane), Some((11, 1)));
+    delivered(&lane, 11);
+    let snapshot = lane.snapshot();
+    assert_eq!((snapshot.cursor, snapshot.lagging, snapshot.read_ahead), (13, false, None));
+}
+
+#[test]
+fn what_is_to_be_skipped_is_not_attempted() {
+    let lane = lane(0, 0);
+    assert!((1..=3).all(|seq| offer(&lane, seq)));
+    assert_eq!(start(&lane), Some((1, 1)));
+    lane.redefine(Definition { skip_to: 2, ..definition(true, 2) });
+    assert_eq!(lane.snapshot().cursor, 2);
+    assert_eq!(failed(&lane, 1, 1, NOW), None, "the attempt under way ends");
+    assert_eq!(start(&lane), Some((3, 1)));
+    lane.redefine(Definition { skip_to: 9, ..definition(true, 3) });
+    delivered(&lane, 3);
+    assert!(!offer(&lane, 9) && offer(&lane, 10));
+}
+
+#[test]
+fn a_resumed_lane_begins_at_once_with_a_clean_slate() {
+    let health = Health { undelivered_in_row: 19, ..Health::default() };
+    let hold = NOW + Duration::from_secs(900);
+    let position = Position { read: 1, next_attempt_at: Some(hold), health, ..Position::default() };
+    let lane = lane_with(definition(false, 1), position, 1);
+    lane.redefine(definition(true, 2));
+    lane.took_backlog(page([2], 2));
+    assert_eq!(start(&lane), Some((2, 1)));
+    assert_eq!(failed(&lane, 2, 4, NOW), Some(1));
+}

@@ -1,0 +1,286 @@
+//! Replays: events that a subscriber wants again.
+//!
+//! A replay walks its own part of the log, beside the subscription's lane and without
+//! touching its order or its health: one event after the other, no faster than it was
+//! asked to, each with the usual attempts. It *runs* until it is *done*, *cancelled*, or
+//! has *failed* because event after event was not delivered. Its progress is stored
+//! every second; whoever holds the shard next goes on from there.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use sqlx::PgPool;
+use tokio::sync::watch;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::lane::{Definition, Lane, Outcome, Outgoing};
+use super::limits::Standing;
+use super::log;
+use super::recorder::Cause;
+use super::runner::Runner;
+use crate::clock::Clock;
+use crate::model::events::Event;
+use crate::outbound::retry::MAX_ATTEMPTS;
+
+/// Events read at once.
+const PAGE: usize = 64;
+/// Undelivered events in a row after which a replay fails.
+const GIVE_UP_AFTER: u32 = 5;
+/// How often progress is stored, and a cancellation seen.
+const PROGRESS: Duration = Duration::from_secs(1);
+/// Pause before the database is asked again, or a paused subscription looked at.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// The replays that run in this process.
+#[derive(Clone, Default)]
+pub(super) struct Replays(Arc<Mutex<HashSet<(Uuid, i64)>>>);
+
+/// A replay as stored, and how far it is.
+struct Replay {
+    id: Uuid,
+    only_undelivered: bool,
+    per_second: i16,
+    /// Is it about one event, named by somebody? Then the filters do not matter.
+    single: bool,
+    to: i64,
+    position: i64,
+    delivered: i64,
+    undelivered: i64,
+    in_row: u32,
+    /// When its progress was stored last.
+    stored: Instant,
+}
+
+/// Why a replay does not go on here, although it is not done.
+enum Ended {
+    Failed(String),
+    /// Whoever holds the shard next goes on.
+    Halted,
+    /// Cancelled, or somebody else's now.
+    Elsewhere,
+}
+
+impl Replays {
+    fn running(&self) -> MutexGuard<'_, HashSet<(Uuid, i64)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs a replay of the lane's subscription, unless it runs already.
+    pub(super) fn start(&self, runner: &Runner, lane: &Arc<Lane>, id: Uuid) {
+        // With the epoch: one that still ends here may begin here again.
+        let key = (id, lane.shard.epoch);
+        if lane.shard.is_halted() || !self.running().insert(key) {
+            return;
+        }
+        let (replays, runner, lane) = (self.clone(), runner.clone(), lane.clone());
+        let shard = lane.shard.clone();
+        shard.spawn(async move {
+            run(&runner, &lane, id).await;
+            replays.running().remove(&key);
+        });
+    }
+}
+
+async fn run(runner: &Runner, lane: &Arc<Lane>, id: Uuid) {
+    let pool = &runner.0.pool;
+    let mut replay = loop {
+        match load(pool, id).await {
+            _ if lane.shard.is_halted() => return,
+            Ok(Some(replay)) => break replay,
+            Ok(None) => return,
+            Err(error) => wait_for_database(&error).await,
+        }
+    };
+    tracing::info!(subscription = %lane.id, replay = %id, from = replay.position, to = replay.to, "a replay runs");
+    let ended = replay.run(runner, lane).await;
+    let (status, reason) = match ended {
+        Ok(()) => ("done", None),
+        Err(Ended::Failed(reason)) => ("failed", Some(reason)),
+        Err(Ended::Halted) => ("running", None),
+        Err(Ended::Elsewhere) => return,
+    };
+    if status != "running" {
+        // Whoever sees the end finds the attempts, too.
+        runner.0.notes.flush().await;
+    }
+    while let Err(error) = replay.store(pool, lane, &runner.0.clock, status, reason.as_deref()).await {
+        wait_for_database(&error).await;
+    }
+    tracing::info!(subscription = %lane.id, replay = %id, status, replay.delivered, replay.undelivered, "a replay ends here");
+}
+
+async fn wait_for_database(error: &sqlx::Error) {
+    tracing::warn!(%error, "a replay waits for the database");
+    tokio::time::sleep(PAUSE).await;
+}
+
+/// Waits for something, but not when the shard is halted.
+async fn wait<T>(lane: &Lane, work: impl Future<Output = T>) -> Result<T, Ended> {
+    lane.shard.unless_halted(work).await.ok_or(Ended::Halted)
+}
+
+impl Replay {
+    async fn run(&mut self, runner: &Runner, lane: &Arc<Lane>) -> Result<(), Ended> {
+        let interval = Duration::from_secs(1) / u32::from(self.per_second.unsigned_abs().max(1));
+        let mut next = Instant::now();
+        while self.position < self.to {
+            let page = match wait(lane, self.page(&runner.0.pool, lane)).await? {
+                Ok(page) => page,
+                Err(error) => {
+                    wait(lane, wait_for_database(&error)).await?;
+                    continue;
+                }
+            };
+            for event in page.events {
+                let definition = self.turn(runner, lane).await?;
+                if self.single || definition.filters.matches(&event.data) {
+                    wait(lane, tokio::time::sleep_until(next)).await?;
+                    next = Instant::now() + interval;
+                    self.deliver(runner, lane, &event).await?;
+                }
+                self.position = event.seq;
+                if self.in_row >= GIVE_UP_AFTER {
+                    return Err(Ended::Failed(format!("{GIVE_UP_AFTER} events in a row were not delivered")));
+                }
+            }
+            self.position = self.position.max(page.read_to);
+        }
+        Ok(())
+    }
+
+    /// Waits until an attempt may be made: not while the subscription is paused. Stores
+    /// the progress now and then, and learns of a cancellation by that.
+    async fn turn(&mut self, runner: &Runner, lane: &Lane) -> Result<Arc<Definition>, Ended> {
+        let (pool, clock) = (&runner.0.pool, &runner.0.clock);
+        loop {
+            if lane.shard.is_halted() {
+                return Err(Ended::Halted);
+            }
+            if self.stored.elapsed() >= PROGRESS {
+                self.stored = Instant::now();
+                match self.store(pool, lane, clock, "running", None).await {
+                    Ok(true) => {}
+                    Ok(false) => return Err(Ended::Elsewhere),
+                    Err(error) => wait(lane, wait_for_database(&error)).await?,
+                }
+            }
+            let definition = lane.definition();
+            if definition.active {
+                return Ok(definition);
+            }
+            // Paused, it waits like everything else.
+            wait(lane, tokio::time::sleep(PAUSE)).await?;
+        }
+    }
+
+    /// The next events that are wanted.
+    async fn page(&self, pool: &PgPool, lane: &Lane) -> Result<log::Page, sqlx::Error> {
+        if !self.only_undelivered {
+            let range = (self.position, self.to);
+            return log::backlog(pool, (lane.company, lane.event_type), range, PAGE).await;
+        }
+        let seqs = log::undelivered(pool, lane.company, lane.id, (self.position, self.to), PAGE).await?;
+        let read_to = if seqs.len() == PAGE { seqs.last().copied() } else { None };
+        let events = log::these(pool, lane.company, &seqs).await?;
+        Ok(log::Page { events, read_to: read_to.unwrap_or(self.to) })
+    }
+
+    /// Delivers one event, with the usual attempts. One that is in flight when the shard
+    /// is halted may end.
+    async fn deliver(&mut self, runner: &Runner, lane: &Arc<Lane>, event: &Arc<Event>) -> Result<(), Ended> {
+        let clock = &runner.0.clock;
+        let outgoing = Outgoing::new(event.clone());
+        for attempt in 1..=MAX_ATTEMPTS {
+            let definition = self.turn(runner, lane).await?;
+            wait(lane, valid(runner.0.valid.clone())).await?;
+            // Like those that do not do well: live deliveries have most of the room.
+            let host = definition.target.authority().to_owned();
+            let permit = wait(lane, runner.0.limits.clone().acquire(host, Standing::Suspect)).await?;
+            let sent = runner.0.sender.send(&outgoing, &definition, attempt).await;
+            drop(permit);
+            let (outcome, gone) = (sent.outcome(), sent.is_gone());
+            runner.0.notes.attempt(sent.into_record(lane, event, attempt, Cause::Replay)).await;
+            runner.0.notes.wake();
+            if gone {
+                runner.gone(lane, &definition).await;
+            }
+            match outcome {
+                Outcome::Delivered => {
+                    (self.delivered, self.in_row) = (self.delivered + 1, 0);
+                    return Ok(());
+                }
+                Outcome::Failed { next_attempt_at: Some(due), .. } if attempt < MAX_ATTEMPTS => {
+                    wait(lane, clock.sleep((due - clock.now()).to_std().unwrap_or_default())).await?;
+                }
+                Outcome::Failed { .. } => {}
+            }
+        }
+        (self.undelivered, self.in_row) = (self.undelivered + 1, self.in_row + 1);
+        Ok(())
+    }
+
+    /// Stores the progress; false if the replay was cancelled, or the shard is lost.
+    async fn store(
+        &self,
+        pool: &PgPool,
+        lane: &Lane,
+        clock: &Clock,
+        status: &str,
+        reason: Option<&str>,
+    ) -> Result<bool, sqlx::Error> {
+        let stored = sqlx::query!(
+            "WITH held AS (SELECT id FROM shards WHERE id = $1 AND epoch = $2 FOR SHARE)
+             UPDATE replays SET position = $4, delivered = $5, undelivered = $6, status = $7, status_reason = $8,
+                    updated_at = $9
+             WHERE company_id = $10 AND id = $3 AND status = 'running' AND EXISTS (SELECT FROM held)
+                   AND EXISTS (SELECT FROM subscriptions s WHERE s.id = $11 AND s.status <> 'deleted')",
+            lane.shard.id,
+            lane.shard.epoch,
+            self.id,
+            self.position,
+            self.delivered,
+            self.undelivered,
+            status,
+            reason,
+            clock.now(),
+            lane.company.0,
+            lane.id.0,
+        )
+        .execute(pool)
+        .await?;
+        Ok(stored.rows_affected() == 1)
+    }
+}
+
+async fn load(pool: &PgPool, id: Uuid) -> Result<Option<Replay>, sqlx::Error> {
+    let row = sqlx::query!(
+        "SELECT only_undelivered, per_second, from_seq, to_seq, position, delivered, undelivered FROM replays
+         WHERE id = $1 AND status = 'running'",
+        id,
+    )
+    .fetch_optional(pool)
+    .await?;
+    Ok(row.map(|row| Replay {
+        id,
+        only_undelivered: row.only_undelivered,
+        per_second: row.per_second,
+        single: row.from_seq == row.to_seq,
+        to: row.to_seq,
+        position: row.position,
+        delivered: row.delivered,
+        undelivered: row.undelivered,
+        in_row: 0,
+        stored: Instant::now(),
+    }))
+}
+
+/// Waits until the lease allows attempts.
+async fn valid(mut valid: watch::Receiver<Instant>) {
+    while *valid.borrow_and_update() <= Instant::now() {
+        if valid.changed().await.is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,350 @@
+//! The tail: the one reader of the log in this process.
+//!
+//! It is fed by this process's own writer as long as the numbers are contiguous,
+//! and reads the log when they are not, when another process sends a NOTIFY, and
+//! now and then anyway: a wake-up is a hint, the query is the truth. It never
+//! offers an event under definitions of subscriptions older than the event.
+//!
+//! It offers to the lanes of the shards that this process holds. Those of a shard
+//! that is new here are first offered what lies between the shard's checkpoint and
+//! where the tail is.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use sqlx::PgPool;
+use tokio::sync::{Notify, mpsc};
+
+use super::lane::{Lane, Outgoing};
+use super::lease::Change;
+use super::log;
+use super::runner::Runner;
+use super::shard::{self, SHARDS, Shard};
+use crate::listeners::Listeners;
+use crate::log::Committed;
+use crate::model::events::{Event, EventType};
+use crate::model::ids::{CompanyId, SubscriptionId};
+
+/// How often the log is looked at without a hint.
+const POLL: Duration = Duration::from_secs(1);
+/// Pause before the database is asked again when it did not answer.
+const RETRY: Duration = Duration::from_millis(300);
+
+/// The reader of the log, with the lanes it offers to.
+pub(super) struct Tail {
+    pool: PgPool,
+    runner: Runner,
+    listeners: Listeners,
+    /// Does this process hold every shard? Then its writer need not tell others.
+    whole: Arc<AtomicBool>,
+    /// The shards that are held, all of them offered everything up to `position`.
+    shards: HashMap<i16, Arc<Shard>>,
+    position: i64,
+    /// The version of the subscriptions that is known.
+    version: i64,
+    lanes: Lanes,
+}
+
+/// Lanes, to be found by subscription and by event.
+#[derive(Default)]
+struct Lanes {
+    by_id: HashMap<SubscriptionId, Arc<Lane>>,
+    by_type: HashMap<(CompanyId, EventType), Vec<Arc<Lane>>>,
+}
+
+impl Lanes {
+    fn insert(&mut self, lane: Arc<Lane>) {
+        self.by_type.entry((lane.company, lane.event_type)).or_default().push(lane.clone());
+        self.by_id.insert(lane.id, lane);
+    }
+
+    fn remove(&mut self, leaves: impl Fn(&Lane) -> bool) {
+        self.by_id.retain(|_, lane| !leaves(lane));
+        self.by_type.retain(|_, lanes| {
+            lanes.retain(|lane| !leaves(lane));
+            !lanes.is_empty()
+        });
+    }
+
+    /// Offers events to the lanes of their company and type.
+    fn offer(&self, events: Vec<Arc<Event>>, runner: &Runner) {
+        for event in events {
+            let Some(lanes) = self.by_type.get(&(event.company, event.event_type)) else { continue };
+            let outgoing = Outgoing::new(event);
+            for lane in lanes {
+                if lane.offer(&outgoing) {
+                    runner.kick(lane);
+                }
+            }
+        }
+    }
+}
+
+impl Tail {
+    pub(super) fn new(pool: PgPool, runner: Runner, listeners: Listeners, whole: Arc<AtomicBool>) -> Self {
+        let (shards, lanes) = Default::default();
+        Self { pool, runner, listeners, whole, shards, position: 0, version: 0, lanes }
+    }
+
+    /// Reads and offers until it is dropped.
+    pub(super) async fn run(
+        &mut self,
+        feed: &mut mpsc::Receiver<Committed>,
+        hints: &Notify,
+        mut changes: mpsc::Receiver<Change>,
+    ) -> Infallible {
+        loop {
+            let done = tokio::select! {
+                Some(change) = changes.recv() => match change {
+                    Change::Take(shards) => {
+                        self.take_shards(shards).await;
+                        // Whoever had them may have told nobody of what it wrote.
+                        self.catch_up().await
+                    }
+                    Change::Leave(shards, left) => {
+                        self.leave_shards(&shards);
+                        let _ = left.send(());
+                        Ok(())
+                    }
+                },
+                Some(committed) = feed.recv() => self.take(committed).await,
+                () = hints.notified() => self.catch_up().await,
+                () = tokio::time::sleep(POLL) => self.catch_up().await,
+            };
+            if let Err(error) = done {
+                tracing::warn!(%error, "the log cannot be read yet");
+                tokio::time::sleep(RETRY).await;
+            }
+        }
+    }
+
+    /// Takes a batch from this process's writer, if it comes next.
+    async fn take(&mut self, committed: Committed) -> Result<(), sqlx::Error> {
+        if self.shards.is_empty() {
+            return Ok(());
+        }
+        match (committed.events.first(), committed.events.last()) {
+            (Some(first), _) if first.seq > self.position + 1 => self.catch_up().await,
+            // Read from the log already.
+            (_, Some(last)) if last.seq <= self.position => Ok(()),
+            (_, last) => {
+                let last = last.map_or(self.position, |last| last.seq);
+                self.know(committed.version).await?;
+                self.offer(committed.events, last);
+                Ok(())
+            }
+        }
+    }
+
+    /// Reads the log to its end.
+    async fn catch_up(&mut self) -> Result<(), sqlx::Error> {
+        if self.shards.is_empty() {
+            return Ok(());
+        }
+        let head = log::head(&self.pool).await?;
+        self.know(head.version).await?;
+        while self.position < head.seq {
+            let page = log::after(&self.pool, self.position, head.seq).await?;
+            // The events of other processes among them have not been told of yet.
+            self.listeners.tell(&page.events);
+            self.offer(page.events, page.read_to);
+        }
+        Ok(())
+    }
+
+    /// Offers events; now everything up to `last` was offered.
+    fn offer(&mut self, events: Vec<Arc<Event>>, last: i64) {
+        self.shards.values().for_each(|shard| shard.will_offer(last));
+        self.lanes.offer(events, &self.runner);
+        self.shards.values().for_each(|shard| shard.has_offered(last));
+        self.position = self.position.max(last);
+    }
+
+    /// Learns of the changes of subscriptions up to `version`, at least.
+    async fn know(&mut self, version: i64) -> Result<(), sqlx::Error> {
+        if version <= self.version {
+            return Ok(());
+        }
+        for changed in log::changed_after(&self.pool, self.version).await? {
+            self.version = self.version.max(changed.version);
+            if let Some(shard) = self.shards.get(&shard::of(changed.id)) {
+                self.apply(changed, &shard.clone());
+            }
+        }
+        self.version = self.version.max(version);
+        Ok(())
+    }
+
+    fn apply(&mut self, changed: log::Changed, shard: &Arc<Shard>) {
+        let id = changed.id;
+        match (self.lanes.by_id.get(&id).cloned(), changed) {
+            (Some(lane), log::Changed { definition: Some(definition), replays, .. }) => {
+                lane.redefine(definition);
+                self.runner.kick(&lane);
+                self.runner.replay(&lane, replays);
+            }
+            (None, changed) => {
+                if let Some((lane, replays)) = changed.into_lane(shard) {
+                    self.lanes.insert(lane.clone());
+                    self.runner.kick(&lane);
+                    self.runner.replay(&lane, replays);
+                }
+            }
+            (Some(lane), _) => {
+                lane.retire();
+                self.lanes.remove(|lane| lane.id == id);
+            }
+        }
+    }
+
+    /// Joins shards, as soon as the database answers; stops if they are lost before.
+    async fn take_shards(&mut self, new: Vec<Arc<Shard>>) {
+        let mut lanes = Lanes::default();
+        let mut joined = None;
+        loop {
+            if new.iter().all(|shard| shard.is_halted()) {
+                // Without their lanes they are offered nothing: their checkpoints must stay.
+                return;
+            }
+            match self.join(&new, &mut lanes, &mut joined).await {
+                Ok(()) => break,
+                Err(error) => {
+                    tracing::warn!(%error, "deliveries cannot begin yet");
+                    tokio::time::sleep(RETRY).await;
+                }
+            }
+        }
+        for lane in lanes.by_id.into_values() {
+            self.runner.start(&lane);
+            self.lanes.insert(lane);
+        }
+        self.shards.extend(new.into_iter().map(|shard| (shard.id, shard)));
+        self.whole.store(self.shards.len() == usize::from(SHARDS.unsigned_abs()), Ordering::SeqCst);
+    }
+
+    /// Makes the lanes of new shards, once, and offers them what the tail has passed:
+    /// `joined` tells up to where.
+    async fn join(
+        &mut self,
+        new: &[Arc<Shard>],
+        lanes: &mut Lanes,
+        joined: &mut Option<i64>,
+    ) -> Result<(), sqlx::Error> {
+        let checkpoint = new.iter().map(|shard| shard.offered()).min().unwrap_or(self.position);
+        let head = log::head(&self.pool).await?;
+        let mut position = match *joined {
+            Some(position) => position,
+            None => {
+                let ids: Vec<_> = new.iter().map(|shard| shard.id).collect();
+                let found = log::of_shards(&self.pool, &ids).await?;
+                for changed in found {
+                    let Some(shard) = new.iter().find(|shard| shard.id == shard::of(changed.id)) else {
+                        continue;
+                    };
+                    if let Some((lane, replays)) = changed.into_lane(shard) {
+                        self.runner.replay(&lane, replays);
+                        lanes.insert(lane);
+                    }
+                }
+                if self.shards.is_empty() {
+                    // The first ones: the tail begins where they do.
+                    (self.position, self.version) = (checkpoint, head.version);
+                }
+                *joined.insert(checkpoint)
+            }
+        };
+        while position < self.position {
+            let page = log::after(&self.pool, position, self.position).await?;
+            position = page.read_to;
+            new.iter().for_each(|shard| shard.will_offer(position));
+            lanes.offer(page.events, &self.runner);
+            new.iter().for_each(|shard| shard.has_offered(position));
+            *joined = Some(position);
+        }
+        // One whose checkpoint is beyond (another process had come farther) waits for the tail.
+        Ok(())
+    }
+
+    /// Forgets shards.
+    fn leave_shards(&mut self, shards: &[i16]) {
+        self.whole.store(false, Ordering::SeqCst);
+        self.shards.retain(|id, _| !shards.contains(id));
+        self.lanes.remove(|lane| shards.contains(&lane.shard.id));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::postgres::PgPoolOptions;
+    use tokio::sync::watch;
+    use tokio::time::{Instant, timeout};
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::delivery::Tuning;
+    use crate::delivery::attempt::Sender;
+    use crate::delivery::backlog::Backlog;
+    use crate::delivery::health::{Alerts, Degraded};
+    use crate::delivery::limits::Limits;
+    use crate::delivery::recorder::Recorder;
+    use crate::delivery::runner::Inner;
+    use crate::delivery::shard::Held;
+    use crate::metrics::Metrics;
+    use crate::outbound::address::AddressPolicy;
+    use crate::outbound::client::Client;
+    use crate::outbound::dns::Resolver;
+    use crate::outbound::targets::Targets;
+
+    /// A tail whose database never answers.
+    async fn tail() -> Tail {
+        let pool = PgPoolOptions::new().connect_lazy("postgres://localhost/").unwrap();
+        pool.close().await;
+        let (tuning, clock, metrics) = (Tuning::default(), Clock::system(), Arc::new(Metrics::default()));
+        let (_, notes) = Recorder::new(pool.clone(), Held::default(), metrics.clone());
+        let targets = Targets::new(AddressPolicy::default(), Resolver::asking(&[]));
+        let sender = Sender {
+            clock: clock.clone(),
+            client: Client::new(targets, tuning.timeout).unwrap(),
+            retry_delays: tuning.retry_delays,
+            timeout: tuning.timeout,
+            metrics: metrics.clone(),
+        };
+        let runner = Runner(Arc::new(Inner {
+            metrics,
+            backlog: Backlog::new(pool.clone()),
+            pool: pool.clone(),
+            clock,
+            sender,
+            limits: Arc::new(Limits::new(tuning.in_flight, tuning.in_flight_per_host)),
+            notes,
+            valid: watch::channel(Instant::now()).1,
+            degraded: Degraded(tuning.degraded_pause),
+            deactivate_after: tuning.deactivate_after,
+            alerts: Alerts::new(None),
+            replays: Default::default(),
+        }));
+        Tail::new(pool, runner, Listeners::default(), Arc::default())
+    }
+
+    #[tokio::test]
+    async fn a_shard_that_is_lost_before_its_lanes_are_known_keeps_its_checkpoint() {
+        const CHECKPOINT: i64 = 7;
+        let mut tail = tail().await;
+        let (kept, lost) = (Shard::new(0, 1, CHECKPOINT), Shard::new(1, 1, CHECKPOINT));
+        tail.shards.insert(kept.id, kept.clone());
+        let halt = async {
+            // By then the tail has asked the database in vain.
+            tokio::time::sleep(RETRY / 3).await;
+            lost.halt();
+        };
+        let taken = timeout(RETRY * 30, tail.take_shards(vec![lost.clone()]));
+        assert!(tokio::join!(taken, halt).0.is_ok(), "the tail still waits for what it has lost");
+        // The keeper still holds it until the tail has left it: what is offered now counts.
+        tail.offer(Vec::new(), CHECKPOINT + 5);
+        assert_eq!((kept.offered(), lost.offered()), (CHECKPOINT + 5, CHECKPOINT));
+        assert_eq!(tail.shards.keys().collect::<Vec<_>>(), [&kept.id]);
+    }
+}

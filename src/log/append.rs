@@ -1,0 +1,216 @@
+//! Appending to the log: the last thing that a transaction does before it commits.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::NewEvent;
+use crate::model::events::{Event, EventType, SOURCE_API};
+use crate::model::ids::{CompanyId, EventId, Ids};
+
+/// The channel on which processes tell each other that the log or the
+/// subscriptions changed. A hint only: whoever waits also looks now and then.
+pub const CHANNEL: &str = "isao_log";
+
+/// What is to be appended, as the columns of the statement that does.
+#[derive(Clone)]
+pub struct Entries {
+    pub(crate) ids: Vec<Uuid>,
+    pub(crate) companies: Vec<Uuid>,
+    event_types: Vec<EventType>,
+    pub(crate) records: Vec<Uuid>,
+    pub(crate) data: Vec<String>,
+    /// The time of the events, or the log's last time if that is later.
+    pub(crate) now: DateTime<Utc>,
+    /// Must other processes be told?
+    pub(crate) notify: bool,
+    /// Where `log_head` was last, if that is known; it may be elsewhere by now.
+    pub(crate) place: Option<Place>,
+}
+
+/// Which numbers the entries got, and what else their transaction saw.
+pub struct Head {
+    /// The number before the first one.
+    pub(crate) before: i64,
+    pub(crate) at: DateTime<Utc>,
+    pub(crate) version: i64,
+    pub(crate) xid: Option<String>,
+    /// The `ctid` of `log_head` as it is now.
+    pub(crate) ctid: Option<String>,
+}
+
+/// What the transaction must know to be resolved and handed on.
+#[derive(Clone)]
+pub(crate) struct Appended {
+    pub(crate) events: Vec<Arc<Event>>,
+    pub(crate) version: i64,
+    /// The transaction's id, to look up what became of a lost COMMIT.
+    pub(crate) xid: Option<String>,
+    /// Where `log_head` is now, if something was appended and it is known.
+    pub(crate) place: Option<Place>,
+}
+
+/// Where the row of `log_head` is, as a `ctid`. Whoever looks for it there finds it at once.
+/// Otherwise all its versions are gone through, and while another session holds a snapshot,
+/// such as for a dump, PostgreSQL removes none of them: there is one for each transaction.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    pub(crate) ctid: String,
+    /// The last number of the log, as it was there.
+    pub(crate) seq: i64,
+}
+
+/// Appends entries and takes their numbers. The lock on `log_head` lasts until commit, so
+/// the order of numbers is the order of commits. Answers nothing if the row is not in its
+/// place any more.
+///
+/// With the text of an INSERT, which must return something, and its parameters from `$11`
+/// on, that comes first: until all of it is stored, `log_head` is not locked. There, the
+/// statement may be a transaction of its own, and must not store without appending: if
+/// `log_head` is not in its place, the events have no number, which `events` refuses.
+///
+/// A macro because `query!` wants the text spelt out.
+macro_rules! appending {
+    ($connection:expr, $entries:expr) => {
+        $crate::log::appending!(@ "", "", "", "", "JOIN", $connection, $entries,)
+    };
+    ($connection:expr, $entries:expr, $insert:literal, $($parameter:tt)+) => {
+        $crate::log::appending!(
+            @ "stored AS (", $insert, "), ", "AND (SELECT count(*) FROM stored) >= 0", "LEFT JOIN",
+            $connection, $entries, $($parameter)+
+        )
+    };
+    (@ $before:literal, $insert:literal, $after:literal, $and:literal, $join:literal,
+     $connection:expr, $entries:expr, $($parameter:tt)*) => {{
+        let entries: &$crate::log::Entries = $entries;
+        sqlx::query!(
+            "WITH " + $before + $insert + $after
+                + r#"head AS (
+                   UPDATE log_head SET seq = seq + cardinality($1::uuid[]), at = greatest(at, $6)
+                   WHERE ctid = coalesce($10::text::tid, (SELECT ctid FROM log_head)) "#
+                + $and
+                + r#"
+                   RETURNING seq - cardinality($1::uuid[]) AS before, at, ctid::text
+               ), appended AS (
+                   INSERT INTO events (seq, company_id, type, id, record_id, source, at, data)
+                   SELECT head.before + new.number, new.company_id, new.type, new.id, new.record_id, $7, head.at, new.data
+                   FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::text[])
+                       WITH ORDINALITY AS new (id, company_id, type, record_id, data, number) "#
+                + $join
+                + r#" head ON true
+               )
+               SELECT head.before AS "before!", head.at AS "at!", head.ctid AS "ctid!", subscription_version.version,
+                      pg_current_xact_id()::text AS "xid!",
+                      CASE WHEN $8 THEN pg_notify($9, '')::text END AS notified
+               FROM head, subscription_version"#,
+            &entries.ids,
+            &entries.companies,
+            &entries.types(),
+            &entries.records,
+            &entries.data,
+            entries.now,
+            $crate::model::events::SOURCE_API,
+            entries.notify,
+            $crate::log::CHANNEL,
+            entries.place.as_ref().map(|place| &*place.ctid),
+            $($parameter)*
+        )
+        .map(|row| $crate::log::Head {
+            before: row.before,
+            at: row.at,
+            version: row.version,
+            xid: Some(row.xid),
+            ctid: Some(row.ctid),
+        })
+        .fetch_optional(&mut *$connection)
+        .await
+    }};
+}
+pub(crate) use appending;
+
+impl Entries {
+    pub(crate) fn new(
+        ids: &Ids,
+        new: Vec<(CompanyId, NewEvent)>,
+        now: DateTime<Utc>,
+        notify: bool,
+        place: Option<Place>,
+    ) -> Self {
+        Self {
+            ids: new.iter().map(|_| ids.next(now)).collect(),
+            companies: new.iter().map(|(company, _)| company.0).collect(),
+            event_types: new.iter().map(|(_, event)| event.event_type).collect(),
+            records: new.iter().map(|(_, event)| event.record).collect(),
+            data: new.into_iter().map(|(_, event)| event.data).collect(),
+            now,
+            notify,
+            place,
+        }
+    }
+
+    /// The names of the types.
+    pub(crate) fn types(&self) -> Vec<String> {
+        self.event_types.iter().map(|event_type| event_type.name().to_owned()).collect()
+    }
+
+    /// The events, with their numbers.
+    pub(crate) fn numbered(self, head: Head) -> Appended {
+        let seq = head.before + self.ids.len() as i64;
+        let place = head.ctid.map(|ctid| Place { ctid, seq });
+        let rows = self.ids.into_iter().zip(self.companies).zip(self.event_types);
+        let rows = rows.zip(self.records).zip(self.data).zip(head.before + 1..);
+        let events = rows.map(|(((((id, company), event_type), record), data), seq)| {
+            Arc::new(Event {
+                seq,
+                company: CompanyId(company),
+                event_type,
+                id: EventId(id),
+                record,
+                source: SOURCE_API.to_owned(),
+                at: head.at,
+                data,
+            })
+        });
+        Appended { events: events.collect(), version: head.version, xid: head.xid, place }
+    }
+}
+
+/// Appends `entries`, as the last statement before COMMIT.
+pub(crate) async fn append(
+    connection: &mut PgConnection,
+    mut entries: Entries,
+) -> Result<Appended, sqlx::Error> {
+    loop {
+        match appending!(connection, &entries)? {
+            Some(head) => return Ok(entries.numbered(head)),
+            // Another process has moved it. Locked, it stays where it is.
+            None => entries.place = Some(lock_head(connection).await?),
+        }
+    }
+}
+
+/// Locks the row of `log_head`, wherever it is.
+async fn lock_head(connection: &mut PgConnection) -> Result<Place, sqlx::Error> {
+    let place = sqlx::query_as!(Place, r#"SELECT ctid::text AS "ctid!", seq FROM log_head FOR UPDATE"#);
+    place.fetch_one(connection).await
+}
+
+/// For a transaction that wrote, but appends nothing: its id, and the hint to
+/// others (it may have changed subscriptions).
+pub(crate) async fn append_nothing(
+    connection: &mut PgConnection,
+    notify: bool,
+) -> Result<Appended, sqlx::Error> {
+    let row = sqlx::query!(
+        r#"SELECT version, pg_current_xact_id()::text AS "xid!",
+                  CASE WHEN $1 THEN pg_notify($2, '')::text END AS notified
+           FROM subscription_version"#,
+        notify,
+        CHANNEL,
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok(Appended { events: Vec::new(), version: row.version, xid: Some(row.xid), place: None })
+}

@@ -1,0 +1,161 @@
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{Contact, Money};
+use crate::model::ids::{ContactId, DealId, MemberId};
+
+/// An opportunity. Unset optional fields are `null`.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(example = json!(crate::model::events::EventType::DealCreated.sample()))]
+pub struct Deal {
+    /// `deal_…`
+    #[schema(value_type = String)]
+    pub id: DealId,
+    /// What it is about.
+    pub title: String,
+    /// More of it.
+    #[schema(required)]
+    pub description: Option<String>,
+    /// Exact amount; trailing zeros are trimmed.
+    #[schema(value_type = Option<f64>, required)]
+    pub value: Option<Money>,
+    /// ISO 4217.
+    pub currency: String,
+    /// Free text, `new` at first.
+    pub stage: String,
+    /// How urgent.
+    pub priority: Priority,
+    /// Percent, 0–100.
+    #[schema(required)]
+    pub probability: Option<i16>,
+    /// Open, won or lost.
+    pub status: Status,
+    /// When it should close.
+    #[serde(serialize_with = "super::serialize_time_option")]
+    #[schema(required)]
+    pub expected_close_date: Option<DateTime<Utc>>,
+    /// When it was won or lost.
+    #[serde(serialize_with = "super::serialize_time_option")]
+    #[schema(required)]
+    pub actual_close_date: Option<DateTime<Utc>>,
+    /// Where it came from.
+    #[schema(required)]
+    pub source: Option<String>,
+    /// The contact it is with.
+    #[schema(required)]
+    pub contact: Option<DealContact>,
+    /// The team member it is assigned to.
+    #[schema(required)]
+    pub assigned_to: Option<AssignedTo>,
+    /// When it was created.
+    #[serde(serialize_with = "super::serialize_time")]
+    pub created_at: DateTime<Utc>,
+    /// When its data last changed.
+    #[serde(serialize_with = "super::serialize_time")]
+    pub updated_at: DateTime<Utc>,
+}
+
+/// The contact of a deal, as of the moment the deal is shown.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DealContact {
+    /// `contact_…`
+    #[schema(value_type = String)]
+    pub id: ContactId,
+    /// The full name.
+    pub name: String,
+    /// Email address.
+    #[schema(required)]
+    pub email: Option<String>,
+    /// Phone number.
+    pub phone_number: String,
+    /// The company the person works for.
+    #[schema(required)]
+    pub current_company: Option<String>,
+}
+
+impl From<&Contact> for DealContact {
+    fn from(contact: &Contact) -> Self {
+        Self {
+            id: contact.id,
+            name: contact.name.clone(),
+            email: contact.email.clone(),
+            phone_number: contact.phone_number.clone(),
+            current_company: contact.current_company.clone(),
+        }
+    }
+}
+
+/// The team member a deal is assigned to.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct AssignedTo {
+    /// `member_…`
+    #[schema(value_type = String)]
+    pub id: MemberId,
+    /// The full name.
+    pub name: String,
+    /// Email address.
+    pub email: String,
+}
+
+/// A deal as `deal.stage_changed` shows it.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StageChange<'a> {
+    /// The deal after the change.
+    #[serde(flatten)]
+    pub deal: &'a Deal,
+    /// The stage before it.
+    pub previous_stage: &'a str,
+}
+
+/// Defines an enum of lower-case words, the same on the wire and in the database.
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+        pub enum $name {
+            $($(#[$variant_doc])* #[serde(rename = $word)] #[schema(rename = $word)] $variant,)+
+        }
+
+        impl $name {
+            /// Every word, in order.
+            pub const WORDS: &'static [&'static str] = &[$($word),+];
+
+            /// The word.
+            pub fn word(self) -> &'static str {
+                match self { $(Self::$variant => $word,)+ }
+            }
+
+            /// Reads the word.
+            pub fn parse(word: &str) -> Option<Self> {
+                match word { $($word => Some(Self::$variant),)+ _ => None }
+            }
+        }
+    };
+}
+
+words!(
+    /// How urgent a deal is.
+    Priority {
+        /// Can wait.
+        Low = "low",
+        /// The default.
+        Medium = "medium",
+        /// Comes first.
+        High = "high",
+    }
+);
+words!(
+    /// How a deal stands.
+    Status {
+        /// Still going on.
+        Open = "open",
+        /// Closed with success.
+        Won = "won",
+        /// Closed without.
+        Lost = "lost",
+    }
+);

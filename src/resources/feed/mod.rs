@@ -1,0 +1,262 @@
+//! The change feed: a company's log, to be read page by page or followed as it grows.
+//!
+//! A cursor is a place in the log. Numbers of the log are commit order, so what comes
+//! after a cursor never comes before it later: reading on from `nextCursor`, or from the
+//! `id` of the last event of a stream, meets every event once, in order.
+
+mod stream;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use sqlx::PgPool;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::Api;
+use crate::http::answer;
+use crate::http::auth::Caller;
+use crate::http::error::{ApiError, Code, ErrorBody};
+use crate::http::openapi::ReadErrors;
+use crate::http::query::{self, Query};
+use crate::log::feed as store;
+use crate::model::events::{Event, EventType};
+use crate::model::permission::Permission;
+
+pub use stream::Streams;
+
+/// Events on a page, unless asked otherwise.
+const DEFAULT_LIMIT: i64 = 100;
+/// Events on a page at most.
+const MAX_LIMIT: i64 = 200;
+/// As a cursor: the end of the log.
+const NOW: &str = "now";
+
+/// The routes.
+pub fn router() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(stream::follow))
+}
+
+/// Where to begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Start {
+    /// At the oldest event that is kept.
+    Oldest,
+    /// After the event with this number.
+    After(i64),
+    /// At the end of the log.
+    Now,
+}
+
+impl Start {
+    /// Reads `after`.
+    fn parse(text: &str) -> Result<Self, ApiError> {
+        if text == NOW {
+            return Ok(Self::Now);
+        }
+        decode(text).map(Self::After).ok_or_else(|| {
+            ApiError::invalid_query(
+                "after",
+                "must be `now`, the `meta.nextCursor` of an earlier answer, or the `id` of an event of the stream",
+            )
+        })
+    }
+
+    /// The number after which to begin, and the end of the log. The end is looked up before
+    /// anything is read: all events up to it are there.
+    async fn locate(self, pool: &PgPool) -> Result<(i64, i64), ApiError> {
+        let asked = match self {
+            Self::Oldest | Self::Now => 0,
+            Self::After(position) => position,
+        };
+        let (head, kept) = store::end_of_log(pool, asked).await?;
+        match self {
+            Self::Oldest => Ok((0, head)),
+            Self::Now => Ok((head, head)),
+            Self::After(position) if position > head => Err(ApiError::invalid_query(
+                "after",
+                "is a cursor beyond the end of the log, so it comes from another database; begin without it",
+            )),
+            Self::After(_) if !kept => Err(ApiError::new(
+                Code::CursorExpired,
+                "Cursor expired",
+                "What came after this cursor is no longer kept. Begin at the oldest event that is (GET /events without `after`), and read the records themselves for what is missing",
+            )),
+            Self::After(position) => Ok((position, head)),
+        }
+    }
+}
+
+fn encode(position: i64) -> String {
+    URL_SAFE_NO_PAD.encode(position.to_be_bytes())
+}
+
+fn decode(cursor: &str) -> Option<i64> {
+    let bytes = URL_SAFE_NO_PAD.decode(cursor).ok()?;
+    Some(i64::from_be_bytes(bytes.try_into().ok()?)).filter(|position| *position >= 0)
+}
+
+/// Reads `types`; none means all.
+fn parse_types(text: Option<String>) -> Result<Vec<EventType>, ApiError> {
+    let text = query::text(text).unwrap_or_default();
+    let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
+    let mut types = names
+        .map(|name| {
+            EventType::parse(name).ok_or_else(|| {
+                ApiError::invalid_query(
+                    "types",
+                    format_args!(
+                        "must be event types with commas between; known are {}",
+                        EventType::NAMES.join(", ")
+                    ),
+                )
+                .detail("eventTypes", EventType::NAMES.to_vec())
+            })
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    types.sort();
+    types.dedup();
+    Ok(if types.is_empty() { EventType::ALL.to_vec() } else { types })
+}
+
+/// Which events.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct ListQuery {
+    /// Only events after this cursor (`meta.nextCursor` of an earlier answer); `now`
+    /// begins at the end. Without it, the page begins at the oldest event that is kept.
+    after: Option<String>,
+    /// Only events of these types, with commas between: `contact.created,deal.won`.
+    types: Option<String>,
+    /// Events on the page.
+    #[param(value_type = Option<i64>, minimum = 1, maximum = 200, default = 100)]
+    limit: Option<String>,
+}
+
+/// An event, exactly as it is delivered to webhooks.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "documentation: the bytes come from `Event::envelope`")]
+struct Envelope {
+    event: EventType,
+    /// When it happened.
+    #[schema(example = "2024-11-08T10:30:00.000Z")]
+    timestamp: String,
+    /// The record as of then.
+    #[schema(value_type = Object, example = json!(EventType::ContactCreated.sample()))]
+    data: serde_json::Value,
+    metadata: EnvelopeMetadata,
+}
+
+/// Where an event comes from.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+#[expect(dead_code, reason = "documentation: the bytes come from `Event::envelope`")]
+struct EnvelopeMetadata {
+    /// `company_…`
+    company_id: String,
+    /// `event_…`; the same wherever the event is sent.
+    event_id: String,
+    /// What caused it.
+    #[schema(example = "api")]
+    source: String,
+}
+
+/// A page of the feed.
+#[derive(Serialize, ToSchema)]
+struct Feed {
+    /// Always true.
+    #[schema(example = true)]
+    success: bool,
+    /// Oldest first.
+    #[schema(value_type = Vec<Envelope>)]
+    data: Vec<Box<RawValue>>,
+    meta: FeedMeta,
+}
+
+/// What a page of the feed tells about itself.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct FeedMeta {
+    /// For `after` of the next call, also when there is nothing more yet.
+    #[schema(example = "AAAAAAAAAGQ")]
+    next_cursor: String,
+    /// Is there more already?
+    has_more: bool,
+    /// Events on a page.
+    #[schema(example = 100)]
+    limit: i64,
+}
+
+/// List events
+///
+/// The company's events in the order in which they occurred, oldest first, each exactly
+/// as it is delivered to webhooks. Call again with `after` = `meta.nextCursor`: at once
+/// while `meta.hasMore` is true, and later for what has happened since. No event is
+/// left out and none comes twice, however many are written meanwhile.
+#[utoipa::path(get, path = "/events", tag = "Events", params(ListQuery),
+    responses(
+        (status = 200, description = "A page of events", body = Feed),
+        (status = 410, description = "What came after the cursor is no longer kept", body = ErrorBody),
+        ReadErrors))]
+async fn list(
+    State(api): State<Api>,
+    caller: Caller,
+    Query(wanted): Query<ListQuery>,
+) -> Result<Response, ApiError> {
+    caller.require(Permission::WebhooksRead)?;
+    let after = query::text(wanted.after).map_or(Ok(Start::Oldest), |after| Start::parse(&after))?;
+    let types = parse_types(wanted.types)?;
+    let limit = query::number("limit", wanted.limit, 1..=MAX_LIMIT)?.unwrap_or(DEFAULT_LIMIT);
+    let (position, head) = after.locate(&api.pool).await?;
+    let shown = usize::try_from(limit).unwrap_or_default();
+    // One more than shown, to know if there are more.
+    let mut events = store::read(&api.pool, caller.company(), &types, (position, head), shown + 1).await?;
+    let has_more = events.len() > shown;
+    events.truncate(shown);
+    let reached = events.last().filter(|_| has_more).map_or(head, |last| last.seq);
+    let feed = Feed {
+        success: true,
+        data: events.iter().map(raw).collect::<Result<_, _>>()?,
+        meta: FeedMeta { next_cursor: encode(reached), has_more, limit },
+    };
+    Ok(answer::json(StatusCode::OK, &feed))
+}
+
+/// The envelope as JSON.
+fn raw(event: &Event) -> Result<Box<RawValue>, ApiError> {
+    let envelope = String::from_utf8(event.envelope().into()).map_err(|error| ApiError::internal(&error))?;
+    RawValue::from_string(envelope).map_err(|error| ApiError::internal(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_reads_back_and_nothing_else_does() {
+        for position in [0, 1, i64::MAX] {
+            assert_eq!(Start::parse(&encode(position)).unwrap(), Start::After(position));
+        }
+        assert_eq!(Start::parse("now").unwrap(), Start::Now);
+        for bad in ["x", "AAAA", "!!!!", &encode(-1), &encode(7)[1..]] {
+            assert!(Start::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn types_are_a_set_and_none_means_all() {
+        let types = |text: &str| parse_types(Some(text.to_owned()));
+        assert_eq!(
+            types("deal.won, contact.created,deal.won,").unwrap(),
+            [EventType::ContactCreated, EventType::DealWon]
+        );
+        assert_eq!(types(" ").unwrap(), EventType::ALL);
+        assert_eq!(parse_types(None).unwrap(), EventType::ALL);
+        assert!(types("deal.won,nope").is_err());
+    }
+}

@@ -1,0 +1,248 @@
+//! The composition root: puts the parts together and takes them apart in order.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64};
+use std::time::Duration;
+
+use axum::ServiceExt;
+use axum::extract::Request;
+use axum::serve::ListenerExt;
+use sqlx::PgPool;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use crate::clock::Clock;
+use crate::database::postgres;
+use crate::delivery::{self, Delivery, Tuning};
+use crate::http::auth::Auth;
+use crate::listeners::Listeners;
+use crate::log::Committed;
+use crate::metrics::Metrics;
+use crate::model::ids::Ids;
+use crate::outbound::address::{AddressPolicy, AllowList};
+use crate::outbound::client::Client;
+use crate::outbound::dns::Resolver;
+use crate::outbound::targets::Targets;
+use crate::resources::deliveries::Tester;
+use crate::resources::feed::Streams;
+use crate::resources::{Api, Crm, Tools};
+use crate::retention::Retention;
+use crate::server::Role;
+use crate::server::router::router;
+use crate::server::threads::{self, Threads};
+use crate::writer::{Batches, Hope, Writer};
+
+/// Batches that may wait for the tail; more, and it reads the log instead.
+const FEED: usize = 64;
+/// How long requests in flight are waited for when the server stops.
+const REQUESTS_AT_MOST: Duration = Duration::from_secs(10);
+/// How long the other end of a connection may leave what it was sent: one that is gone
+/// without a word would else be waited for a quarter of an hour.
+#[cfg(target_os = "linux")]
+const TAKEN_AT_MOST: Duration = Duration::from_secs(30);
+
+/// How to run.
+pub struct Settings {
+    /// Where to listen; port 0 picks one.
+    pub bind: SocketAddr,
+    /// The database, up to date.
+    pub pool: PgPool,
+    /// The time.
+    pub clock: Clock,
+    /// What this process does.
+    pub role: Role,
+    /// How it delivers.
+    pub tuning: Tuning,
+    /// Exceptions from the address policy.
+    pub allow_targets: AllowList,
+    /// How old events and attempts get, at least.
+    pub retention: Duration,
+    /// Who knows the addresses of targets.
+    pub resolver: Resolver,
+}
+
+/// Why the server could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The address is taken, or not ours.
+    #[error("cannot listen on {0} ({1}); choose another address with --bind or ISAO_BIND")]
+    Bind(SocketAddr, std::io::Error),
+    /// No TLS.
+    #[error("cannot set up TLS for deliveries ({0}); install the CA certificates of your system")]
+    Tls(Box<dyn std::error::Error + Send + Sync>),
+    /// No threads.
+    #[error("cannot start threads ({0})")]
+    Threads(std::io::Error),
+}
+
+/// A running server.
+pub struct Server {
+    address: SocketAddr,
+    stop_http: watch::Sender<bool>,
+    stop_delivery: watch::Sender<bool>,
+    http: JoinHandle<()>,
+    writer: JoinHandle<()>,
+    delivery: JoinHandle<()>,
+    retention: JoinHandle<()>,
+    looking: JoinHandle<()>,
+    _threads: [Threads; 2],
+}
+
+/// Events of a stream go out at once, and a connection whose other end takes nothing any
+/// more does not keep its place.
+fn tune(socket: &TcpStream) -> std::io::Result<()> {
+    socket.set_nodelay(true)?;
+    #[cfg(target_os = "linux")]
+    socket2::SockRef::from(socket).set_tcp_user_timeout(Some(TAKEN_AT_MOST))?;
+    Ok(())
+}
+
+impl Server {
+    /// Starts everything; answers when it listens.
+    pub async fn start(settings: Settings) -> Result<Self, StartError> {
+        let Settings { bind, pool, clock, .. } = settings;
+        let listener = TcpListener::bind(bind).await.map_err(|error| StartError::Bind(bind, error))?;
+        let address = listener.local_addr().map_err(|error| StartError::Bind(bind, error))?;
+        let policy = AddressPolicy { allow: settings.allow_targets, loopback: address.ip().is_loopback() };
+        let targets = Targets::new(policy, settings.resolver);
+        let client = Client::new(targets.clone(), settings.tuning.timeout).map_err(StartError::Tls)?;
+        let ids = Ids::default();
+        let whole = Arc::new(AtomicBool::new(false));
+        let listeners = Listeners::default();
+        let metrics = Arc::new(Metrics::default());
+
+        let appended = Arc::new(AtomicI64::new(0));
+        let retention = Retention {
+            pool: pool.clone(),
+            clock: clock.clone(),
+            keep: settings.retention,
+            appended: appended.clone(),
+        };
+        let enough_until = retention.prepare().await;
+        let retention = tokio::spawn(retention.run(enough_until));
+
+        let writing = Threads::start("isao-write", 1).map_err(StartError::Threads)?;
+        let delivering = Threads::start("isao-deliver", threads::half()).map_err(StartError::Threads)?;
+        let (feed, committed) = mpsc::channel(FEED);
+        let batches = Batches {
+            domain: Crm,
+            pool: pool.clone(),
+            clock: clock.clone(),
+            ids: ids.clone(),
+            feed,
+            listeners: listeners.clone(),
+            metrics: metrics.clone(),
+            whole: whole.clone(),
+            appended,
+            session: None,
+            hope: Hope::default(),
+            away: Arc::default(),
+        };
+        let (writer, writer_task) = Writer::start(batches, writing.handle());
+
+        let (stop_delivery, stopped) = watch::channel(false);
+        let delivery = Delivery {
+            pool: postgres::another(&pool),
+            clock: clock.clone(),
+            client: client.clone(),
+            replica: ids.next(clock.now()),
+            tuning: settings.tuning.clone(),
+            whole,
+            listeners: listeners.clone(),
+            metrics: metrics.clone(),
+            recording: writing.handle().clone(),
+        };
+        let delivery = match settings.role {
+            Role::All | Role::Deliver => {
+                delivering.handle().spawn(delivery::run(delivery, committed, stopped))
+            }
+            Role::Api => delivering.handle().spawn(idle(committed, stopped)),
+        };
+
+        let looking = tokio::spawn(listeners.clone().look(pool.clone()));
+
+        let (stop_http, mut stopped) = watch::channel(false);
+        let auth = Auth::new(pool.clone(), clock.clone());
+        let streams = Streams::new(listeners, stopped.clone());
+        let tester = Tester::new(client, settings.tuning.timeout);
+        let api = Api::new(Tools { pool, writer, clock, ids, auth, targets, streams, metrics, tester });
+        let service = ServiceExt::<Request>::into_make_service(router(api, settings.role));
+        let listener = listener.tap_io(|socket| {
+            if let Err(error) = tune(socket) {
+                tracing::debug!(%error, "a connection cannot be tuned");
+            }
+        });
+        let http = tokio::spawn(async move {
+            let serve = axum::serve(listener, service).with_graceful_shutdown(async move {
+                let _ = stopped.wait_for(|stop| *stop).await;
+            });
+            if let Err(error) = serve.await {
+                tracing::error!(%error, "the HTTP server ended");
+            }
+        });
+        Ok(Self {
+            address,
+            stop_http,
+            stop_delivery,
+            http,
+            writer: writer_task,
+            delivery,
+            retention,
+            looking,
+            _threads: [writing, delivering],
+        })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Waits until one of its parts ends, which none does unless it failed.
+    pub async fn failed(&mut self) -> &'static str {
+        tokio::select! {
+            _ = &mut self.http => "the HTTP server",
+            _ = &mut self.writer => "the writer",
+            _ = &mut self.delivery => "the delivery",
+            _ = &mut self.retention => "the retention",
+            _ = &mut self.looking => "the look at the log for event streams",
+        }
+    }
+
+    /// Stops accepting, finishes what is in flight within a bound, records it.
+    /// True if every part ended as it should.
+    pub async fn stop(mut self) -> bool {
+        let _ = self.stop_http.send(true);
+        let mut well = match timeout(REQUESTS_AT_MOST, &mut self.http).await {
+            Ok(ended) => ended.is_ok(),
+            Err(_) => {
+                tracing::warn!("some requests were still in flight");
+                self.http.abort();
+                true
+            }
+        };
+        let _ = self.stop_delivery.send(true);
+        well &= self.delivery.await.is_ok();
+        for task in [self.retention, self.looking] {
+            task.abort();
+            well &= !matches!(task.await, Err(error) if error.is_panic());
+        }
+        // With the last handler gone the writer has answered everything.
+        if timeout(REQUESTS_AT_MOST, &mut self.writer).await.map_or(true, |ended| ended.is_err()) {
+            tracing::warn!("the writer did not come to an end");
+            self.writer.abort();
+        }
+        well
+    }
+}
+
+/// What a process does instead of delivering: it lets go of what others read from the log.
+async fn idle(mut feed: mpsc::Receiver<Committed>, mut stop: watch::Receiver<bool>) {
+    tokio::select! {
+        _ = stop.wait_for(|stop| *stop) => {}
+        () = async { while feed.recv().await.is_some() {} } => {}
+    }
+}

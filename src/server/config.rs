@@ -1,0 +1,298 @@
+//! Settings: read once, from flags and the environment, into types.
+//!
+//! `.env.example` tells about every one of them; a test holds it to that.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use url::Url;
+
+use crate::delivery::{Tuning, health, limits};
+use crate::model::api_key::ApiKey;
+use crate::model::duration::{format_duration, parse_duration};
+use crate::outbound::address::AllowList;
+use crate::outbound::retry::RetryDelays;
+use crate::server::Role;
+use embedded_postgres::{self, Search};
+
+/// The longest attempt that may be asked for: the events behind it wait.
+const DELIVERY_TIMEOUT_MAX: Duration = Duration::from_secs(10 * 60);
+
+/// Attempts in flight that may be asked for: each takes a socket.
+const IN_FLIGHT_RANGE: std::ops::RangeInclusive<usize> = 1..=65_536;
+
+/// Leases that may be asked for: shorter ones would be lost to a busy database.
+const LEASE_RANGE: std::ops::RangeInclusive<Duration> = Duration::from_secs(2)..=Duration::from_secs(600);
+/// The shortest retention that may be asked for: longer than the retries of an event take.
+const RETENTION_MIN: Duration = Duration::from_secs(60 * 60);
+/// The longest one: ten years, so that no date overflows.
+const RETENTION_MAX: Duration = Duration::from_secs(3_650 * 24 * 60 * 60);
+
+/// What the help puts the settings of the database under.
+const DATABASE: &str = "Database";
+
+/// Everything that `isao serve` can be told.
+#[derive(Args, Clone)]
+pub struct Config {
+    /// Address and port to listen on; port 0 takes any free one
+    ///
+    /// While this is a loopback address, webhooks may be sent to this machine's own
+    /// services. Use 0.0.0.0:8080 to be reached from elsewhere, behind a proxy that speaks TLS.
+    #[arg(
+        long, env = "ISAO_BIND", value_name = "ADDRESS", default_value = "127.0.0.1:8080",
+        value_parser = parse_bind
+    )]
+    pub bind: SocketAddr,
+
+    /// How long to wait before the second, third and fourth attempt of a delivery
+    #[arg(long, env = "ISAO_RETRY_DELAYS", value_name = "DELAYS", default_value = "2s,15s,60s")]
+    pub retry_delays: RetryDelays,
+
+    /// How long one attempt of a delivery may take, answer included (up to 10m)
+    #[arg(
+        long, env = "ISAO_DELIVERY_TIMEOUT", value_name = "DURATION", default_value = "30s",
+        value_parser = parse_delivery_timeout
+    )]
+    pub delivery_timeout: Duration,
+
+    /// Attempts in flight at a time, in all
+    #[arg(
+        long, env = "ISAO_IN_FLIGHT", value_name = "NUMBER", default_value_t = limits::IN_FLIGHT,
+        value_parser = parse_in_flight
+    )]
+    pub in_flight: usize,
+
+    /// Attempts in flight at a time to one host and port
+    #[arg(
+        long, env = "ISAO_IN_FLIGHT_PER_HOST", value_name = "NUMBER",
+        default_value_t = limits::IN_FLIGHT_PER_HOST, value_parser = parse_in_flight
+    )]
+    pub in_flight_per_host: usize,
+
+    /// Undelivered events in a row after which a subscription is deactivated
+    ///
+    /// Its events wait until it is resumed.
+    #[arg(
+        long, env = "ISAO_DEACTIVATE_AFTER", value_name = "NUMBER",
+        default_value_t = health::DEACTIVATE_AFTER, value_parser = clap::value_parser!(i32).range(1..)
+    )]
+    pub deactivate_after: i32,
+
+    /// How long a subscription pauses after an undelivered event, before the next one's first
+    /// attempt; twice as long after each further one, up to 64 times
+    #[arg(
+        long, env = "ISAO_DEGRADED_PAUSE", value_name = "DURATION", default_value = "30s",
+        value_parser = parse_duration
+    )]
+    pub degraded_pause: Duration,
+
+    /// A URL that is told (POST, JSON) when a subscription fails and when it is deactivated
+    #[arg(long, env = "ISAO_ALERT_URL", value_name = "URL", hide_env_values = true)]
+    pub alert_url: Option<Url>,
+
+    /// What this process does, where several share a database
+    #[arg(long, env = "ISAO_ROLE", value_name = "ROLE", value_enum, default_value_t)]
+    pub role: Role,
+
+    /// After so much silence of a process that delivers, others take over (2s to 10m)
+    ///
+    /// Of one that stops or crashes they know at once; this is for one that hangs.
+    #[arg(
+        long, env = "ISAO_LEASE", value_name = "DURATION", default_value = "10s", value_parser = parse_lease
+    )]
+    pub lease: Duration,
+
+    /// Hosts and addresses that webhooks may be sent to although they are not public
+    ///
+    /// Separated by commas, for example: hooks.internal,*.lan,10.0.0.0/8
+    #[arg(long, env = "ISAO_ALLOW_TARGETS", value_name = "TARGETS", default_value = "")]
+    pub allow_targets: AllowList,
+
+    /// How long events and attempts are kept, at least (1h to 3650d)
+    ///
+    /// They are dropped many at once. An event that a subscription still waits for goes too;
+    /// `GET /webhooks` tells how many did.
+    #[arg(
+        long, env = "ISAO_RETENTION", value_name = "DURATION", default_value = "30d",
+        value_parser = parse_retention
+    )]
+    pub retention: Duration,
+
+    /// An API key to create for the demo company, if it does not exist
+    ///
+    /// It has all permissions. Without this setting, the embedded database gets a demo key that
+    /// is kept in the data directory, and a database of your own gets none.
+    #[arg(
+        long, env = "ISAO_DEMO_KEY", value_name = "KEY", hide_env_values = true,
+        value_parser = parse_key
+    )]
+    pub demo_key: Option<ApiKey>,
+
+    /// Which database.
+    #[command(flatten)]
+    pub database: DatabaseConfig,
+}
+
+impl Config {
+    /// How deliveries are made.
+    pub fn tuning(&self) -> Tuning {
+        Tuning {
+            retry_delays: self.retry_delays,
+            timeout: self.delivery_timeout,
+            lease: self.lease,
+            in_flight: self.in_flight,
+            in_flight_per_host: self.in_flight_per_host,
+            deactivate_after: self.deactivate_after,
+            degraded_pause: self.degraded_pause,
+            alert_url: self.alert_url.clone(),
+        }
+    }
+}
+
+/// Which database, for the server and for every command beside it.
+#[derive(Args, Clone)]
+pub struct DatabaseConfig {
+    /// A PostgreSQL (15 or newer) to use, as postgres://user:password@host:5432/database
+    ///
+    /// Without it, isao runs a PostgreSQL of its own in the data directory.
+    #[arg(
+        long, env = "DATABASE_URL", help_heading = DATABASE, value_name = "URL",
+        hide_env_values = true
+    )]
+    pub database_url: Option<String>,
+
+    /// Where isao's own PostgreSQL keeps its data
+    ///
+    /// Without it, root uses /var/lib/isao and others $XDG_DATA_HOME/isao or ~/.local/share/isao.
+    #[arg(long, env = "ISAO_DATA_DIR", help_heading = DATABASE, value_name = "DIRECTORY")]
+    pub data_dir: Option<PathBuf>,
+
+    /// Where the programs of isao's own PostgreSQL are (initdb, pg_ctl, postgres)
+    ///
+    /// Without it, they are looked for on this machine, and fetched if there are none.
+    #[arg(long, env = "PG_BIN_DIR", help_heading = DATABASE, value_name = "DIRECTORY")]
+    pub pg_bin_dir: Option<PathBuf>,
+}
+
+/// Where the data is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DatabaseSource {
+    /// A PostgreSQL that somebody else runs.
+    Url(String),
+    /// Our own.
+    Embedded {
+        /// Its data directory.
+        data_dir: PathBuf,
+    },
+}
+
+impl DatabaseConfig {
+    /// Decides between the two: `DATABASE_URL` goes first.
+    ///
+    /// # Errors
+    /// When nobody says where data belongs, neither a setting nor the user's home.
+    pub fn source(&self) -> Result<DatabaseSource, embedded_postgres::Error> {
+        if let Some(url) = &self.database_url {
+            return Ok(DatabaseSource::Url(url.clone()));
+        }
+        let data_dir = match &self.data_dir {
+            Some(data_dir) => data_dir.clone(),
+            None => {
+                let [xdg, home] =
+                    ["XDG_DATA_HOME", "HOME"].map(|name| std::env::var_os(name).map(PathBuf::from));
+                embedded_postgres::default_data_dir(
+                    embedded_postgres::is_root()?,
+                    xdg.as_deref(),
+                    home.as_deref(),
+                )?
+            }
+        };
+        Ok(DatabaseSource::Embedded { data_dir })
+    }
+
+    /// Where to look for PostgreSQL's programs.
+    pub fn search(&self) -> Search {
+        Search::new(self.pg_bin_dir.clone(), std::env::var_os("PATH"))
+    }
+}
+
+fn parse_bind(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse()
+        .map_err(|_| "write an IP address and a port, such as 127.0.0.1:8080, 0.0.0.0:8080 or [::1]:8080")
+}
+
+fn parse_delivery_timeout(text: &str) -> Result<Duration, String> {
+    let timeout = parse_duration(text).map_err(|error| error.to_string())?;
+    if timeout.is_zero() || timeout > DELIVERY_TIMEOUT_MAX {
+        return Err(format!(
+            "it has to be longer than nothing and at most {}",
+            format_duration(DELIVERY_TIMEOUT_MAX)
+        ));
+    }
+    Ok(timeout)
+}
+
+fn parse_in_flight(text: &str) -> Result<usize, String> {
+    let number: usize = text.parse().map_err(|_| "write a whole number")?;
+    match IN_FLIGHT_RANGE.contains(&number) {
+        true => Ok(number),
+        false => Err(format!("it has to be {} to {}", IN_FLIGHT_RANGE.start(), IN_FLIGHT_RANGE.end())),
+    }
+}
+
+fn parse_lease(text: &str) -> Result<Duration, String> {
+    let lease = parse_duration(text).map_err(|error| error.to_string())?;
+    match LEASE_RANGE.contains(&lease) {
+        true => Ok(lease),
+        false => Err("it has to be between 2s and 10m".to_owned()),
+    }
+}
+
+fn parse_retention(text: &str) -> Result<Duration, String> {
+    let retention = parse_duration(text).map_err(|error| error.to_string())?;
+    if !(RETENTION_MIN..=RETENTION_MAX).contains(&retention) {
+        let (min, max) = (format_duration(RETENTION_MIN), format_duration(RETENTION_MAX));
+        return Err(format!("it has to be between {min} and {max}"));
+    }
+    Ok(retention)
+}
+
+fn parse_key(text: &str) -> Result<ApiKey, &'static str> {
+    ApiKey::parse(text).ok_or("a key is ck, zap, make, whk or cst, then _ and 64 digits of 0-9 and a-f, as `openssl rand -hex 32` makes them")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_of_ones_own_goes_first() {
+        let both = DatabaseConfig {
+            database_url: Some("postgres://db/isao".into()),
+            data_dir: Some("/data".into()),
+            pg_bin_dir: None,
+        };
+        assert_eq!(both.source().unwrap(), DatabaseSource::Url("postgres://db/isao".into()));
+        let embedded = DatabaseConfig { database_url: None, ..both };
+        assert_eq!(embedded.source().unwrap(), DatabaseSource::Embedded { data_dir: "/data".into() });
+    }
+
+    #[test]
+    fn a_delivery_may_take_some_time_but_not_for_ever() {
+        assert_eq!(parse_delivery_timeout("10m"), Ok(DELIVERY_TIMEOUT_MAX));
+        for bad in ["0s", "601s", "30", ""] {
+            assert!(parse_delivery_timeout(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_happened_is_kept_for_a_while() {
+        assert_eq!(parse_retention("1h"), Ok(RETENTION_MIN));
+        assert_eq!(parse_retention("3650d"), Ok(RETENTION_MAX));
+        for bad in ["59m", "3651d", "0d", "30", ""] {
+            assert!(parse_retention(bad).is_err(), "{bad}");
+        }
+    }
+}

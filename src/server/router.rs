@@ -1,0 +1,178 @@
+//! The router: the table of contents of the API.
+
+use axum::Router;
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use serde::Serialize;
+use tower::Layer;
+use tower_http::normalize_path::{NormalizePath, NormalizePathLayer};
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::{Modify, OpenApi, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::http::auth::{Caller, authenticate};
+use crate::http::error::{ApiError, ErrorBody};
+use crate::http::layers::{Outermost, Refusals};
+use crate::http::openapi::ReadErrors;
+use crate::http::query::{Known, refuse_unknown};
+use crate::http::{answer, layers};
+use crate::metrics::CONTENT_TYPE;
+use crate::model::permission::Permission;
+use crate::model::records::wire_time;
+use crate::resources::{Api, contacts, deals, deliveries, feed, replays, subscriptions, triggers};
+use crate::server::Role;
+
+/// Where the API lives.
+pub const BASE: &str = "/api/external";
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "ISAO external API", description = include_str!("openapi.md")),
+    servers((url = "/api/external")),
+    security(("api_key" = [])),
+    modifiers(&ApiKeyScheme),
+    components(schemas(ErrorBody)),
+    tags(
+        (name = "API key", description = "Is my key good?"),
+        (name = "Contacts", description = "People the company deals with"),
+        (name = "Deals", description = "Opportunities"),
+        (name = "Webhooks", description = "Subscriptions to events (REST Hooks)"),
+        (name = "Deliveries", description = "What was delivered, what was not, and how to get it again"),
+        (name = "Triggers", description = "Samples and recent records for polling clients"),
+        (name = "Events", description = "The log of all events, to be read or followed"),
+    )
+)]
+struct Document;
+
+struct ApiKeyScheme;
+
+impl Modify for ApiKeyScheme {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let mut scheme = Http::new(HttpAuthScheme::Bearer);
+        scheme.description = Some("`<prefix>_<64 hexadecimal digits>`, made with `isao keys create`".into());
+        document
+            .components
+            .get_or_insert_default()
+            .add_security_scheme("api_key", SecurityScheme::Http(scheme));
+    }
+}
+
+fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::with_openapi(Document::openapi())
+        .routes(routes!(test))
+        .merge(contacts::router())
+        .merge(deals::router())
+        .merge(subscriptions::router())
+        .merge(replays::router())
+        .merge(deliveries::router())
+        .merge(triggers::router())
+        .merge(feed::router())
+}
+
+/// The OpenAPI document, as served and as committed.
+pub fn openapi() -> String {
+    let (_, document) = routes().split_for_parts();
+    let mut text = serde_json::to_string_pretty(&document).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+/// Everything that answers HTTP.
+pub fn router(api: Api, role: Role) -> NormalizePath<Router> {
+    let (routes, document) = routes().split_for_parts();
+    let known = Arc::new(Known::new(BASE, &document));
+    let document = openapi();
+    let external = routes
+        .route_layer(from_fn_with_state(known, refuse_unknown))
+        .route_layer(from_fn_with_state(api.clone(), authenticate))
+        .route("/openapi.json", get(async move || answer::json_text(StatusCode::OK, document.clone())));
+    let router = match role {
+        Role::All | Role::Api => Router::new().nest(BASE, external),
+        Role::Deliver => Router::new(),
+    };
+    let outermost = Outermost {
+        clock: api.clock.clone(),
+        ids: api.ids.clone(),
+        metrics: api.metrics.clone(),
+        refusals: Refusals::default(),
+    };
+    let router = router
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
+        .fallback(layers::not_found)
+        .layer(from_fn_with_state(Arc::new(outermost), layers::outermost))
+        .with_state(api);
+    NormalizePathLayer::trim_trailing_slash().layer(router)
+}
+
+/// Ready when the database answers.
+async fn ready(State(api): State<Api>) -> Result<&'static str, ApiError> {
+    sqlx::query("SELECT 1").execute(&api.pool).await?;
+    Ok("ready\n")
+}
+
+/// For Prometheus. Says nothing about any company.
+async fn metrics(State(api): State<Api>) -> Result<Response, ApiError> {
+    let (all, idle) = (api.pool.size() as usize, api.pool.num_idle());
+    // Both are counted while connections come and go.
+    for (gauge, count) in [
+        (&api.metrics.connections_in_use, all.saturating_sub(idle)),
+        (&api.metrics.connections_idle, idle),
+        (&api.metrics.streams_open, api.streams.open()),
+    ] {
+        gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+    let text = api.metrics.render().map_err(|error| ApiError::internal(&error))?;
+    Ok(([(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE))], text).into_response())
+}
+
+/// The answer to `/test`.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct TestAnswer {
+    #[schema(example = true)]
+    success: bool,
+    #[schema(example = "API key is valid and working")]
+    message: &'static str,
+    data: TestData,
+    /// Once more at top level: Zapier's connection label reads flat fields.
+    company_id: String,
+    #[serde(rename = "company_name")]
+    #[schema(example = "Demo Company")]
+    company_name: String,
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct TestData {
+    company_id: String,
+    #[schema(value_type = Vec<String>, example = json!(["contacts:read"]))]
+    permissions: Vec<Permission>,
+    timestamp: String,
+}
+
+/// Check an API key
+#[utoipa::path(get, path = "/test", tag = "API key",
+    responses((status = 200, description = "The key is valid", body = TestAnswer), ReadErrors))]
+async fn test(State(api): State<Api>, caller: Caller) -> Response {
+    let company_id = caller.company().to_string();
+    let body = TestAnswer {
+        success: true,
+        message: "API key is valid and working",
+        data: TestData {
+            company_id: company_id.clone(),
+            permissions: caller.permissions().to_vec(),
+            timestamp: wire_time(api.clock.now()),
+        },
+        company_id,
+        company_name: caller.company_name().to_owned(),
+    };
+    answer::json(StatusCode::OK, &body)
+}

@@ -1,0 +1,105 @@
+//! `isao serve`: from the settings to a running server, and to its end.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::admin::{self, Admin, demo};
+use crate::clock::Clock;
+use crate::database::source::{self, Database};
+use crate::model::ids::Ids;
+use crate::outbound::dns::Resolver;
+use crate::server::config::Config;
+use crate::server::open_files;
+use crate::server::{Server, Settings, StartError};
+
+/// The exit code when a second signal ends the server at once: that of a shell for SIGINT.
+const INTERRUPTED: i32 = 130;
+
+/// Why the server does not run.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say it")]
+pub enum Error {
+    #[error(transparent)]
+    Database(#[from] source::Error),
+    #[error(transparent)]
+    Admin(#[from] admin::Error),
+    #[error(transparent)]
+    Start(#[from] StartError),
+    #[error("signals cannot be heard ({0})")]
+    Signals(io::Error),
+}
+
+/// Runs the server until SIGTERM or Ctrl-C. A second one ends the process at once.
+pub async fn serve(config: Config) -> Result<ExitCode, Error> {
+    open_files::raise(config.in_flight);
+    let mut signals = Signals::listen().map_err(Error::Signals)?;
+    let (mut database, mut server) = tokio::select! {
+        started = start(&config) => started?,
+        () = signals.next() => return Ok(ExitCode::SUCCESS),
+    };
+    tokio::select! {
+        () = signals.next() => {}
+        part = server.failed() => {
+            // Like a crash, which loses nothing; whoever runs it starts it again.
+            tracing::error!("{part} ended unexpectedly");
+            return Ok(ExitCode::FAILURE);
+        }
+        never = database.server.keep_up() => match never {},
+    }
+    tracing::info!("stopping: finishing what is in flight; once more to stop at once");
+    let stopped = tokio::select! {
+        stopped = server.stop() => stopped,
+        () = signals.next() => std::process::exit(INTERRUPTED),
+    };
+    database.pool.close().await;
+    tracing::info!("stopped");
+    Ok(if stopped { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn start(config: &Config) -> Result<(Database, Server), Error> {
+    let database = Database::open(&config.database, Box::new(|line| tracing::info!("{line}"))).await?;
+    let admin = Admin { pool: database.pool.clone(), clock: Clock::system(), ids: Ids::default() };
+    let key = demo::ensure(&admin, config.demo_key.as_ref(), database.server.data_dir()).await?;
+    let server = Server::start(Settings {
+        bind: config.bind,
+        pool: database.pool.clone(),
+        clock: admin.clock.clone(),
+        role: config.role,
+        tuning: config.tuning(),
+        allow_targets: config.allow_targets.clone(),
+        retention: config.retention,
+        resolver: Resolver::system(),
+    })
+    .await?;
+    let address = server.address();
+    tracing::info!(%address, "listening");
+    if address.ip().is_loopback() {
+        tracing::info!("webhooks may go to loopback addresses, because the server listens on loopback only");
+    }
+    // To stdout, not to the log: it holds a key. Nobody needs to be there to read it.
+    let mut stdout = io::stdout();
+    let _ = write!(stdout, "{}", demo::welcome(address, key.as_ref(), admin.clock.now()));
+    let _ = stdout.flush();
+    Ok((database, server))
+}
+
+/// SIGTERM and Ctrl-C.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

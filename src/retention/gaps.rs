@@ -23,9 +23,8 @@ pub(super) async fn record(
     sqlx::query_as!(
         Lost,
         r#"WITH standing AS (
-               SELECT s.company_id, s.id, s.event_type,
-                      greatest(c.seq, s.skip_to, CASE WHEN NOT c.lagging THEN shards.checkpoint END) AS seq
-               FROM subscriptions s JOIN cursors c ON c.subscription_id = s.id JOIN shards ON shards.id = c.shard
+               SELECT s.company_id, s.id, s.event_type, done.seq
+               FROM subscriptions s JOIN done ON done.subscription_id = s.id
                WHERE s.status <> 'deleted'
            ), behind AS (
                SELECT company_id, id, event_type, greatest(seq + 1, $1) AS first FROM standing WHERE seq + 1 < $2

@@ -77,9 +77,9 @@ async fn select(
     let rows = sqlx::query!(
         r#"SELECT s.id, s.event_type, s.target_url, s.filters, s.secret, s.previous_secret,
                   s.previous_secret_until, s.status, s.loopback,
-                  greatest(CASE WHEN c.lagging THEN c.seq ELSE greatest(c.seq, h.checkpoint) END, s.skip_to) AS "done!",
+                  done.seq AS "done!",
                   c.next_attempt_at, c.read_ahead
-           FROM subscriptions s JOIN cursors c ON c.subscription_id = s.id JOIN shards h ON h.id = c.shard
+           FROM subscriptions s JOIN cursors c ON c.subscription_id = s.id JOIN done ON done.subscription_id = s.id
            WHERE s.company_id = $1 AND s.status <> 'deleted'
              AND ($2::uuid[] IS NULL OR s.id = ANY($2)) AND ($3::text IS NULL OR s.event_type = $3)
            ORDER BY s.created_at DESC, s.id DESC"#,

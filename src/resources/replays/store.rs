@@ -118,9 +118,8 @@ pub async fn standing(
     id: SubscriptionId,
 ) -> Result<Option<Standing>, sqlx::Error> {
     let row = sqlx::query!(
-        r#"SELECT s.event_type, s.filters,
-                  CASE WHEN c.lagging THEN c.seq ELSE greatest(c.seq, shards.checkpoint) END AS "done!"
-           FROM subscriptions s JOIN cursors c ON c.subscription_id = s.id JOIN shards ON shards.id = c.shard
+        r#"SELECT s.event_type, s.filters, done.seq AS "done!"
+           FROM subscriptions s JOIN done ON done.subscription_id = s.id
            WHERE s.company_id = $1 AND s.id = $2 AND s.status <> 'deleted'"#,
         company.0,
         id.0,

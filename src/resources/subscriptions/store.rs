@@ -268,15 +268,12 @@ async fn skip(connection: &mut PgConnection, skipping: Vec<Key>) -> Result<(), s
              FROM log_head, unnest($1::uuid[], $2::uuid[]) AS wanted (company_id, id)
              WHERE s.company_id = wanted.company_id AND s.id = wanted.id
              RETURNING s.company_id, s.id, s.event_type, s.skip_to, s.updated_at
-         ), standing AS (
-             SELECT s.*, CASE WHEN c.lagging THEN c.seq ELSE greatest(c.seq, h.checkpoint) END AS done
-             FROM skipped s JOIN cursors c ON c.subscription_id = s.id JOIN shards h ON h.id = c.shard
          )
          INSERT INTO gaps (company_id, subscription_id, from_seq, to_seq, events, reason, at)
-         SELECT s.company_id, s.id, s.done + 1, s.skip_to, waiting.events, 'skipped', s.updated_at
-         FROM standing s, LATERAL (
+         SELECT s.company_id, s.id, done.seq + 1, s.skip_to, waiting.events, 'skipped', s.updated_at
+         FROM skipped s JOIN done ON done.subscription_id = s.id, LATERAL (
              SELECT count(*) AS events FROM events e
-             WHERE e.company_id = s.company_id AND e.type = s.event_type AND e.seq > s.done AND e.seq <= s.skip_to
+             WHERE e.company_id = s.company_id AND e.type = s.event_type AND e.seq > done.seq AND e.seq <= s.skip_to
          ) AS waiting
          WHERE waiting.events > 0",
         &companies,

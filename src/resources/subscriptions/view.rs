@@ -199,10 +199,10 @@ async fn select(
                   (c.lagging OR s.status <> 'active' OR s.filters = '{}') AND EXISTS (
                       SELECT FROM events e
                       WHERE e.company_id = s.company_id AND e.type = s.event_type
-                        AND e.seq > CASE WHEN c.lagging THEN c.seq ELSE greatest(c.seq, h.checkpoint) END
+                        AND e.seq > done.seq
                   ) AS "waiting!", c.head_attempts, c.next_attempt_at, c.last_attempt_at, c.last_success_at, c.last_error,
                   c.undelivered_in_row
-           FROM subscriptions s JOIN cursors c ON c.subscription_id = s.id JOIN shards h ON h.id = c.shard
+           FROM subscriptions s JOIN cursors c ON c.subscription_id = s.id JOIN done ON done.subscription_id = s.id
            WHERE s.company_id = $1 AND ($2::uuid IS NULL OR s.id = $2)
              AND s.status <> 'deleted' AND ($3 = 'all' OR s.status = $3)
            ORDER BY s.created_at DESC, s.id DESC"#,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use isao::model::ids::DeliveryId;
 use isao::model::permission::Permission;
+use isao::server::Role;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -234,4 +235,35 @@ async fn what_was_skipped_is_listed_and_can_be_made_again() {
     assert_eq!(with_state("skipped").await, [all[3].as_str(), &all[1]]);
     assert!(with_state("retrying").await.is_empty());
     assert_eq!(state(&world, &all[2]).await.0, "delivered");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_skipped_is_done_before_any_process_that_delivers_hears_of_it() {
+    let mut world = World::new().await;
+    let receiver = Receiver::start().await;
+    world.stop_server().await;
+    let answering = world.server_as(Role::Api).await;
+    world.turn_to(answering.address());
+    let subscription = world.subscribe("contact.created", &receiver.url("/")).await;
+    let resume = async || world.patch(&path(&subscription), json!({"resume": "now"})).await.data(200);
+    let health = async || world.get(&path(&subscription)).await.data(200)["delivery"].clone();
+
+    create(&world, 0..3).await;
+    assert_eq!(health().await["waiting"], true);
+    resume().await;
+    let all = deliveries(&world, &subscription).await;
+    assert_eq!(state(&world, &all[2]).await, ("skipped".into(), vec![]));
+    assert_eq!(health().await["waiting"], false, "the subscription says the same as its deliveries");
+    resume().await;
+    let gaps = health().await["gaps"].clone();
+    assert_eq!(gaps.as_array().unwrap().len(), 1, "nothing waited that could be skipped again: {gaps}");
+    assert_eq!(gaps[0]["events"], 3);
+    let replay = redeliver(&world, &all[2]).await.data(202);
+
+    let delivering = world.server_as(Role::Deliver).await;
+    assert_eq!(done(&world, &replay).await["delivered"], 1);
+    assert_eq!(names(&receiver.expect(1).await), ["2"]);
+    create(&world, 3..4).await;
+    assert_eq!(names(&receiver.expect(2).await), ["2", "3"]);
+    assert!(delivering.stop().await && answering.stop().await);
 }

@@ -13,8 +13,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use url::Url;
 
 use super::{Error, print};
+use crate::database::DatabaseConfig;
 use crate::database::source::Server;
-use crate::server::config::DatabaseConfig;
 
 /// As shells have it: a command that signal n ended gives 128 + n.
 const ENDED_BY_SIGNAL: i32 = 128;

@@ -16,9 +16,10 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::admin::{self, Admin};
 use crate::clock::Clock;
+use crate::database::DatabaseConfig;
 use crate::database::source::{self, Database};
 use crate::model::ids::Ids;
-use crate::server::config::{Config, DatabaseConfig};
+use crate::server::config::Config;
 use crate::server::{serve, threads};
 
 pub use usage::parse;

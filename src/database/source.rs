@@ -8,7 +8,7 @@ use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{Connection, PgPool};
 
 use crate::database::postgres;
-use crate::server::config::{DatabaseConfig, DatabaseSource};
+use crate::database::{DatabaseConfig, DatabaseSource};
 use embedded_postgres::{Durability, Embedded, Options, Say, Search};
 
 /// The name of our database in the embedded PostgreSQL.

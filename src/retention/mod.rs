@@ -23,6 +23,8 @@ mod gaps;
 mod partitions;
 mod rows;
 
+pub use rows::IDEMPOTENCY_KEYS_KEPT;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;

@@ -3,10 +3,10 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgPool;
 
-use crate::writer::KEPT_FOR;
-
 /// Rows in one statement: short enough for `statement_timeout`, and for those who wait.
 const ROWS: i64 = 5_000;
+/// How long the first answer to an Idempotency-Key is kept.
+pub const IDEMPOTENCY_KEYS_KEPT: TimeDelta = TimeDelta::hours(24);
 /// How long deleted subscriptions are kept.
 const SUBSCRIPTIONS_KEPT: TimeDelta = TimeDelta::days(30);
 /// How long gaps are kept: they outlast the events, but not for ever, since a subscription
@@ -24,7 +24,7 @@ async fn delete_some(pool: &PgPool, now: DateTime<Utc>) -> Result<u64, sqlx::Err
     let answers = sqlx::query!(
         "DELETE FROM idempotency_keys WHERE ctid = ANY (ARRAY(
              SELECT ctid FROM idempotency_keys WHERE created_at <= $1 ORDER BY created_at LIMIT $2))",
-        now - KEPT_FOR,
+        now - IDEMPOTENCY_KEYS_KEPT,
         ROWS,
     )
     .execute(pool)

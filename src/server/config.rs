@@ -3,19 +3,18 @@
 //! `.env.example` tells about every one of them; a test holds it to that.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 use url::Url;
 
+use crate::database::DatabaseConfig;
 use crate::delivery::{Tuning, health, limits};
 use crate::model::api_key::ApiKey;
 use crate::model::duration::{format_duration, parse_duration};
 use crate::outbound::address::AllowList;
 use crate::outbound::retry::RetryDelays;
 use crate::server::Role;
-use embedded_postgres::{self, Search};
 
 /// The longest attempt that may be asked for: the events behind it wait.
 const DELIVERY_TIMEOUT_MAX: Duration = Duration::from_secs(10 * 60);
@@ -29,9 +28,6 @@ const LEASE_RANGE: std::ops::RangeInclusive<Duration> = Duration::from_secs(2)..
 const RETENTION_MIN: Duration = Duration::from_secs(60 * 60);
 /// The longest one: ten years, so that no date overflows.
 const RETENTION_MAX: Duration = Duration::from_secs(3_650 * 24 * 60 * 60);
-
-/// What the help puts the settings of the database under.
-const DATABASE: &str = "Database";
 
 /// Everything that `isao serve` can be told.
 #[derive(Args, Clone)]
@@ -151,73 +147,6 @@ impl Config {
     }
 }
 
-/// Which database, for the server and for every command beside it.
-#[derive(Args, Clone)]
-pub struct DatabaseConfig {
-    /// A PostgreSQL (15 or newer) to use, as postgres://user:password@host:5432/database
-    ///
-    /// Without it, isao runs a PostgreSQL of its own in the data directory.
-    #[arg(
-        long, env = "DATABASE_URL", help_heading = DATABASE, value_name = "URL",
-        hide_env_values = true
-    )]
-    pub database_url: Option<String>,
-
-    /// Where isao's own PostgreSQL keeps its data
-    ///
-    /// Without it, root uses /var/lib/isao and others $XDG_DATA_HOME/isao or ~/.local/share/isao.
-    #[arg(long, env = "ISAO_DATA_DIR", help_heading = DATABASE, value_name = "DIRECTORY")]
-    pub data_dir: Option<PathBuf>,
-
-    /// Where the programs of isao's own PostgreSQL are (initdb, pg_ctl, postgres)
-    ///
-    /// Without it, they are looked for on this machine, and fetched if there are none.
-    #[arg(long, env = "PG_BIN_DIR", help_heading = DATABASE, value_name = "DIRECTORY")]
-    pub pg_bin_dir: Option<PathBuf>,
-}
-
-/// Where the data is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum DatabaseSource {
-    /// A PostgreSQL that somebody else runs.
-    Url(String),
-    /// Our own.
-    Embedded {
-        /// Its data directory.
-        data_dir: PathBuf,
-    },
-}
-
-impl DatabaseConfig {
-    /// Decides between the two: `DATABASE_URL` goes first.
-    ///
-    /// # Errors
-    /// When nobody says where data belongs, neither a setting nor the user's home.
-    pub fn source(&self) -> Result<DatabaseSource, embedded_postgres::Error> {
-        if let Some(url) = &self.database_url {
-            return Ok(DatabaseSource::Url(url.clone()));
-        }
-        let data_dir = match &self.data_dir {
-            Some(data_dir) => data_dir.clone(),
-            None => {
-                let [xdg, home] =
-                    ["XDG_DATA_HOME", "HOME"].map(|name| std::env::var_os(name).map(PathBuf::from));
-                embedded_postgres::default_data_dir(
-                    embedded_postgres::is_root()?,
-                    xdg.as_deref(),
-                    home.as_deref(),
-                )?
-            }
-        };
-        Ok(DatabaseSource::Embedded { data_dir })
-    }
-
-    /// Where to look for PostgreSQL's programs.
-    pub fn search(&self) -> Search {
-        Search::new(self.pg_bin_dir.clone(), std::env::var_os("PATH"))
-    }
-}
-
 fn parse_bind(text: &str) -> Result<SocketAddr, &'static str> {
     text.parse()
         .map_err(|_| "write an IP address and a port, such as 127.0.0.1:8080, 0.0.0.0:8080 or [::1]:8080")
@@ -266,18 +195,6 @@ fn parse_key(text: &str) -> Result<ApiKey, &'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_database_of_ones_own_goes_first() {
-        let both = DatabaseConfig {
-            database_url: Some("postgres://db/isao".into()),
-            data_dir: Some("/data".into()),
-            pg_bin_dir: None,
-        };
-        assert_eq!(both.source().unwrap(), DatabaseSource::Url("postgres://db/isao".into()));
-        let embedded = DatabaseConfig { database_url: None, ..both };
-        assert_eq!(embedded.source().unwrap(), DatabaseSource::Embedded { data_dir: "/data".into() });
-    }
 
     #[test]
     fn a_delivery_may_take_some_time_but_not_for_ever() {

@@ -2,16 +2,14 @@
 
 use std::collections::HashMap;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::Answer;
 use crate::model::ids::CompanyId;
-
-/// How long the first answer is kept.
-pub const KEPT_FOR: TimeDelta = TimeDelta::hours(24);
+use crate::retention::IDEMPOTENCY_KEYS_KEPT;
 
 /// A key as the caller sent it, with the fingerprint of its request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,7 +77,7 @@ impl Answers {
              ) i",
             &companies,
             &names,
-            now - KEPT_FOR,
+            now - IDEMPOTENCY_KEYS_KEPT,
         )
         .fetch_all(connection)
         .await?;
@@ -136,7 +134,7 @@ impl Answers {
              WHERE i.company_id = new.company_id AND i.key = new.key AND i.created_at <= $3",
             &companies,
             &keys,
-            now - KEPT_FOR,
+            now - IDEMPOTENCY_KEYS_KEPT,
         )
         .execute(&mut *connection)
         .await?;

@@ -31,7 +31,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 pub use batch::Batches;
-pub use idempotency::{IdempotencyKey, KEPT_FOR};
+pub use idempotency::IdempotencyKey;
 pub use queue::{WriteError, Writer};
 pub(crate) use short::Hope;
 

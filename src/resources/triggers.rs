@@ -46,7 +46,7 @@ fn parse_event_type(name: &str) -> Result<EventType, ApiError> {
 }
 
 /// Show a sample record of an event type
-#[utoipa::path(get, path = "/triggers/{event_type}/sample", tag = "Triggers",
+#[utoipa::path(get, path = "/triggers/{event_type}/sample", operation_id = "getSampleEvent", tag = "Triggers",
     params(("event_type" = EventType, Path)),
     responses((status = 200, description = "An invented record, bare", body = Object,
         example = json!(EventType::ContactCreated.sample())), ReadErrors))]
@@ -70,7 +70,7 @@ struct RecentQuery {
 ///
 /// Bare, newest first, one item per record (its latest event of that type), so that
 /// `id` can be used to tell what is new.
-#[utoipa::path(get, path = "/triggers/{event_type}/recent", tag = "Triggers",
+#[utoipa::path(get, path = "/triggers/{event_type}/recent", operation_id = "listRecentEvents", tag = "Triggers",
     params(("event_type" = EventType, Path), RecentQuery),
     responses((status = 200, description = "Records, bare", body = Vec<Object>,
         example = json!([EventType::ContactCreated.sample()])), ReadErrors))]

@@ -159,7 +159,7 @@ struct TestData {
 }
 
 /// Check an API key
-#[utoipa::path(get, path = "/test", tag = "API key",
+#[utoipa::path(get, path = "/test", operation_id = "testKey", tag = "API key",
     responses((status = 200, description = "The key is valid", body = TestAnswer), ReadErrors))]
 async fn test(State(api): State<Api>, caller: Caller) -> Response {
     let company_id = caller.company().to_string();

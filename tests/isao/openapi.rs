@@ -34,6 +34,25 @@ async fn it_is_served_to_everyone_and_is_of_version_3_1() {
     assert!(document()["openapi"].as_str().unwrap().starts_with("3.1."));
 }
 
+#[test]
+fn every_operation_has_a_name_of_its_own_that_says_what_it_does_to_what() {
+    let document = document();
+    let items = document["paths"].as_object().unwrap().values();
+    let operations = items.flat_map(|item| item.as_object().unwrap().values());
+    let mut names: Vec<_> =
+        operations.map(|operation| operation["operationId"].as_str().unwrap().to_owned()).collect();
+    for name in &names {
+        // A verb alone would be taken for any resource's; these three are about nothing else.
+        let speaks = name.contains(|c: char| c.is_ascii_uppercase())
+            || ["subscribe", "unsubscribe", "redeliver"].contains(&name.as_str());
+        assert!(speaks && name.chars().all(|c| c.is_ascii_alphabetic()), "{name}");
+    }
+    let all = names.len();
+    names.sort();
+    names.dedup();
+    assert_eq!(names.len(), all, "code generators make one function of each name");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_path_has_the_documented_methods_and_no_others() {
     let world = World::new().await;

@@ -47,7 +47,7 @@ pub struct ListQuery {
 /// List contacts
 ///
 /// Newest first.
-#[utoipa::path(get, path = "/contacts", tag = "Contacts", params(ListQuery),
+#[utoipa::path(get, path = "/contacts", operation_id = "listContacts", tag = "Contacts", params(ListQuery),
     responses((status = 200, description = "A page of contacts", body = Listed<Contact>), ReadErrors))]
 pub(super) async fn list(
     State(api): State<Api>,

@@ -67,7 +67,7 @@ pub(super) fn not_found() -> ApiError {
 ///
 /// Fires `contact.created`. `phoneNumber` is unique in the company: a second
 /// contact with the same number is refused with 409 and the id of the first.
-#[utoipa::path(post, path = "/contacts", tag = "Contacts", request_body = ContactInput,
+#[utoipa::path(post, path = "/contacts", operation_id = "createContact", tag = "Contacts", request_body = ContactInput,
     params(("Idempotency-Key" = Option<String>, Header, description = "Repeats of the same request with the same key get the first answer for 24 hours")),
     responses((status = 201, description = "Created", body = Answered<Contact>), WriteErrors))]
 async fn create(State(api): State<Api>, caller: Caller, payload: Payload) -> Result<Response, ApiError> {
@@ -78,7 +78,7 @@ async fn create(State(api): State<Api>, caller: Caller, payload: Payload) -> Res
 }
 
 /// Show a contact
-#[utoipa::path(get, path = "/contacts/{id}", tag = "Contacts",
+#[utoipa::path(get, path = "/contacts/{id}", operation_id = "getContact", tag = "Contacts",
     params(("id" = String, Path, description = "`contact_…`")),
     responses((status = 200, description = "The contact", body = Answered<Contact>), ReadErrors))]
 async fn show(State(api): State<Api>, caller: Caller, Path(id): Path<String>) -> Result<Response, ApiError> {
@@ -91,7 +91,7 @@ async fn show(State(api): State<Api>, caller: Caller, Path(id): Path<String>) ->
 ///
 /// Fields that are left out stay as they are; `null` or empty text clears an
 /// optional one. Fires `contact.updated` if anything really changed.
-#[utoipa::path(put, path = "/contacts/{id}", tag = "Contacts", request_body = ContactInput,
+#[utoipa::path(put, path = "/contacts/{id}", operation_id = "updateContact", tag = "Contacts", request_body = ContactInput,
     params(("id" = String, Path, description = "`contact_…`")),
     responses((status = 200, description = "The contact as it is now", body = Answered<Contact>), WriteErrors))]
 async fn update(
@@ -107,7 +107,7 @@ async fn update(
 }
 
 /// Change a contact (the same as PUT)
-#[utoipa::path(patch, path = "/contacts/{id}", tag = "Contacts", request_body = ContactInput,
+#[utoipa::path(patch, path = "/contacts/{id}", operation_id = "patchContact", tag = "Contacts", request_body = ContactInput,
     params(("id" = String, Path, description = "`contact_…`")),
     responses((status = 200, description = "The contact as it is now", body = Answered<Contact>), WriteErrors))]
 async fn patch(
@@ -122,7 +122,7 @@ async fn patch(
 /// Delete a contact
 ///
 /// Its deals stay, without a contact. Deletions fire no event.
-#[utoipa::path(delete, path = "/contacts/{id}", tag = "Contacts",
+#[utoipa::path(delete, path = "/contacts/{id}", operation_id = "deleteContact", tag = "Contacts",
     params(("id" = String, Path, description = "`contact_…`")),
     responses((status = 200, description = "Deleted", body = Said), WriteErrors))]
 async fn delete(

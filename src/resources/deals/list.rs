@@ -51,7 +51,7 @@ pub struct ListQuery {
 /// List deals
 ///
 /// Newest first.
-#[utoipa::path(get, path = "/deals", tag = "Deals", params(ListQuery),
+#[utoipa::path(get, path = "/deals", operation_id = "listDeals", tag = "Deals", params(ListQuery),
     responses((status = 200, description = "A page of deals", body = Listed<Deal>), ReadErrors))]
 pub(super) async fn list(
     State(api): State<Api>,

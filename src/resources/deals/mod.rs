@@ -96,7 +96,7 @@ async fn accept<T>(api: &Api, caller: &Caller, read: Result<T, Refused>) -> Resu
 ///
 /// Fires `deal.created`, and `deal.won` or `deal.lost` after it if the deal is
 /// created as such.
-#[utoipa::path(post, path = "/deals", tag = "Deals", request_body = DealInput,
+#[utoipa::path(post, path = "/deals", operation_id = "createDeal", tag = "Deals", request_body = DealInput,
     params(("Idempotency-Key" = Option<String>, Header, description = "Repeats of the same request with the same key get the first answer for 24 hours")),
     responses((status = 201, description = "Created", body = Answered<Deal>), WriteErrors))]
 async fn create(State(api): State<Api>, caller: Caller, payload: Payload) -> Result<Response, ApiError> {
@@ -107,7 +107,7 @@ async fn create(State(api): State<Api>, caller: Caller, payload: Payload) -> Res
 }
 
 /// Show a deal
-#[utoipa::path(get, path = "/deals/{id}", tag = "Deals",
+#[utoipa::path(get, path = "/deals/{id}", operation_id = "getDeal", tag = "Deals",
     params(("id" = String, Path, description = "`deal_…`")),
     responses((status = 200, description = "The deal", body = Answered<Deal>), ReadErrors))]
 async fn show(State(api): State<Api>, caller: Caller, Path(id): Path<String>) -> Result<Response, ApiError> {
@@ -122,7 +122,7 @@ async fn show(State(api): State<Api>, caller: Caller, Path(id): Path<String>) ->
 /// optional one. If anything really changed this fires `deal.updated`, then
 /// `deal.stage_changed` if the stage differs, then `deal.won` or `deal.lost` if the
 /// status became that.
-#[utoipa::path(put, path = "/deals/{id}", tag = "Deals", request_body = DealInput,
+#[utoipa::path(put, path = "/deals/{id}", operation_id = "updateDeal", tag = "Deals", request_body = DealInput,
     params(("id" = String, Path, description = "`deal_…`")),
     responses((status = 200, description = "The deal as it is now", body = Answered<Deal>), WriteErrors))]
 async fn update(
@@ -138,7 +138,7 @@ async fn update(
 }
 
 /// Change a deal (the same as PUT)
-#[utoipa::path(patch, path = "/deals/{id}", tag = "Deals", request_body = DealInput,
+#[utoipa::path(patch, path = "/deals/{id}", operation_id = "patchDeal", tag = "Deals", request_body = DealInput,
     params(("id" = String, Path, description = "`deal_…`")),
     responses((status = 200, description = "The deal as it is now", body = Answered<Deal>), WriteErrors))]
 async fn patch(
@@ -155,7 +155,7 @@ async fn patch(
 /// Changes status, stage, probability or the closing date; at least one must be
 /// given. Becoming won or lost sets `actualCloseDate` to now, unless it is given;
 /// reopening clears it. Fires the same events as changing the deal does.
-#[utoipa::path(put, path = "/deals/{id}/status", tag = "Deals", request_body = StatusInput,
+#[utoipa::path(put, path = "/deals/{id}/status", operation_id = "updateDealStatus", tag = "Deals", request_body = StatusInput,
     params(("id" = String, Path, description = "`deal_…`")),
     responses((status = 200, description = "The deal as it is now", body = Answered<Deal>), WriteErrors))]
 async fn update_status(
@@ -173,7 +173,7 @@ async fn update_status(
 /// Delete a deal
 ///
 /// Deletions fire no event.
-#[utoipa::path(delete, path = "/deals/{id}", tag = "Deals",
+#[utoipa::path(delete, path = "/deals/{id}", operation_id = "deleteDeal", tag = "Deals",
     params(("id" = String, Path, description = "`deal_…`")),
     responses((status = 200, description = "Deleted", body = Said), WriteErrors))]
 async fn delete(

@@ -63,7 +63,7 @@ pub(super) struct StateQuery {
 ///
 /// Every event that was attempted, is waiting or was skipped, newest first. A page can be short, or
 /// empty, and still have a `meta.nextCursor`: then it passed over many that were not wanted.
-#[utoipa::path(get, path = "/webhooks/{id}/deliveries", tag = "Deliveries",
+#[utoipa::path(get, path = "/webhooks/{id}/deliveries", operation_id = "listDeliveries", tag = "Deliveries",
     params(("id" = String, Path, description = "`sub_…` or `hook_…`"), StateQuery, ListQuery),
     responses((status = 200, description = "A page of deliveries", body = DeliveryPage), ReadErrors))]
 pub(super) async fn list(
@@ -91,7 +91,7 @@ pub(super) async fn list(
 ///
 /// Events that were given up after the last attempt, of all subscriptions, newest first;
 /// without those that a replay has delivered since. Pages are as those of one subscription.
-#[utoipa::path(get, path = "/webhooks/undelivered", tag = "Deliveries", params(ListQuery),
+#[utoipa::path(get, path = "/webhooks/undelivered", operation_id = "listUndelivered", tag = "Deliveries", params(ListQuery),
     responses((status = 200, description = "A page of deliveries", body = DeliveryPage), ReadErrors))]
 pub(super) async fn undelivered(
     Shared(api): Shared<Api>,

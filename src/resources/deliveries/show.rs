@@ -23,7 +23,7 @@ const HISTORY: usize = 100;
 /// Show a delivery
 ///
 /// With the exact bytes that were sent, and every attempt with what was answered.
-#[utoipa::path(get, path = "/webhooks/deliveries/{id}", tag = "Deliveries",
+#[utoipa::path(get, path = "/webhooks/deliveries/{id}", operation_id = "getDelivery", tag = "Deliveries",
     params(("id" = String, Path, description = "`delivery_…`")),
     responses((status = 200, description = "The delivery", body = Answered<Delivery>), ReadErrors))]
 pub(super) async fn show(

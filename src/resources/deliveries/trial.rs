@@ -86,7 +86,7 @@ struct TestRequest {
 /// One attempt, now, with an invented record, signed like every delivery and marked with
 /// `X-ISAO-Test: true`; also while the subscription is paused or deactivated. It waits 15
 /// seconds at most. It is neither recorded nor repeated, and nothing waits for it.
-#[utoipa::path(post, path = "/webhooks/{id}/test", tag = "Deliveries",
+#[utoipa::path(post, path = "/webhooks/{id}/test", operation_id = "testSubscription", tag = "Deliveries",
     params(("id" = String, Path, description = "`sub_…` or `hook_…`")),
     responses((status = 200, description = "What came of it, delivered or not", body = Answered<Tested>), WriteErrors))]
 pub(super) async fn test(
@@ -201,7 +201,7 @@ struct PreviewedSubscription {
 /// The body and the headers, byte for byte, that an event about this record would be
 /// delivered with right now, and to whom. Nothing is sent.
 /// `previousStage` of `deal.stage_changed` is invented.
-#[utoipa::path(post, path = "/webhooks/preview", tag = "Deliveries", request_body = PreviewInput,
+#[utoipa::path(post, path = "/webhooks/preview", operation_id = "previewEvent", tag = "Deliveries", request_body = PreviewInput,
     responses((status = 200, description = "What would be sent to whom", body = Answered<Preview>), WriteErrors))]
 pub(super) async fn preview(
     Shared(api): Shared<Api>,

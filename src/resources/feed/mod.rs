@@ -198,7 +198,7 @@ struct FeedMeta {
 /// as it is delivered to webhooks. Call again with `after` = `meta.nextCursor`: at once
 /// while `meta.hasMore` is true, and later for what has happened since. No event is
 /// left out and none comes twice, however many are written meanwhile.
-#[utoipa::path(get, path = "/events", tag = "Events", params(ListQuery),
+#[utoipa::path(get, path = "/events", operation_id = "listEvents", tag = "Events", params(ListQuery),
     responses(
         (status = 200, description = "A page of events", body = Feed),
         (status = 410, description = "What came after the cursor is no longer kept", body = ErrorBody),

@@ -93,7 +93,7 @@ pub(super) struct StreamQuery {
 /// `Last-Event-ID` (which `EventSource` sends by itself), and misses nothing. When nothing
 /// happens, a comment comes every 15 seconds, with the `id` up to which there was nothing.
 /// 20 streams of a company may be open on each server.
-#[utoipa::path(get, path = "/events/stream", tag = "Events",
+#[utoipa::path(get, path = "/events/stream", operation_id = "followEvents", tag = "Events",
     params(StreamQuery, ("Last-Event-ID" = Option<String>, Header, description = "Go on after the event with this `id`; goes before `after`")),
     responses(
         (status = 200, description = "Events, until the client goes or the server stops",

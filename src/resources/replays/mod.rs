@@ -46,7 +46,7 @@ fn not_found() -> ApiError {
 /// other, with the usual attempts, no faster than `perSecond`. Only events that are done with:
 /// those that still wait come by themselves. With `dryRun: true` nothing is sent; the answer
 /// counts and lists what would be.
-#[utoipa::path(post, path = "/webhooks/{id}/replay", tag = "Deliveries", request_body = ReplayInput,
+#[utoipa::path(post, path = "/webhooks/{id}/replay", operation_id = "startReplay", tag = "Deliveries", request_body = ReplayInput,
     params(
         ("id" = String, Path, description = "`sub_…` or `hook_…`"),
         ("Idempotency-Key" = Option<String>, Header, description = "Repeats of the same request with the same key get the first answer for 24 hours")),
@@ -82,7 +82,7 @@ async fn replay(
 ///
 /// Sends the event of a delivery once more, whatever became of it, beside the live deliveries.
 /// The attempts are listed with the delivery.
-#[utoipa::path(post, path = "/webhooks/deliveries/{id}/redeliver", tag = "Deliveries",
+#[utoipa::path(post, path = "/webhooks/deliveries/{id}/redeliver", operation_id = "redeliver", tag = "Deliveries",
     params(
         ("id" = String, Path, description = "`delivery_…`"),
         ("Idempotency-Key" = Option<String>, Header, description = "Repeats of the same request with the same key get the first answer for 24 hours")),
@@ -127,7 +127,7 @@ async fn start(
 /// List the replays of a subscription
 ///
 /// The newest hundred.
-#[utoipa::path(get, path = "/webhooks/{id}/replays", tag = "Deliveries",
+#[utoipa::path(get, path = "/webhooks/{id}/replays", operation_id = "listReplays", tag = "Deliveries",
     params(("id" = String, Path, description = "`sub_…` or `hook_…`")),
     responses((status = 200, description = "The replays", body = Answered<Vec<ReplayView>>), ReadErrors))]
 async fn list(State(api): State<Api>, caller: Caller, Path(id): Path<String>) -> Result<Response, ApiError> {
@@ -139,7 +139,7 @@ async fn list(State(api): State<Api>, caller: Caller, Path(id): Path<String>) ->
 }
 
 /// Show a replay
-#[utoipa::path(get, path = "/webhooks/replays/{id}", tag = "Deliveries",
+#[utoipa::path(get, path = "/webhooks/replays/{id}", operation_id = "getReplay", tag = "Deliveries",
     params(("id" = String, Path, description = "`replay_…`")),
     responses((status = 200, description = "The replay and how far it is", body = Answered<ReplayView>), ReadErrors))]
 async fn show(State(api): State<Api>, caller: Caller, Path(id): Path<String>) -> Result<Response, ApiError> {
@@ -152,7 +152,7 @@ async fn show(State(api): State<Api>, caller: Caller, Path(id): Path<String>) ->
 /// Cancel a replay
 ///
 /// It ends within a second or so. One that has ended stays as it is.
-#[utoipa::path(delete, path = "/webhooks/replays/{id}", tag = "Deliveries",
+#[utoipa::path(delete, path = "/webhooks/replays/{id}", operation_id = "cancelReplay", tag = "Deliveries",
     params(("id" = String, Path, description = "`replay_…`")),
     responses((status = 200, description = "The replay as it is now", body = Answered<ReplayView>), WriteErrors))]
 async fn cancel(

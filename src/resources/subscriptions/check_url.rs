@@ -111,7 +111,7 @@ impl From<&Judged> for CheckedAddress {
 /// name is looked up, for 5 s at most; nothing is connected to. Needs `webhooks:write`,
 /// as subscribing does: what the server's name servers know is for those only who could
 /// learn it that way.
-#[utoipa::path(post, path = "/webhooks/check-url", tag = "Webhooks", request_body = CheckUrlInput,
+#[utoipa::path(post, path = "/webhooks/check-url", operation_id = "checkTargetUrl", tag = "Webhooks", request_body = CheckUrlInput,
     responses((status = 200, description = "What subscribing would say", body = Answered<CheckedUrl>), WriteErrors))]
 pub(super) async fn check_url(
     State(api): State<Api>,

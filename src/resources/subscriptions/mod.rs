@@ -216,7 +216,7 @@ pub(super) fn not_found() -> ApiError {
 /// signed by Standard Webhooks with `secret`, one after the other; with `ordering: "record"`
 /// only those of the same contact or deal wait for each other. Subscribing again with the same event, URL and
 /// filters returns the first subscription with 200.
-#[utoipa::path(post, path = "/webhooks/subscribe", tag = "Webhooks", request_body = SubscribeInput,
+#[utoipa::path(post, path = "/webhooks/subscribe", operation_id = "subscribe", tag = "Webhooks", request_body = SubscribeInput,
     params(("Idempotency-Key" = Option<String>, Header, description = "Repeats of the same request with the same key get the first answer for 24 hours")),
     responses(
         (status = 201, description = "Subscribed", body = Subscribed),
@@ -245,7 +245,7 @@ struct UnsubscribeQuery {
 /// Unsubscribe
 ///
 /// The id in the body or in the query; `sub_…` and `hook_…` both work.
-#[utoipa::path(delete, path = "/webhooks/unsubscribe", tag = "Webhooks", params(UnsubscribeQuery),
+#[utoipa::path(delete, path = "/webhooks/unsubscribe", operation_id = "unsubscribe", tag = "Webhooks", params(UnsubscribeQuery),
     request_body = Option<UnsubscribeInput>,
     responses((status = 200, description = "Unsubscribed", body = Said), WriteErrors))]
 async fn unsubscribe(
@@ -264,7 +264,7 @@ async fn unsubscribe(
 }
 
 /// Unsubscribe, by path
-#[utoipa::path(delete, path = "/webhooks/{id}", tag = "Webhooks",
+#[utoipa::path(delete, path = "/webhooks/{id}", operation_id = "deleteSubscription", tag = "Webhooks",
     params(("id" = String, Path, description = "`sub_…` or `hook_…`")),
     responses((status = 200, description = "Unsubscribed", body = Said), WriteErrors))]
 async fn delete(
@@ -280,7 +280,7 @@ async fn delete(
 ///
 /// Paused or deactivated, its events wait. Resumed, they are delivered in order from where it
 /// stood; with `resume: "now"` those that wait are skipped, and `GET` shows how many.
-#[utoipa::path(patch, path = "/webhooks/{id}", tag = "Webhooks", request_body = ChangeInput,
+#[utoipa::path(patch, path = "/webhooks/{id}", operation_id = "updateSubscription", tag = "Webhooks", request_body = ChangeInput,
     params(("id" = String, Path, description = "`sub_…` or `hook_…`")),
     responses((status = 200, description = "The subscription as it is now", body = Answered<SubscriptionView>), WriteErrors))]
 async fn change(
@@ -307,7 +307,7 @@ struct ListQuery {
 /// List subscriptions
 ///
 /// The active ones, unless asked otherwise; newest first.
-#[utoipa::path(get, path = "/webhooks", tag = "Webhooks", params(ListQuery),
+#[utoipa::path(get, path = "/webhooks", operation_id = "listSubscriptions", tag = "Webhooks", params(ListQuery),
     responses((status = 200, description = "The subscriptions", body = Answered<Vec<SubscriptionView>>), ReadErrors))]
 async fn list(
     State(api): State<Api>,
@@ -327,7 +327,7 @@ async fn list(
 }
 
 /// Show a subscription
-#[utoipa::path(get, path = "/webhooks/{id}", tag = "Webhooks",
+#[utoipa::path(get, path = "/webhooks/{id}", operation_id = "getSubscription", tag = "Webhooks",
     params(("id" = String, Path, description = "`sub_…` or `hook_…`")),
     responses((status = 200, description = "The subscription", body = Answered<SubscriptionView>), ReadErrors))]
 async fn show(State(api): State<Api>, caller: Caller, Path(id): Path<String>) -> Result<Response, ApiError> {

@@ -104,7 +104,7 @@ impl From<&Subscription> for Rotated {
 /// From the answer on, deliveries are signed with the new secret. During the overlap
 /// `webhook-signature` has both signatures, separated by a space, and receivers may take
 /// either. Changing again during it ends the overlap of the secret before the current one.
-#[utoipa::path(post, path = "/webhooks/{id}/rotate-secret", tag = "Webhooks", request_body = Option<RotateInput>,
+#[utoipa::path(post, path = "/webhooks/{id}/rotate-secret", operation_id = "rotateSecret", tag = "Webhooks", request_body = Option<RotateInput>,
     params(("id" = String, Path, description = "`sub_…` or `hook_…`"),
            ("Idempotency-Key" = Option<String>, Header, description = "Repeats of the same request with the same key get the first answer for 24 hours")),
     responses((status = 200, description = "The new secret", body = Answered<Rotated>), WriteErrors))]

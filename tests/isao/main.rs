@@ -29,6 +29,7 @@ mod outage;
 mod replay;
 mod replicas;
 mod retention;
+mod rooms;
 mod secrets;
 mod short_way;
 mod slow;

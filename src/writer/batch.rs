@@ -22,7 +22,7 @@ use super::{Answer, Decision, Domain, WriteError};
 use crate::clock::Clock;
 use crate::database::postgres;
 use crate::listeners::Listeners;
-use crate::log::append::{self as log, Appended, Entries};
+use crate::log::append::{self, Appended, Entries};
 use crate::log::{Committed, NewEvent};
 use crate::metrics::Metrics;
 use crate::model::ids::{CompanyId, Ids};
@@ -236,9 +236,9 @@ impl<D: Domain> Batches<D> {
         let appended = if !events.is_empty() {
             // If others write, too, it has probably moved.
             let place = place.clone().filter(|_| !notify);
-            Some(log::append(connection, Entries::new(&self.ids, events, now, notify, place)).await?)
+            Some(append::append(connection, Entries::new(&self.ids, events, now, notify, place)).await?)
         } else if stored || kept {
-            Some(log::append_nothing(connection, notify).await?)
+            Some(append::append_nothing(connection, notify).await?)
         } else {
             None
         };

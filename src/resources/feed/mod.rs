@@ -24,7 +24,7 @@ use crate::http::auth::Caller;
 use crate::http::error::{ApiError, Code, ErrorBody};
 use crate::http::openapi::ReadErrors;
 use crate::http::query::{self, Query};
-use crate::log::feed as store;
+use crate::log::feed;
 use crate::model::events::{Event, EventType};
 use crate::model::permission::Permission;
 
@@ -74,7 +74,7 @@ impl Start {
             Self::Oldest | Self::Now => 0,
             Self::After(position) => position,
         };
-        let (head, kept) = store::end_of_log(pool, asked).await?;
+        let (head, kept) = feed::end_of_log(pool, asked).await?;
         match self {
             Self::Oldest => Ok((0, head)),
             Self::Now => Ok((head, head)),
@@ -215,7 +215,7 @@ async fn list(
     let (position, head) = after.locate(&api.pool).await?;
     let shown = usize::try_from(limit).unwrap_or_default();
     // One more than shown, to know if there are more.
-    let mut events = store::read(&api.pool, caller.company(), &types, (position, head), shown + 1).await?;
+    let mut events = feed::read(&api.pool, caller.company(), &types, (position, head), shown + 1).await?;
     let has_more = events.len() > shown;
     events.truncate(shown);
     let reached = events.last().filter(|_| has_more).map_or(head, |last| last.seq);

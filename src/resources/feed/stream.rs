@@ -27,7 +27,7 @@ use crate::http::error::{ApiError, Code, ErrorBody};
 use crate::http::openapi::ReadErrors;
 use crate::http::query::{self, Query};
 use crate::listeners::{self, Listener, Listeners, NoPlace};
-use crate::log::feed as store;
+use crate::log::feed;
 use crate::model::events::{Event, EventType};
 use crate::model::permission::Permission;
 use crate::resources::Api;
@@ -221,7 +221,7 @@ impl Stream {
         let _turn = self.streams.at_once.acquire().await;
         let company = self.caller.company();
         let range = (self.position, self.head);
-        let page = store::read(&self.api.pool, company, &self.types, range, PAGE).await?;
+        let page = feed::read(&self.api.pool, company, &self.types, range, PAGE).await?;
         self.position = page.last().filter(|_| page.len() == PAGE).map_or(self.head, |last| last.seq);
         self.page = page.into();
         Ok(())

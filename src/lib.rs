@@ -16,7 +16,7 @@
 //! 5. [`delivery`]: reads the log and sends each event to its subscribers, through
 //! 6. [`outbound`]: where to, what, how it is signed, and the client that sends it.
 //!
-//! All of them speak of the values in [`model`]. Beside them: [`listeners`] (who follows the
+//! All of them speak of the values in [`model`], the last two of [`subscription`], too. Beside them: [`listeners`] (who follows the
 //! log in this process), [`metrics`], [`retention`]. Around them: [`clock`] and [`random`],
 //! passed in; the [`database`]; [`cli`] and [`admin`], for whoever runs it.
 
@@ -35,4 +35,5 @@ pub mod random;
 pub mod resources;
 pub mod retention;
 pub mod server;
+pub mod subscription;
 pub mod writer;

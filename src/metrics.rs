@@ -14,6 +14,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Metric, Registry, Unit};
 
+use crate::model::attempt::AttemptOutcome;
+
 /// What [`Metrics::render`] makes.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -116,7 +118,7 @@ impl Default for Metrics {
                 "delivery_attempts",
                 "Attempts to deliver that ended",
                 "outcome",
-                &["delivered", "failed", "undelivered"],
+                AttemptOutcome::WORDS,
             ),
             attempt_duration: new.seconds(
                 "delivery_attempt_duration",
@@ -162,8 +164,8 @@ impl Metrics {
     }
 
     /// Notes that an attempt ended.
-    pub fn attempt_ended(&self, outcome: &'static str, took: Duration) {
-        self.attempts.of(outcome).inc();
+    pub fn attempt_ended(&self, outcome: AttemptOutcome, took: Duration) {
+        self.attempts.of(outcome.word()).inc();
         self.attempt_duration.observe(took.as_secs_f64());
     }
 

@@ -114,7 +114,7 @@ pub(super) async fn insert(
         return Err(Error::ExpiresInPast(expiry));
     }
     let id = KeyId(admin.ids.next(now));
-    let permissions: Vec<_> = new.permissions.iter().map(|permission| permission.name().to_owned()).collect();
+    let permissions: Vec<_> = new.permissions.iter().map(|permission| permission.word().to_owned()).collect();
     sqlx::query!(
         "INSERT INTO api_keys (id, company_id, name, description, service_type, permissions,
                                rate_limit, expires_at, hash, hint, created_at)

@@ -51,7 +51,7 @@ impl FromStr for Permissions {
         let mut permissions = names
             .map(|name| {
                 Permission::parse(name).ok_or_else(|| {
-                    let known = Permission::ALL.map(Permission::name).join(", ");
+                    let known = Permission::WORDS.join(", ");
                     format!("{name:?} is not a permission; they are {known}, or all for all of them")
                 })
             })

@@ -5,15 +5,18 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use super::lane::{Definition, Lane, Outcome, Outgoing};
-use super::recorder::{Attempt, Cause, DELIVERED};
+use super::lane::{Lane, Outcome};
+use super::outgoing::Outgoing;
+use super::recorder::Attempt;
 use crate::clock::Clock;
 use crate::metrics::Metrics;
+use crate::model::attempt::{AttemptCause, AttemptOutcome};
 use crate::model::events::Event;
 use crate::outbound::client::{Client, Response};
 use crate::outbound::request::{self, Answer, Failure, Request};
 use crate::outbound::retry::{MAX_ATTEMPTS, RetryDelays, retry_after};
 use crate::random;
+use crate::subscription::Subscription;
 
 /// Makes attempts.
 #[derive(Clone)]
@@ -30,8 +33,7 @@ pub(super) struct Sender {
 pub(super) struct Sent {
     pub(super) at: DateTime<Utc>,
     pub(super) duration: Duration,
-    /// [`DELIVERED`], `failed` (another attempt follows) or `undelivered` (none does).
-    outcome: &'static str,
+    outcome: AttemptOutcome,
     signature: String,
     answer: Option<Response>,
     failure: Option<Failure>,
@@ -40,15 +42,20 @@ pub(super) struct Sent {
 
 impl Sender {
     /// Posts an event. Never takes longer than the timeout, by the clock.
-    pub(super) async fn send(&self, outgoing: &Arc<Outgoing>, definition: &Definition, attempt: u8) -> Sent {
+    pub(super) async fn send(
+        &self,
+        outgoing: &Arc<Outgoing>,
+        subscription: &Subscription,
+        attempt: u8,
+    ) -> Sent {
         let Self { clock, client, retry_delays, timeout, metrics } = self;
         let in_flight = metrics.attempt_begins();
         let body = outgoing.body();
         let at = clock.now();
         let Event { id, event_type, .. } = *outgoing.event;
         let request = Request { event: id, event_type, attempt, at, test: false };
-        let signature = request.sign(&definition.secrets, &body);
-        let target = (&definition.target, definition.loopback);
+        let signature = request.sign(&subscription.secrets, &body);
+        let target = (&subscription.target, subscription.loopback);
         let Answer { response: answer, failure } =
             request::send(client, (clock, *timeout), target, request.headers(&signature), body).await;
         let ended = clock.now();
@@ -56,12 +63,12 @@ impl Sender {
         let delay = failure.as_ref().and_then(|_| {
             let wished = answer.as_ref().filter(|answer| matches!(answer.status, 429 | 503));
             let wished = wished.and_then(|answer| retry_after(answer.retry_after.as_deref()?, ended));
-            retry_delays.after(attempt, wished, fraction())
+            retry_delays.after(attempt, wished, random::fraction())
         });
         let outcome = match &failure {
-            None => DELIVERED,
-            Some(_) if attempt < MAX_ATTEMPTS => "failed",
-            Some(_) => "undelivered",
+            None => AttemptOutcome::Delivered,
+            Some(_) if attempt < MAX_ATTEMPTS => AttemptOutcome::Failed,
+            Some(_) => AttemptOutcome::Undelivered,
         };
         let duration = (ended - at).to_std().unwrap_or_default();
         metrics.attempt_ended(outcome, duration);
@@ -93,7 +100,7 @@ impl Sent {
     }
 
     /// As it is recorded.
-    pub(super) fn into_record(self, lane: &Lane, event: &Event, number: u8, cause: Cause) -> Attempt {
+    pub(super) fn into_record(self, lane: &Lane, event: &Event, number: u8, cause: AttemptCause) -> Attempt {
         let (error, error_class) = self.failure.map(|failure| (failure.message, failure.class)).unzip();
         Attempt {
             company: lane.company,
@@ -112,9 +119,4 @@ impl Sent {
             answer: self.answer,
         }
     }
-}
-
-/// A random number in [0, 1); without randomness, none is as good.
-fn fraction() -> f64 {
-    random::bytes().map_or(0.0, |bytes| f64::from(u32::from_be_bytes(bytes)) / (f64::from(u32::MAX) + 1.0))
 }

@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use sqlx::PgPool;
 
-use super::lane::Outgoing;
-use super::log;
+use super::outgoing::{Backlogged, Outgoing};
+use crate::log::read::{self, Page};
 use crate::model::events::{Event, EventType};
 use crate::model::ids::CompanyId;
 
@@ -52,13 +52,6 @@ struct Stretch {
     bytes: usize,
 }
 
-/// What a lane gets of it.
-pub(super) struct Read {
-    pub(super) events: Vec<Arc<Outgoing>>,
-    /// There are no others up to here.
-    pub(super) to: i64,
-}
-
 impl Backlog {
     pub(super) fn new(pool: PgPool) -> Self {
         Self { pool, kept: Mutex::default() }
@@ -70,9 +63,9 @@ impl Backlog {
         kind: Kind,
         (position, to): (i64, i64),
         limit: usize,
-    ) -> Result<Read, sqlx::Error> {
+    ) -> Result<Backlogged, sqlx::Error> {
         if position >= to {
-            return Ok(Read { events: Vec::new(), to: position });
+            return Ok(Backlogged { events: Vec::new(), read_to: position });
         }
         let find = || {
             let kept = self.kept();
@@ -88,7 +81,7 @@ impl Backlog {
         if let Some(read) = find() {
             return Ok(read);
         }
-        let page = log::backlog(&self.pool, kind, (position, to), STRETCH).await?;
+        let page = read::of_types_nearby(&self.pool, kind.0, &[kind.1], (position, to), STRETCH).await?;
         let stretch = Stretch::new(kind, position, page);
         let read = stretch.part((position, to), limit);
         self.keep(stretch);
@@ -124,7 +117,7 @@ impl Backlog {
 }
 
 impl Stretch {
-    fn new(kind: Kind, after: i64, page: log::Page) -> Self {
+    fn new(kind: Kind, after: i64, page: Page) -> Self {
         let bytes = |event: &Arc<Event>| 2 * event.data.len() + EVENT_BYTES;
         Self {
             kind,
@@ -141,13 +134,13 @@ impl Stretch {
     }
 
     /// What comes after `position`, up to `to`; `limit` events at most.
-    fn part(&self, (position, to): (i64, i64), limit: usize) -> Read {
+    fn part(&self, (position, to): (i64, i64), limit: usize) -> Backlogged {
         let to = to.min(self.to);
         let start = self.events.partition_point(|outgoing| outgoing.event.seq <= position);
         let end = self.events.partition_point(|outgoing| outgoing.event.seq <= to);
         let events: Vec<_> = self.events[start..end].iter().take(limit).cloned().collect();
         let last = events.last().filter(|_| events.len() < end - start);
-        Read { to: last.map_or(to, |last| last.event.seq), events }
+        Backlogged { read_to: last.map_or(to, |last| last.event.seq), events }
     }
 }
 
@@ -176,10 +169,10 @@ mod tests {
                 data: "x".repeat(bytes),
             })
         };
-        Stretch::new(KIND, after, log::Page { events: seqs.iter().map(event).collect(), read_to: to })
+        Stretch::new(KIND, after, Page { events: seqs.iter().map(event).collect(), read_to: to })
     }
 
-    fn seqs(read: &Read) -> Vec<i64> {
+    fn seqs(read: &Backlogged) -> Vec<i64> {
         read.events.iter().map(|outgoing| outgoing.event.seq).collect()
     }
 
@@ -195,7 +188,7 @@ mod tests {
             ((15, 30), 9, vec![], 20),
         ] {
             let read = stretch.part((position, to), limit);
-            assert_eq!((seqs(&read), read.to), (expected, read_to), "{position} {to} {limit}");
+            assert_eq!((seqs(&read), read.read_to), (expected, read_to), "{position} {to} {limit}");
         }
         assert!(stretch.has(KIND, 10) && stretch.has(KIND, 19));
         assert!(!stretch.has(KIND, 9) && !stretch.has(KIND, 20));
@@ -211,7 +204,7 @@ mod tests {
         assert!(backlog.read(KIND, (0, 1), 1).await.is_err());
         backlog.keep(stretch(0, &[1, 2], 2, 1));
         assert_eq!(seqs(&backlog.read(KIND, (1, 9), 9).await.unwrap()), [2]);
-        assert_eq!(backlog.read(KIND, (2, 2), 9).await.unwrap().to, 2);
+        assert_eq!(backlog.read(KIND, (2, 2), 9).await.unwrap().read_to, 2);
         for number in 1..100 {
             backlog.keep(stretch(number * 10, &[], number * 10 + 10, 0));
         }

@@ -18,11 +18,13 @@
 
 mod attempt;
 mod backlog;
+mod courier;
+mod deactivation;
 pub mod health;
 mod lane;
 pub mod lease;
 pub mod limits;
-mod log;
+mod outgoing;
 mod recorder;
 mod replay;
 mod runner;
@@ -30,7 +32,6 @@ mod shard;
 mod tail;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use sqlx::PgPool;
@@ -42,18 +43,19 @@ use uuid::Uuid;
 
 use crate::clock::Clock;
 use crate::listeners::Listeners;
-use crate::log::Committed;
+use crate::log::{Committed, LogState};
 use crate::metrics::Metrics;
 use crate::outbound::client::Client;
 use crate::outbound::retry::RetryDelays;
 use attempt::Sender;
-use backlog::Backlog;
+use courier::Courier;
+use deactivation::Deactivation;
 use health::{Alerts, Degraded};
 use lease::Keeper;
 use limits::Limits;
 use recorder::Recorder;
 use replay::Replays;
-use runner::{Inner, Runner};
+use runner::Runner;
 use shard::Held;
 use tail::Tail;
 
@@ -109,8 +111,8 @@ pub struct Delivery {
     pub replica: Uuid,
     /// What can be set.
     pub tuning: Tuning,
-    /// Tells the writer whether this process delivers everything.
-    pub whole: Arc<AtomicBool>,
+    /// What this process knows of the log; told whether it delivers everything.
+    pub log: LogState,
     /// Those who follow the log.
     pub listeners: Listeners,
     /// What is counted.
@@ -122,7 +124,7 @@ pub struct Delivery {
 /// Delivers this process's share until `stop` is true; then finishes what is in flight,
 /// within a bound, records it, and hands over.
 pub async fn run(delivery: Delivery, mut feed: mpsc::Receiver<Committed>, stop: watch::Receiver<bool>) {
-    let Delivery { pool, clock, client, replica, tuning, whole, listeners, metrics, recording } = delivery;
+    let Delivery { pool, clock, client, replica, tuning, log, listeners, metrics, recording } = delivery;
     let held = Held::default();
     let (recorder, notes) = Recorder::new(pool.clone(), held.clone(), metrics.clone());
     let (valid, validity) = watch::channel(Instant::now());
@@ -135,21 +137,24 @@ pub async fn run(delivery: Delivery, mut feed: mpsc::Receiver<Committed>, stop: 
         timeout: tuning.timeout,
         metrics: metrics.clone(),
     };
-    let runner = Runner(Arc::new(Inner {
-        metrics: metrics.clone(),
-        backlog: Backlog::new(pool.clone()),
+    let deactivation = Deactivation {
         pool: pool.clone(),
+        clock: clock.clone(),
+        metrics: metrics.clone(),
+        alerts: Alerts::new(tuning.alert_url),
+        after: tuning.deactivate_after,
+    };
+    let courier = Arc::new(Courier {
         clock,
         sender,
         limits: Arc::new(Limits::new(tuning.in_flight, tuning.in_flight_per_host)),
         notes: notes.clone(),
         valid: validity,
-        degraded: Degraded(tuning.degraded_pause),
-        deactivate_after: tuning.deactivate_after,
-        alerts: Alerts::new(tuning.alert_url),
-        replays: Replays::default(),
-    }));
-    let mut tail = Tail::new(pool.clone(), runner, listeners, whole);
+        deactivation,
+    });
+    let runner = Runner::new(courier.clone(), pool.clone(), Degraded(tuning.degraded_pause));
+    let replays = Replays::new(courier, pool.clone());
+    let mut tail = Tail::new(pool.clone(), (runner, replays), listeners, log);
     let keeper =
         Keeper::new((pool, replica, tuning.lease), (held, metrics), valid, changes, hints.clone(), notes);
     // Whoever of them ends, but for the keeper when told to stop, has panicked: so has this.

@@ -15,10 +15,10 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::lane::{Lane, Snapshot};
-use super::log::ReadAhead;
 use super::shard::{Held, Shard};
 use crate::database::postgres;
 use crate::metrics::Metrics;
+use crate::model::attempt::{AttemptCause, AttemptOutcome};
 use crate::model::ids::{CompanyId, EventId, SubscriptionId};
 use crate::outbound::client::Response;
 use crate::retention;
@@ -39,18 +39,6 @@ const ON_DISK: Duration = Duration::from_secs(30);
 /// Pause before a write that failed is tried again.
 const RETRY: Duration = Duration::from_millis(500);
 
-/// Why an attempt was made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Cause {
-    /// The event was next.
-    Live,
-    /// Somebody wanted it again.
-    Replay,
-}
-
-/// The outcome of an attempt that was good.
-pub(super) const DELIVERED: &str = "delivered";
-
 /// One attempt, to be appended.
 pub(super) struct Attempt {
     pub(super) company: CompanyId,
@@ -59,11 +47,10 @@ pub(super) struct Attempt {
     pub(super) seq: i64,
     pub(super) event: EventId,
     pub(super) number: u8,
-    pub(super) cause: Cause,
+    pub(super) cause: AttemptCause,
     pub(super) at: DateTime<Utc>,
     pub(super) duration: Duration,
-    /// [`DELIVERED`], `failed` or `undelivered`.
-    pub(super) outcome: &'static str,
+    pub(super) outcome: AttemptOutcome,
     pub(super) error: Option<String>,
     pub(super) error_class: Option<&'static str>,
     pub(super) signature: String,
@@ -318,7 +305,7 @@ async fn write(
     let (shards, epochs): (Vec<_>, Vec<_>) = newest.iter().unzip();
     // Without it, PostgreSQL's crash may undo the last half second: what was delivered is
     // delivered again. That something was not delivered is not forgotten.
-    let durable = attempts.iter().any(|attempt| attempt.outcome != DELIVERED);
+    let durable = attempts.iter().any(|attempt| attempt.outcome != AttemptOutcome::Delivered);
     sqlx::query!(
         r#"WITH held AS (
                SELECT s.id FROM unnest($1::smallint[], $2::bigint[]) AS h (id, epoch)
@@ -357,15 +344,15 @@ async fn write(
         &column(&checkpoints, |(_, checkpoint)| *checkpoint),
         &column(&snapshots, |lane| lane.id.0),
         &column(&snapshots, |lane| lane.shard.id),
-        &column(&snapshots, |lane| lane.cursor),
-        &column(&snapshots, |lane| lane.lagging),
-        &column(&snapshots, |lane| i16::from(lane.head_attempts)),
-        &column(&snapshots, |lane| lane.next_attempt_at) as &[Option<DateTime<Utc>>],
-        &column(&snapshots, |lane| lane.health.undelivered_in_row),
-        &column(&snapshots, |lane| lane.health.last_attempt_at) as &[Option<DateTime<Utc>>],
-        &column(&snapshots, |lane| lane.health.last_success_at) as &[Option<DateTime<Utc>>],
-        &column(&snapshots, |lane| lane.health.last_error.as_deref()) as &[Option<&str>],
-        &column(&snapshots, |lane| read_ahead(lane)) as &[Option<String>],
+        &column(&snapshots, |lane| lane.progress.cursor),
+        &column(&snapshots, |lane| lane.progress.lagging),
+        &column(&snapshots, |lane| i16::from(lane.progress.head_attempts)),
+        &column(&snapshots, |lane| lane.progress.next_attempt_at) as &[Option<DateTime<Utc>>],
+        &column(&snapshots, |lane| lane.progress.health.undelivered_in_row),
+        &column(&snapshots, |lane| lane.progress.health.last_attempt_at) as &[Option<DateTime<Utc>>],
+        &column(&snapshots, |lane| lane.progress.health.last_success_at) as &[Option<DateTime<Utc>>],
+        &column(&snapshots, |lane| lane.progress.health.last_error.as_deref()) as &[Option<&str>],
+        &column(&snapshots, |lane| Some(lane.progress.read_ahead.as_ref()?.to_json())) as &[Option<String>],
         &column(&attempts, |attempt| attempt.company.0),
         &column(&attempts, |attempt| attempt.subscription.0),
         &column(&attempts, |attempt| attempt.shard.id),
@@ -374,8 +361,8 @@ async fn write(
         &column(&attempts, |attempt| i16::from(attempt.number)),
         &column(&attempts, |attempt| attempt.at),
         &column(&attempts, |attempt| i32::try_from(attempt.duration.as_millis()).unwrap_or(i32::MAX)),
-        &column(&attempts, |attempt| attempt.outcome) as &[&str],
-        &column(&attempts, |attempt| cause(attempt.cause)) as &[&str],
+        &column(&attempts, |attempt| attempt.outcome.word()) as &[&str],
+        &column(&attempts, |attempt| attempt.cause.word()) as &[&str],
         &column(&attempts, |attempt| i16::try_from(attempt.answer.as_ref()?.status).ok()) as &[Option<i16>],
         &column(&attempts, |attempt| attempt.error.as_deref()) as &[Option<&str>],
         &column(&attempts, |attempt| attempt.error_class) as &[Option<&str>],
@@ -391,19 +378,4 @@ async fn write(
 
 fn column<'a, S, T>(rows: &[&'a S], value: impl Fn(&'a S) -> T) -> Vec<T> {
     rows.iter().map(|row| value(row)).collect()
-}
-
-fn cause(cause: Cause) -> &'static str {
-    match cause {
-        Cause::Live => "live",
-        Cause::Replay => "replay",
-    }
-}
-
-/// As it is stored in `cursors.read_ahead`.
-fn read_ahead(lane: &Snapshot) -> Option<String> {
-    let (read, owed) = lane.read_ahead.as_ref()?;
-    let owed = owed.iter().map(|owed| (owed.seq, owed.attempts, owed.due.map(|due| due.timestamp_millis())));
-    let stored: ReadAhead = (*read, owed.collect());
-    serde_json::to_string(&stored).ok()
 }

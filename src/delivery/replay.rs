@@ -11,18 +11,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use sqlx::PgPool;
-use tokio::sync::watch;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::lane::{Definition, Lane, Outcome, Outgoing};
+use super::courier::Courier;
+use super::lane::{Lane, Outcome};
 use super::limits::Standing;
-use super::log;
-use super::recorder::Cause;
-use super::runner::Runner;
-use crate::clock::Clock;
+use super::outgoing::Outgoing;
+use crate::log::read::{self, Page};
+use crate::model::attempt::AttemptCause;
 use crate::model::events::Event;
+use crate::model::ids::SubscriptionId;
 use crate::outbound::retry::MAX_ATTEMPTS;
+use crate::subscription::Subscription;
 
 /// Events read at once.
 const PAGE: usize = 64;
@@ -33,9 +34,16 @@ const PROGRESS: Duration = Duration::from_secs(1);
 /// Pause before the database is asked again, or a paused subscription looked at.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// The replays that run in this process.
-#[derive(Clone, Default)]
-pub(super) struct Replays(Arc<Mutex<HashSet<(Uuid, i64)>>>);
+/// Runs replays.
+#[derive(Clone)]
+pub(super) struct Replays(Arc<Inner>);
+
+struct Inner {
+    courier: Arc<Courier>,
+    pool: PgPool,
+    /// Those that run in this process, with the epoch of their shard.
+    running: Mutex<HashSet<(Uuid, i64)>>,
+}
 
 /// A replay as stored, and how far it is.
 struct Replay {
@@ -63,28 +71,46 @@ enum Ended {
 }
 
 impl Replays {
+    pub(super) fn new(courier: Arc<Courier>, pool: PgPool) -> Self {
+        Self(Arc::new(Inner { courier, pool, running: Mutex::default() }))
+    }
+
     fn running(&self) -> MutexGuard<'_, HashSet<(Uuid, i64)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Runs a replay of the lane's subscription, unless it runs already.
-    pub(super) fn start(&self, runner: &Runner, lane: &Arc<Lane>, id: Uuid) {
+    pub(super) fn start(&self, lane: &Arc<Lane>, id: Uuid) {
         // With the epoch: one that still ends here may begin here again.
         let key = (id, lane.shard.epoch);
         if lane.shard.is_halted() || !self.running().insert(key) {
             return;
         }
-        let (replays, runner, lane) = (self.clone(), runner.clone(), lane.clone());
+        let (replays, lane) = (self.clone(), lane.clone());
         let shard = lane.shard.clone();
         shard.spawn(async move {
-            run(&runner, &lane, id).await;
+            run(&replays.0, &lane, id).await;
             replays.running().remove(&key);
         });
     }
 }
 
-async fn run(runner: &Runner, lane: &Arc<Lane>, id: Uuid) {
-    let pool = &runner.0.pool;
+/// The replays that are to run, of these subscriptions.
+pub(super) async fn to_run(
+    pool: &PgPool,
+    subscriptions: &[Uuid],
+) -> Result<Vec<(SubscriptionId, Uuid)>, sqlx::Error> {
+    let rows = sqlx::query!(
+        "SELECT subscription_id, id FROM replays WHERE subscription_id = ANY($1) AND status = 'running'",
+        subscriptions,
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows.into_iter().map(|row| (SubscriptionId(row.subscription_id), row.id)).collect())
+}
+
+async fn run(inner: &Inner, lane: &Arc<Lane>, id: Uuid) {
+    let Inner { courier, pool, .. } = inner;
     let mut replay = loop {
         match load(pool, id).await {
             _ if lane.shard.is_halted() => return,
@@ -93,8 +119,9 @@ async fn run(runner: &Runner, lane: &Arc<Lane>, id: Uuid) {
             Err(error) => wait_for_database(&error).await,
         }
     };
-    tracing::info!(subscription = %lane.id, replay = %id, from = replay.position, to = replay.to, "a replay runs");
-    let ended = replay.run(runner, lane).await;
+    let (company, subscription) = (lane.company, lane.id);
+    tracing::info!(%company, %subscription, replay = %id, from = replay.position, to = replay.to, "a replay runs");
+    let ended = replay.run(inner, lane).await;
     let (status, reason) = match ended {
         Ok(()) => ("done", None),
         Err(Ended::Failed(reason)) => ("failed", Some(reason)),
@@ -103,12 +130,15 @@ async fn run(runner: &Runner, lane: &Arc<Lane>, id: Uuid) {
     };
     if status != "running" {
         // Whoever sees the end finds the attempts, too.
-        runner.0.notes.flush().await;
+        courier.notes.flush().await;
     }
-    while let Err(error) = replay.store(pool, lane, &runner.0.clock, status, reason.as_deref()).await {
+    while let Err(error) = replay.store(inner, lane, status, reason.as_deref()).await {
         wait_for_database(&error).await;
     }
-    tracing::info!(subscription = %lane.id, replay = %id, status, replay.delivered, replay.undelivered, "a replay ends here");
+    tracing::info!(
+        %company, %subscription, replay = %id, status, replay.delivered, replay.undelivered,
+        "a replay ended in this process"
+    );
 }
 
 async fn wait_for_database(error: &sqlx::Error) {
@@ -122,11 +152,11 @@ async fn wait<T>(lane: &Lane, work: impl Future<Output = T>) -> Result<T, Ended>
 }
 
 impl Replay {
-    async fn run(&mut self, runner: &Runner, lane: &Arc<Lane>) -> Result<(), Ended> {
+    async fn run(&mut self, inner: &Inner, lane: &Arc<Lane>) -> Result<(), Ended> {
         let interval = Duration::from_secs(1) / u32::from(self.per_second.unsigned_abs().max(1));
         let mut next = Instant::now();
         while self.position < self.to {
-            let page = match wait(lane, self.page(&runner.0.pool, lane)).await? {
+            let page = match wait(lane, self.page(&inner.pool, lane)).await? {
                 Ok(page) => page,
                 Err(error) => {
                     wait(lane, wait_for_database(&error)).await?;
@@ -134,11 +164,11 @@ impl Replay {
                 }
             };
             for event in page.events {
-                let definition = self.turn(runner, lane).await?;
-                if self.single || definition.filters.matches(&event.data) {
+                let subscription = self.turn(inner, lane).await?;
+                if self.single || subscription.filters.matches(&event.data) {
                     wait(lane, tokio::time::sleep_until(next)).await?;
                     next = Instant::now() + interval;
-                    self.deliver(runner, lane, &event).await?;
+                    self.deliver(inner, lane, &event).await?;
                 }
                 self.position = event.seq;
                 if self.in_row >= GIVE_UP_AFTER {
@@ -152,23 +182,22 @@ impl Replay {
 
     /// Waits until an attempt may be made: not while the subscription is paused. Stores
     /// the progress now and then, and learns of a cancellation by that.
-    async fn turn(&mut self, runner: &Runner, lane: &Lane) -> Result<Arc<Definition>, Ended> {
-        let (pool, clock) = (&runner.0.pool, &runner.0.clock);
+    async fn turn(&mut self, inner: &Inner, lane: &Lane) -> Result<Arc<Subscription>, Ended> {
         loop {
             if lane.shard.is_halted() {
                 return Err(Ended::Halted);
             }
             if self.stored.elapsed() >= PROGRESS {
                 self.stored = Instant::now();
-                match self.store(pool, lane, clock, "running", None).await {
+                match self.store(inner, lane, "running", None).await {
                     Ok(true) => {}
                     Ok(false) => return Err(Ended::Elsewhere),
                     Err(error) => wait(lane, wait_for_database(&error)).await?,
                 }
             }
-            let definition = lane.definition();
-            if definition.active {
-                return Ok(definition);
+            let subscription = lane.subscription();
+            if subscription.is_active() {
+                return Ok(subscription);
             }
             // Paused, it waits like everything else.
             wait(lane, tokio::time::sleep(PAUSE)).await?;
@@ -176,43 +205,40 @@ impl Replay {
     }
 
     /// The next events that are wanted.
-    async fn page(&self, pool: &PgPool, lane: &Lane) -> Result<log::Page, sqlx::Error> {
+    async fn page(&self, pool: &PgPool, lane: &Lane) -> Result<Page, sqlx::Error> {
         if !self.only_undelivered {
             let range = (self.position, self.to);
-            return log::backlog(pool, (lane.company, lane.event_type), range, PAGE).await;
+            return read::of_types_nearby(pool, lane.company, &[lane.event_type], range, PAGE).await;
         }
-        let seqs = log::undelivered(pool, lane.company, lane.id, (self.position, self.to), PAGE).await?;
+        let seqs = undelivered(pool, lane, (self.position, self.to), PAGE).await?;
         let read_to = if seqs.len() == PAGE { seqs.last().copied() } else { None };
-        let events = log::these(pool, lane.company, &seqs).await?;
-        Ok(log::Page { events, read_to: read_to.unwrap_or(self.to) })
+        let events = read::by_numbers(pool, lane.company, &seqs).await?;
+        Ok(Page { events, read_to: read_to.unwrap_or(self.to) })
     }
 
     /// Delivers one event, with the usual attempts. One that is in flight when the shard
     /// is halted may end.
-    async fn deliver(&mut self, runner: &Runner, lane: &Arc<Lane>, event: &Arc<Event>) -> Result<(), Ended> {
-        let clock = &runner.0.clock;
+    async fn deliver(&mut self, inner: &Inner, lane: &Arc<Lane>, event: &Arc<Event>) -> Result<(), Ended> {
+        let Inner { courier, .. } = inner;
         let outgoing = Outgoing::new(event.clone());
         for attempt in 1..=MAX_ATTEMPTS {
-            let definition = self.turn(runner, lane).await?;
-            wait(lane, valid(runner.0.valid.clone())).await?;
+            let subscription = self.turn(inner, lane).await?;
+            wait(lane, courier.until_valid()).await?;
             // Like those that do not do well: live deliveries have most of the room.
-            let host = definition.target.authority().to_owned();
-            let permit = wait(lane, runner.0.limits.clone().acquire(host, Standing::Suspect)).await?;
-            let sent = runner.0.sender.send(&outgoing, &definition, attempt).await;
-            drop(permit);
-            let (outcome, gone) = (sent.outcome(), sent.is_gone());
-            runner.0.notes.attempt(sent.into_record(lane, event, attempt, Cause::Replay)).await;
-            runner.0.notes.wake();
-            if gone {
-                runner.gone(lane, &definition).await;
-            }
-            match outcome {
+            let host = subscription.target.authority().to_owned();
+            let permit = wait(lane, courier.limits.clone().acquire(host, Standing::Suspect)).await?;
+            let permit = permit.ok_or(Ended::Halted)?;
+            let kind = (attempt, AttemptCause::Replay);
+            let made = courier.attempt(lane, (&outgoing, &subscription), kind, permit).await;
+            courier.notes.wake();
+            match made.outcome {
                 Outcome::Delivered => {
                     (self.delivered, self.in_row) = (self.delivered + 1, 0);
                     return Ok(());
                 }
                 Outcome::Failed { next_attempt_at: Some(due), .. } if attempt < MAX_ATTEMPTS => {
-                    wait(lane, clock.sleep((due - clock.now()).to_std().unwrap_or_default())).await?;
+                    let pause = (due - courier.clock.now()).to_std().unwrap_or_default();
+                    wait(lane, courier.clock.sleep(pause)).await?;
                 }
                 Outcome::Failed { .. } => {}
             }
@@ -224,9 +250,8 @@ impl Replay {
     /// Stores the progress; false if the replay was cancelled, or the shard is lost.
     async fn store(
         &self,
-        pool: &PgPool,
+        Inner { courier, pool, .. }: &Inner,
         lane: &Lane,
-        clock: &Clock,
         status: &str,
         reason: Option<&str>,
     ) -> Result<bool, sqlx::Error> {
@@ -244,7 +269,7 @@ impl Replay {
             self.undelivered,
             status,
             reason,
-            clock.now(),
+            courier.clock.now(),
             lane.company.0,
             lane.id.0,
         )
@@ -276,11 +301,25 @@ async fn load(pool: &PgPool, id: Uuid) -> Result<Option<Replay>, sqlx::Error> {
     }))
 }
 
-/// Waits until the lease allows attempts.
-async fn valid(mut valid: watch::Receiver<Instant>) {
-    while *valid.borrow_and_update() <= Instant::now() {
-        if valid.changed().await.is_err() {
-            return;
-        }
-    }
+/// Numbers of events in a range that were given up and not delivered since.
+async fn undelivered(
+    pool: &PgPool,
+    lane: &Lane,
+    (position, to): (i64, i64),
+    limit: usize,
+) -> Result<Vec<i64>, sqlx::Error> {
+    sqlx::query_scalar!(
+        "SELECT DISTINCT a.seq FROM attempts a
+         WHERE a.company_id = $1 AND a.subscription_id = $2 AND a.outcome = 'undelivered' AND a.seq > $3 AND a.seq <= $4
+           AND NOT EXISTS (SELECT FROM attempts d
+                           WHERE d.subscription_id = $2 AND d.seq = a.seq AND d.outcome = 'delivered')
+         ORDER BY a.seq LIMIT $5",
+        lane.company.0,
+        lane.id.0,
+        position,
+        to,
+        i64::try_from(limit).unwrap_or(i64::MAX),
+    )
+    .fetch_all(pool)
+    .await
 }

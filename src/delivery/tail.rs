@@ -12,21 +12,24 @@
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sqlx::PgPool;
 use tokio::sync::{Notify, mpsc};
+use uuid::Uuid;
 
-use super::lane::{Lane, Outgoing};
+use super::lane::Lane;
 use super::lease::Change;
-use super::log;
+use super::outgoing::Outgoing;
+use super::replay::{self, Replays};
 use super::runner::Runner;
 use super::shard::{self, SHARDS, Shard};
 use crate::listeners::Listeners;
-use crate::log::Committed;
+use crate::log::read;
+use crate::log::{Committed, LogState};
 use crate::model::events::{Event, EventType};
 use crate::model::ids::{CompanyId, SubscriptionId};
+use crate::subscription::{self, Status, Stored};
 
 /// How often the log is looked at without a hint.
 const POLL: Duration = Duration::from_secs(1);
@@ -37,9 +40,9 @@ const RETRY: Duration = Duration::from_millis(300);
 pub(super) struct Tail {
     pool: PgPool,
     runner: Runner,
+    replays: Replays,
     listeners: Listeners,
-    /// Does this process hold every shard? Then its writer need not tell others.
-    whole: Arc<AtomicBool>,
+    log: LogState,
     /// The shards that are held, all of them offered everything up to `position`.
     shards: HashMap<i16, Arc<Shard>>,
     position: i64,
@@ -84,9 +87,14 @@ impl Lanes {
 }
 
 impl Tail {
-    pub(super) fn new(pool: PgPool, runner: Runner, listeners: Listeners, whole: Arc<AtomicBool>) -> Self {
+    pub(super) fn new(
+        pool: PgPool,
+        (runner, replays): (Runner, Replays),
+        listeners: Listeners,
+        log: LogState,
+    ) -> Self {
         let (shards, lanes) = Default::default();
-        Self { pool, runner, listeners, whole, shards, position: 0, version: 0, lanes }
+        Self { pool, runner, replays, listeners, log, shards, position: 0, version: 0, lanes }
     }
 
     /// Reads and offers until it is dropped.
@@ -144,10 +152,10 @@ impl Tail {
         if self.shards.is_empty() {
             return Ok(());
         }
-        let head = log::head(&self.pool).await?;
-        self.know(head.version).await?;
-        while self.position < head.seq {
-            let page = log::after(&self.pool, self.position, head.seq).await?;
+        let end = read::end(&self.pool).await?;
+        self.know(end.version).await?;
+        while self.position < end.seq {
+            let page = read::after(&self.pool, self.position, end.seq).await?;
             // The events of other processes among them have not been told of yet.
             self.listeners.tell(&page.events);
             self.offer(page.events, page.read_to);
@@ -168,34 +176,50 @@ impl Tail {
         if version <= self.version {
             return Ok(());
         }
-        for changed in log::changed_after(&self.pool, self.version).await? {
-            self.version = self.version.max(changed.version);
-            if let Some(shard) = self.shards.get(&shard::of(changed.id)) {
-                self.apply(changed, &shard.clone());
+        let changed = subscription::changed_after(&self.pool, self.version).await?;
+        let replays = self.replays_of(&changed).await?;
+        for stored in changed {
+            self.version = self.version.max(stored.subscription.version);
+            if let Some(shard) = self.shards.get(&shard::of(stored.subscription.id)) {
+                self.apply(stored, &shard.clone());
             }
         }
+        self.start_replays(&self.lanes, replays);
         self.version = self.version.max(version);
         Ok(())
     }
 
-    fn apply(&mut self, changed: log::Changed, shard: &Arc<Shard>) {
-        let id = changed.id;
-        match (self.lanes.by_id.get(&id).cloned(), changed) {
-            (Some(lane), log::Changed { definition: Some(definition), replays, .. }) => {
-                lane.redefine(definition);
-                self.runner.kick(&lane);
-                self.runner.replay(&lane, replays);
-            }
-            (None, changed) => {
-                if let Some((lane, replays)) = changed.into_lane(shard) {
-                    self.lanes.insert(lane.clone());
-                    self.runner.kick(&lane);
-                    self.runner.replay(&lane, replays);
-                }
-            }
-            (Some(lane), _) => {
+    fn apply(&mut self, stored: Stored, shard: &Arc<Shard>) {
+        let id = stored.subscription.id;
+        let deleted = stored.subscription.status == Status::Deleted;
+        match self.lanes.by_id.get(&id).cloned() {
+            Some(lane) if deleted => {
                 lane.retire();
                 self.lanes.remove(|lane| lane.id == id);
+            }
+            None if deleted => {}
+            Some(lane) => {
+                lane.update(stored.subscription);
+                self.runner.kick(&lane);
+            }
+            None => {
+                let lane = Arc::new(Lane::new(stored, shard.clone()));
+                self.lanes.insert(lane.clone());
+                self.runner.kick(&lane);
+            }
+        }
+    }
+
+    /// The replays that are to run of subscriptions.
+    async fn replays_of(&self, stored: &[Stored]) -> Result<Vec<(SubscriptionId, Uuid)>, sqlx::Error> {
+        let ids: Vec<_> = stored.iter().map(|stored| stored.subscription.id.0).collect();
+        if ids.is_empty() { Ok(Vec::new()) } else { replay::to_run(&self.pool, &ids).await }
+    }
+
+    fn start_replays(&self, lanes: &Lanes, replays: Vec<(SubscriptionId, Uuid)>) {
+        for (subscription, replay) in replays {
+            if let Some(lane) = lanes.by_id.get(&subscription) {
+                self.replays.start(lane, replay);
             }
         }
     }
@@ -222,7 +246,7 @@ impl Tail {
             self.lanes.insert(lane);
         }
         self.shards.extend(new.into_iter().map(|shard| (shard.id, shard)));
-        self.whole.store(self.shards.len() == usize::from(SHARDS.unsigned_abs()), Ordering::SeqCst);
+        self.log.set_sole_deliverer(self.shards.len() == usize::from(SHARDS.unsigned_abs()));
     }
 
     /// Makes the lanes of new shards, once, and offers them what the tail has passed:
@@ -234,30 +258,29 @@ impl Tail {
         joined: &mut Option<i64>,
     ) -> Result<(), sqlx::Error> {
         let checkpoint = new.iter().map(|shard| shard.offered()).min().unwrap_or(self.position);
-        let head = log::head(&self.pool).await?;
+        let end = read::end(&self.pool).await?;
         let mut position = match *joined {
             Some(position) => position,
             None => {
                 let ids: Vec<_> = new.iter().map(|shard| shard.id).collect();
-                let found = log::of_shards(&self.pool, &ids).await?;
-                for changed in found {
-                    let Some(shard) = new.iter().find(|shard| shard.id == shard::of(changed.id)) else {
-                        continue;
-                    };
-                    if let Some((lane, replays)) = changed.into_lane(shard) {
-                        self.runner.replay(&lane, replays);
-                        lanes.insert(lane);
+                let found = subscription::of_shards(&self.pool, &ids).await?;
+                let replays = self.replays_of(&found).await?;
+                for stored in found {
+                    let number = shard::of(stored.subscription.id);
+                    if let Some(shard) = new.iter().find(|shard| shard.id == number) {
+                        lanes.insert(Arc::new(Lane::new(stored, shard.clone())));
                     }
                 }
+                self.start_replays(lanes, replays);
                 if self.shards.is_empty() {
                     // The first ones: the tail begins where they do.
-                    (self.position, self.version) = (checkpoint, head.version);
+                    (self.position, self.version) = (checkpoint, end.version);
                 }
                 *joined.insert(checkpoint)
             }
         };
         while position < self.position {
-            let page = log::after(&self.pool, position, self.position).await?;
+            let page = read::after(&self.pool, position, self.position).await?;
             position = page.read_to;
             new.iter().for_each(|shard| shard.will_offer(position));
             lanes.offer(page.events, &self.runner);
@@ -270,7 +293,7 @@ impl Tail {
 
     /// Forgets shards.
     fn leave_shards(&mut self, shards: &[i16]) {
-        self.whole.store(false, Ordering::SeqCst);
+        self.log.set_sole_deliverer(false);
         self.shards.retain(|id, _| !shards.contains(id));
         self.lanes.remove(|lane| shards.contains(&lane.shard.id));
     }
@@ -286,11 +309,11 @@ mod tests {
     use crate::clock::Clock;
     use crate::delivery::Tuning;
     use crate::delivery::attempt::Sender;
-    use crate::delivery::backlog::Backlog;
+    use crate::delivery::courier::Courier;
+    use crate::delivery::deactivation::Deactivation;
     use crate::delivery::health::{Alerts, Degraded};
     use crate::delivery::limits::Limits;
     use crate::delivery::recorder::Recorder;
-    use crate::delivery::runner::Inner;
     use crate::delivery::shard::Held;
     use crate::metrics::Metrics;
     use crate::outbound::address::AddressPolicy;
@@ -312,21 +335,23 @@ mod tests {
             timeout: tuning.timeout,
             metrics: metrics.clone(),
         };
-        let runner = Runner(Arc::new(Inner {
-            metrics,
-            backlog: Backlog::new(pool.clone()),
-            pool: pool.clone(),
+        let courier = Arc::new(Courier {
+            deactivation: Deactivation {
+                pool: pool.clone(),
+                clock: clock.clone(),
+                metrics,
+                alerts: Alerts::new(None),
+                after: tuning.deactivate_after,
+            },
             clock,
             sender,
             limits: Arc::new(Limits::new(tuning.in_flight, tuning.in_flight_per_host)),
             notes,
             valid: watch::channel(Instant::now()).1,
-            degraded: Degraded(tuning.degraded_pause),
-            deactivate_after: tuning.deactivate_after,
-            alerts: Alerts::new(None),
-            replays: Default::default(),
-        }));
-        Tail::new(pool, runner, Listeners::default(), Arc::default())
+        });
+        let runner = Runner::new(courier.clone(), pool.clone(), Degraded(tuning.degraded_pause));
+        let replays = Replays::new(courier, pool.clone());
+        Tail::new(pool, (runner, replays), Listeners::default(), LogState::default())
     }
 
     #[tokio::test]

@@ -140,7 +140,7 @@ impl ApiError {
 
     /// 403.
     pub fn permission_denied(required: Permission, available: &[Permission]) -> Self {
-        let name = required.name();
+        let name = required.word();
         let mut error = Self::new(
             Code::PermissionDenied,
             format!("Permission denied: {name} required"),

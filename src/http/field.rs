@@ -8,7 +8,8 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::error::ApiError;
-use crate::model::records::{Money, NotMoney, Priority, Status};
+use crate::model::records::{Money, NotMoney};
+use crate::model::words::Words;
 
 /// A field of a body: reading one never fails, so that all bad ones are found.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -204,22 +205,12 @@ impl FromJson for Percent {
     }
 }
 
-impl FromJson for Priority {
+impl<W: Words> FromJson for W {
     fn from_json(json: &str) -> Result<Self, String> {
-        word(json, Self::WORDS, Self::parse)
+        let text: Option<String> = serde_json::from_str(json).ok();
+        let word = text.and_then(|text| W::parse(text.trim()));
+        word.ok_or_else(|| format!("must be one of {}", W::WORDS.join(", ")))
     }
-}
-
-impl FromJson for Status {
-    fn from_json(json: &str) -> Result<Self, String> {
-        word(json, Self::WORDS, Self::parse)
-    }
-}
-
-fn word<T>(json: &str, words: &[&str], parse: fn(&str) -> Option<T>) -> Result<T, String> {
-    let text: Option<String> = serde_json::from_str(json).ok();
-    let word = text.and_then(|text| parse(text.trim()));
-    word.ok_or_else(|| format!("must be one of {}", words.join(", ")))
 }
 
 /// A point in time, in any ISO 8601 form that [`parse_time`] reads.

@@ -17,6 +17,7 @@ use utoipa::openapi::{OpenApi, RefOr};
 
 use super::error::ApiError;
 use super::field::{NOT_A_TIME, parse_time};
+use crate::model::words::Words;
 
 /// Longest text of a parameter, in characters.
 const MAX_TEXT: usize = 255;
@@ -143,16 +144,11 @@ pub fn time(name: &str, value: Option<String>) -> Result<Option<DateTime<Utc>>, 
 }
 
 /// One of a few words.
-pub fn word<T>(
-    name: &str,
-    value: Option<String>,
-    words: &[&str],
-    parse: fn(&str) -> Option<T>,
-) -> Result<Option<T>, ApiError> {
+pub fn word<W: Words>(name: &str, value: Option<String>) -> Result<Option<W>, ApiError> {
     let Some(value) = text(value) else { return Ok(None) };
-    parse(&value)
+    W::parse(&value)
         .map(Some)
-        .ok_or_else(|| ApiError::invalid_query(name, format_args!("must be one of {}", words.join(", "))))
+        .ok_or_else(|| ApiError::invalid_query(name, format_args!("must be one of {}", W::WORDS.join(", "))))
 }
 
 /// The id of a record, which need not exist.

@@ -6,13 +6,9 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::NewEvent;
+use super::{CHANNEL, LogState, NewEvent};
 use crate::model::events::{Event, EventType, SOURCE_API};
 use crate::model::ids::{CompanyId, EventId, Ids};
-
-/// The channel on which processes tell each other that the log or the
-/// subscriptions changed. A hint only: whoever waits also looks now and then.
-pub const CHANNEL: &str = "isao_log";
 
 /// What is to be appended, as the columns of the statement that does.
 #[derive(Clone)]
@@ -24,14 +20,14 @@ pub struct Entries {
     pub(crate) data: Vec<String>,
     /// The time of the events, or the log's last time if that is later.
     pub(crate) now: DateTime<Utc>,
-    /// Must other processes be told?
+    /// Whether other processes are notified.
     pub(crate) notify: bool,
     /// Where `log_head` was last, if that is known; it may be elsewhere by now.
-    pub(crate) place: Option<Place>,
+    pub(crate) head: Option<HeadRow>,
 }
 
 /// Which numbers the entries got, and what else their transaction saw.
-pub struct Head {
+pub struct Numbers {
     /// The number before the first one.
     pub(crate) before: i64,
     pub(crate) at: DateTime<Utc>,
@@ -49,14 +45,14 @@ pub(crate) struct Appended {
     /// The transaction's id, to look up what became of a lost COMMIT.
     pub(crate) xid: Option<String>,
     /// Where `log_head` is now, if something was appended and it is known.
-    pub(crate) place: Option<Place>,
+    pub(crate) head: Option<HeadRow>,
 }
 
 /// Where the row of `log_head` is, as a `ctid`. Whoever looks for it there finds it at once.
 /// Otherwise all its versions are gone through, and while another session holds a snapshot,
 /// such as for a dump, PostgreSQL removes none of them: there is one for each transaction.
 #[derive(Clone, Debug)]
-pub(crate) struct Place {
+pub(crate) struct HeadRow {
     pub(crate) ctid: String,
     /// The last number of the log, as it was there.
     pub(crate) seq: i64,
@@ -114,10 +110,10 @@ macro_rules! appending {
             $crate::model::events::SOURCE_API,
             entries.notify,
             $crate::log::CHANNEL,
-            entries.place.as_ref().map(|place| &*place.ctid),
+            entries.head.as_ref().map(|head| &*head.ctid),
             $($parameter)*
         )
-        .map(|row| $crate::log::Head {
+        .map(|row| $crate::log::Numbers {
             before: row.before,
             at: row.at,
             version: row.version,
@@ -130,37 +126,71 @@ macro_rules! appending {
 }
 pub(crate) use appending;
 
-impl Entries {
-    pub(crate) fn new(
-        ids: &Ids,
-        new: Vec<(CompanyId, NewEvent)>,
-        now: DateTime<Utc>,
-        notify: bool,
-        place: Option<Place>,
-    ) -> Self {
-        Self {
-            ids: new.iter().map(|_| ids.next(now)).collect(),
+/// Appends to the log for the one writer of this process.
+pub struct Appender {
+    ids: Ids,
+    state: LogState,
+    /// Where `log_head` was after the last commit that is known here.
+    head: Option<HeadRow>,
+}
+
+impl Appender {
+    /// An appender that gives events their ids from `ids`.
+    pub fn new(ids: Ids, state: LogState) -> Self {
+        Self { ids, state, head: None }
+    }
+
+    /// Entries for `new` events. If another process may wait for them, or write, it is
+    /// notified, and `log_head` is looked for: it has probably moved.
+    pub(crate) fn entries(&self, new: Vec<(CompanyId, NewEvent)>, now: DateTime<Utc>) -> Entries {
+        Entries {
+            ids: new.iter().map(|_| self.ids.next(now)).collect(),
             companies: new.iter().map(|(company, _)| company.0).collect(),
             event_types: new.iter().map(|(_, event)| event.event_type).collect(),
             records: new.iter().map(|(_, event)| event.record).collect(),
             data: new.into_iter().map(|(_, event)| event.data).collect(),
             now,
-            notify,
-            place,
+            notify: self.notifies(),
+            head: self.head().cloned(),
         }
     }
 
+    /// Where `log_head` is, if that is known and no other process is likely to move it.
+    pub(crate) fn head(&self) -> Option<&HeadRow> {
+        self.head.as_ref().filter(|_| !self.notifies())
+    }
+
+    /// Returns whether other processes have to be notified of what is committed.
+    pub(crate) fn notifies(&self) -> bool {
+        !self.state.is_sole_deliverer()
+    }
+
+    /// Notes what was committed.
+    pub(crate) fn committed(&mut self, appended: &Appended) {
+        if let Some(last) = appended.events.last() {
+            self.state.set_last_appended(last.seq);
+            self.head = appended.head.clone();
+        }
+    }
+
+    /// Has `log_head` looked for the next time: it is not where it was.
+    pub(crate) fn forget_head(&mut self) {
+        self.head = None;
+    }
+}
+
+impl Entries {
     /// The names of the types.
     pub(crate) fn types(&self) -> Vec<String> {
-        self.event_types.iter().map(|event_type| event_type.name().to_owned()).collect()
+        self.event_types.iter().map(|event_type| event_type.word().to_owned()).collect()
     }
 
     /// The events, with their numbers.
-    pub(crate) fn numbered(self, head: Head) -> Appended {
-        let seq = head.before + self.ids.len() as i64;
-        let place = head.ctid.map(|ctid| Place { ctid, seq });
+    pub(crate) fn numbered(self, numbers: Numbers) -> Appended {
+        let seq = numbers.before + self.ids.len() as i64;
+        let head = numbers.ctid.map(|ctid| HeadRow { ctid, seq });
         let rows = self.ids.into_iter().zip(self.companies).zip(self.event_types);
-        let rows = rows.zip(self.records).zip(self.data).zip(head.before + 1..);
+        let rows = rows.zip(self.records).zip(self.data).zip(numbers.before + 1..);
         let events = rows.map(|(((((id, company), event_type), record), data), seq)| {
             Arc::new(Event {
                 seq,
@@ -169,11 +199,11 @@ impl Entries {
                 id: EventId(id),
                 record,
                 source: SOURCE_API.to_owned(),
-                at: head.at,
+                at: numbers.at,
                 data,
             })
         });
-        Appended { events: events.collect(), version: head.version, xid: head.xid, place }
+        Appended { events: events.collect(), version: numbers.version, xid: numbers.xid, head }
     }
 }
 
@@ -184,17 +214,17 @@ pub(crate) async fn append(
 ) -> Result<Appended, sqlx::Error> {
     loop {
         match appending!(connection, &entries)? {
-            Some(head) => return Ok(entries.numbered(head)),
+            Some(numbers) => return Ok(entries.numbered(numbers)),
             // Another process has moved it. Locked, it stays where it is.
-            None => entries.place = Some(lock_head(connection).await?),
+            None => entries.head = Some(lock_head(connection).await?),
         }
     }
 }
 
 /// Locks the row of `log_head`, wherever it is.
-async fn lock_head(connection: &mut PgConnection) -> Result<Place, sqlx::Error> {
-    let place = sqlx::query_as!(Place, r#"SELECT ctid::text AS "ctid!", seq FROM log_head FOR UPDATE"#);
-    place.fetch_one(connection).await
+async fn lock_head(connection: &mut PgConnection) -> Result<HeadRow, sqlx::Error> {
+    let head = sqlx::query_as!(HeadRow, r#"SELECT ctid::text AS "ctid!", seq FROM log_head FOR UPDATE"#);
+    head.fetch_one(connection).await
 }
 
 /// For a transaction that wrote, but appends nothing: its id, and the hint to
@@ -212,5 +242,5 @@ pub(crate) async fn append_nothing(
     )
     .fetch_one(connection)
     .await?;
-    Ok(Appended { events: Vec::new(), version: row.version, xid: Some(row.xid), place: None })
+    Ok(Appended { events: Vec::new(), version: row.version, xid: Some(row.xid), head: None })
 }

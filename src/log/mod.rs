@@ -1,24 +1,34 @@
-//! The log of events.
+//! The log of events: the queue between what is written and what is delivered.
+//!
+//! The *appender* of the writer appends to the log, as the last step of a transaction.
+//! Everybody else *reads* it after a number ([`read`]), or *seeks* the number that belongs
+//! to a time ([`seek`]). What a process knows of the log without asking is its [`LogState`].
 
 pub mod append;
-pub mod feed;
-pub mod timeline;
+pub mod read;
+pub mod seek;
+mod state;
 
 use std::sync::Arc;
 
 use uuid::Uuid;
 
 pub(crate) use append::appending;
-pub use append::{CHANNEL, Entries, Head};
+pub use append::{Appender, Entries, Numbers};
+pub use state::LogState;
 
 use crate::model::events::{Event, EventType};
 
-/// An event that has no place in the log yet.
+/// The channel on which processes tell each other that the log or the subscriptions
+/// changed. A notification is a hint only: whoever waits for one also reads from time to time.
+pub const CHANNEL: &str = "isao_log";
+
+/// An event that has no number in the log yet.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewEvent {
     /// What happened.
     pub event_type: EventType,
-    /// To which record.
+    /// The contact or deal.
     pub record: Uuid,
     /// The record as JSON text.
     pub data: String,

@@ -1,8 +1,10 @@
 //! The values everything else speaks of, free of any I/O.
 
 pub mod api_key;
+pub mod attempt;
 pub mod duration;
 pub mod events;
 pub mod ids;
 pub mod permission;
 pub mod records;
+pub mod words;

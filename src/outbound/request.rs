@@ -53,7 +53,7 @@ impl Request {
         let mut headers = HeaderMap::with_capacity(HEADERS);
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(header::USER_AGENT, USER_AGENT);
-        headers.insert(EVENT, HeaderValue::from_static(self.event_type.name()));
+        headers.insert(EVENT, HeaderValue::from_static(self.event_type.word()));
         headers.insert(ATTEMPT, HeaderValue::from(u16::from(self.attempt)));
         if self.test {
             headers.insert(TEST, HeaderValue::from_static("true"));

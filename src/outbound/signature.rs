@@ -97,7 +97,7 @@ impl fmt::Debug for Secret {
 }
 
 /// The keys shared with one subscriber, who may be changing from one to another.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Secrets {
     /// The one that it was given last.
     pub current: Secret,

@@ -22,34 +22,13 @@ use crate::http::answer;
 use crate::http::auth::{Auth, Caller};
 use crate::http::body::Payload;
 use crate::http::error::ApiError;
-use crate::log::{Entries, Head, NewEvent};
+use crate::log::{Entries, NewEvent, Numbers};
 use crate::metrics::Metrics;
 use crate::model::ids::{CompanyId, Ids};
 use crate::outbound::targets::Targets;
 use crate::writer::{Answer, Decision, Domain, Writer};
 use deliveries::Tester;
 use table::Held;
-
-/// A word of a fixed set.
-macro_rules! word {
-    ($(#[$doc:meta])* $name:ident, $($variant:ident = $word:literal),+) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum $name {
-            $(#[doc = $word] $variant,)+
-        }
-
-        impl $crate::http::field::FromJson for $name {
-            fn from_json(json: &str) -> Result<Self, String> {
-                match serde_json::from_str::<&str>(json).map(str::trim) {
-                    $(Ok($word) => Ok(Self::$variant),)+
-                    _ => Err(concat!("must be one of", $(" ", $word, ","),+).trim_end_matches(',').to_owned()),
-                }
-            }
-        }
-    };
-}
-pub(crate) use word;
 
 /// What handlers have at hand; cheap to clone, as every layer of every request does.
 #[derive(Clone)]
@@ -189,7 +168,7 @@ impl Domain for Crm {
         connection: &mut PgConnection,
         state: State,
         entries: &Entries,
-    ) -> Result<Head, sqlx::Error> {
+    ) -> Result<Numbers, sqlx::Error> {
         contacts::store::insert_and_append(&state.contacts, connection, entries).await
     }
 }

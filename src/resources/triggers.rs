@@ -35,13 +35,13 @@ pub fn router() -> OpenApiRouter<Api> {
 
 fn parse_event_type(name: &str) -> Result<EventType, ApiError> {
     EventType::parse(name).ok_or_else(|| {
-        let known = EventType::NAMES.join(", ");
+        let known = EventType::WORDS.join(", ");
         ApiError::new(
             Code::NotFound,
             "Unknown event type",
             format!("There is no such event type; known are {known}"),
         )
-        .detail("eventTypes", EventType::NAMES.to_vec())
+        .detail("eventTypes", EventType::WORDS.to_vec())
     })
 }
 
@@ -128,7 +128,7 @@ async fn latest(
                     ELSE EXISTS (SELECT FROM deals d WHERE d.company_id = $1 AND d.id = e.record_id OFFSET 0) END
          ORDER BY latest.seq DESC LIMIT $5",
         company.0,
-        event_type.name(),
+        event_type.word(),
         since,
         event_type.record() == RecordKind::Contact,
         limit,

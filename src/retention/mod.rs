@@ -25,8 +25,6 @@ mod rows;
 
 pub use rows::IDEMPOTENCY_KEYS_KEPT;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -35,6 +33,7 @@ use tokio::time::timeout;
 
 use crate::clock::Clock;
 use crate::database::postgres;
+use crate::log::LogState;
 
 /// How often everything is looked at.
 const EVERY: Duration = Duration::from_secs(60);
@@ -52,8 +51,8 @@ pub struct Retention {
     pub clock: Clock,
     /// How old events and attempts get, at least.
     pub keep: Duration,
-    /// The last number that this process's writer appended to the log.
-    pub appended: Arc<AtomicI64>,
+    /// Knows the last number that this process's writer appended.
+    pub log: LogState,
 }
 
 impl Retention {
@@ -87,7 +86,7 @@ impl Retention {
                     () = &mut due => break,
                     () = tokio::time::sleep(LOOK) => {}
                 }
-                if self.appended.load(Ordering::Relaxed) > enough_until {
+                if self.log.last_appended() > enough_until {
                     break;
                 }
             }

@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64};
 use std::time::Duration;
 
 use axum::ServiceExt;
@@ -19,7 +18,7 @@ use crate::database::postgres;
 use crate::delivery::{self, Delivery, Tuning};
 use crate::http::auth::Auth;
 use crate::listeners::Listeners;
-use crate::log::Committed;
+use crate::log::{Appender, Committed, LogState};
 use crate::metrics::Metrics;
 use crate::model::ids::Ids;
 use crate::outbound::address::{AddressPolicy, AllowList};
@@ -33,7 +32,7 @@ use crate::retention::Retention;
 use crate::server::Role;
 use crate::server::router::router;
 use crate::server::threads::{self, Threads};
-use crate::writer::{Batches, Hope, Writer};
+use crate::writer::{Batches, Writer};
 
 /// Batches that may wait for the tail; more, and it reads the log instead.
 const FEED: usize = 64;
@@ -110,16 +109,15 @@ impl Server {
         let targets = Targets::new(policy, settings.resolver);
         let client = Client::new(targets.clone(), settings.tuning.timeout).map_err(StartError::Tls)?;
         let ids = Ids::default();
-        let whole = Arc::new(AtomicBool::new(false));
+        let log = LogState::default();
         let listeners = Listeners::default();
         let metrics = Arc::new(Metrics::default());
 
-        let appended = Arc::new(AtomicI64::new(0));
         let retention = Retention {
             pool: pool.clone(),
             clock: clock.clone(),
             keep: settings.retention,
-            appended: appended.clone(),
+            log: log.clone(),
         };
         let enough_until = retention.prepare().await;
         let retention = tokio::spawn(retention.run(enough_until));
@@ -127,20 +125,13 @@ impl Server {
         let writing = Threads::start("isao-write", 1).map_err(StartError::Threads)?;
         let delivering = Threads::start("isao-deliver", threads::half()).map_err(StartError::Threads)?;
         let (feed, committed) = mpsc::channel(FEED);
-        let batches = Batches {
-            domain: Crm,
-            pool: pool.clone(),
-            clock: clock.clone(),
-            ids: ids.clone(),
-            feed,
-            listeners: listeners.clone(),
-            metrics: metrics.clone(),
-            whole: whole.clone(),
-            appended,
-            session: None,
-            hope: Hope::default(),
-            away: Arc::default(),
-        };
+        let batches = Batches::new(
+            Crm,
+            (pool.clone(), clock.clone()),
+            Appender::new(ids.clone(), log.clone()),
+            (feed, listeners.clone()),
+            metrics.clone(),
+        );
         let (writer, writer_task) = Writer::start(batches, writing.handle());
 
         let (stop_delivery, stopped) = watch::channel(false);
@@ -150,7 +141,7 @@ impl Server {
             client: client.clone(),
             replica: ids.next(clock.now()),
             tuning: settings.tuning.clone(),
-            whole,
+            log,
             listeners: listeners.clone(),
             metrics: metrics.clone(),
             recording: writing.handle().clone(),

@@ -2,52 +2,25 @@
 //! is made again on a guess.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sqlx::PgConnection;
-use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use super::batch::{Batches, Decided, Outcomes};
+use super::Domain;
+use super::core::Core;
+use super::job::{Decided, Outcomes, WriteError};
 use super::session::Backend;
-use super::{Domain, WriteError};
 use crate::database::postgres;
-use crate::log::append::{Appended, Entries, Head};
+use crate::log::append::{Appended, Entries, Numbers};
 
 /// How often a write in doubt is asked about.
-const RESOLVE_EVERY: Duration = Duration::from_millis(100);
+const RESOLVE_INTERVAL: Duration = Duration::from_millis(100);
 /// How long one such question may take.
-const ASK_AT_MOST: Duration = Duration::from_secs(6);
+const ASK_TIMEOUT: Duration = Duration::from_secs(6);
 /// How long a write in doubt is asked about before the callers are told that nobody
 /// knows. The database keeps the answer far longer.
-const RESOLVE_AT_MOST: Duration = Duration::from_secs(600);
-
-/// Is the database away while something is in doubt? Then the writer waits for it, and nobody
-/// else should wait for the writer.
-#[derive(Debug, Default)]
-pub(crate) struct Away {
-    is: AtomicBool,
-    turned: Notify,
-}
-
-impl Away {
-    pub(super) fn is(&self) -> bool {
-        self.is.load(Ordering::Relaxed)
-    }
-
-    /// Waits until it is.
-    pub(super) async fn turned(&self) {
-        self.turned.notified().await;
-    }
-
-    fn set(&self, is: bool) {
-        let was = self.is.swap(is, Ordering::Relaxed);
-        if is && !was {
-            self.turned.notify_one();
-        }
-    }
-}
+const RESOLVE_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// What was sent and not answered.
 pub(super) enum Sent {
@@ -87,17 +60,17 @@ enum Fate {
     Forgotten,
 }
 
-impl<D: Domain> Batches<D> {
-    /// Was the batch with these outcomes committed? Asks until it is decided, and answers
+impl<D: Domain> Core<D> {
+    /// Asks until it is decided whether the batch with these outcomes was committed. Returns
     /// the batch if it was.
     pub(super) async fn resolve(
         &mut self,
         outcomes: Outcomes,
         sent: Sent,
     ) -> Result<Option<Decided>, WriteError> {
-        tracing::warn!(%sent, "the connection was lost during a commit, asking what became of it");
-        let fate = timeout(RESOLVE_AT_MOST, self.fate(&sent)).await;
-        self.away.set(false);
+        tracing::warn!(%sent, "the connection was lost during a commit; its outcome is looked up");
+        let fate = timeout(RESOLVE_TIMEOUT, self.fate(&sent)).await;
+        self.outage.set(false);
         match fate {
             Ok(Fate::Committed(appended)) => Ok(Some(Decided { outcomes, appended: Some(appended) })),
             Ok(Fate::Aborted) => Ok(None),
@@ -108,19 +81,19 @@ impl<D: Domain> Batches<D> {
     /// Asks until it is decided.
     async fn fate(&mut self, sent: &Sent) -> Fate {
         loop {
-            match timeout(ASK_AT_MOST, self.ask(sent)).await {
-                Ok(Ok(Fate::Undecided)) => self.away.set(false),
+            match timeout(ASK_TIMEOUT, self.ask(sent)).await {
+                Ok(Ok(Fate::Undecided)) => self.outage.set(false),
                 Ok(Ok(decided)) => return decided,
                 Ok(Err(error)) => {
-                    tracing::debug!(%error, "cannot ask yet");
-                    self.away.set(true);
+                    tracing::debug!(%error, "the outcome of a commit cannot be looked up yet");
+                    self.outage.set(true);
                 }
                 Err(_) => {
-                    tracing::debug!("no answer yet");
-                    self.away.set(true);
+                    tracing::debug!("the outcome of a commit cannot be looked up yet: no answer");
+                    self.outage.set(true);
                 }
             }
-            tokio::time::sleep(RESOLVE_EVERY).await;
+            tokio::time::sleep(RESOLVE_INTERVAL).await;
         }
     }
 
@@ -175,7 +148,7 @@ async fn fate_of_statement(
     }
     // Another statement than that, so that it sees all that was committed until then.
     let head = sqlx::query_as!(
-        Head,
+        Numbers,
         r#"SELECT seq - 1 AS "before!", at, (SELECT version FROM subscription_version) AS "version!",
                   NULL::text AS xid, NULL::text AS ctid
            FROM events WHERE seq > $1 AND id = $2 ORDER BY seq LIMIT 1"#,

@@ -14,16 +14,20 @@
 //! itself, so that one poisoned command harms nobody else. A COMMIT whose outcome
 //! is unknown is looked up until it is decided, never run again on a guess.
 //!
-//! There is a *short way* for batches that need nothing loaded: store and append are
-//! one statement, which commits by itself. If it fails, nothing was written, and the
-//! batch takes the long way.
+//! Batches that need nothing loaded take the *fast path*: store and append are one
+//! statement, which commits by itself. If it fails, nothing was written, and the batch
+//! becomes a transaction after all.
 
 mod batch;
+mod core;
 mod doubt;
+mod fast_path;
 mod idempotency;
+mod job;
+mod outage;
 mod queue;
 mod session;
-mod short;
+mod transaction;
 
 use std::future::Future;
 
@@ -32,16 +36,16 @@ use sqlx::PgConnection;
 
 pub use batch::Batches;
 pub use idempotency::IdempotencyKey;
-pub use queue::{WriteError, Writer};
-pub(crate) use short::Hope;
+pub use job::WriteError;
+pub use queue::Writer;
 
-use crate::log::{Entries, Head, NewEvent};
+use crate::log::{Entries, NewEvent, Numbers};
 use crate::model::ids::CompanyId;
 
 /// What the writer writes. The domain knows records and rules; the writer knows
 /// transactions and the log.
 pub trait Domain: Send + Sync + 'static {
-    /// One wish of one caller.
+    /// What one caller wants written.
     type Command: Send + Sync + 'static;
     /// The rows a batch touches, as loaded and then as changed.
     type State: Send;
@@ -83,7 +87,7 @@ pub trait Domain: Send + Sync + 'static {
         connection: &mut PgConnection,
         state: Self::State,
         entries: &Entries,
-    ) -> impl Future<Output = Result<Head, sqlx::Error>> + Send;
+    ) -> impl Future<Output = Result<Numbers, sqlx::Error>> + Send;
 }
 
 /// What became of a command.
@@ -95,7 +99,7 @@ pub enum Decision {
     Held,
 }
 
-/// What the caller is told.
+/// The answer to the caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     /// HTTP status.

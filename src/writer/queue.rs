@@ -1,7 +1,7 @@
 //! The bounded queue of commands, and the task that empties it.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -10,63 +10,25 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::batch::Batches;
-use super::doubt::Away;
+use super::job::{Job, Slot, WriteError};
+use super::outage::Outage;
 use super::{Answer, Domain, IdempotencyKey};
 use crate::metrics::Metrics;
 use crate::model::ids::CompanyId;
 
 /// Commands waiting in all. Some seconds of work; beyond it a 503 is kinder than a wait.
 const QUEUE: usize = 2048;
-/// Commands of one company that may wait, so that one cannot fill the queue.
-const QUEUE_PER_COMPANY: usize = 512;
 /// Commands in one transaction: enough to share a commit, few enough to keep it short.
 const BATCH: usize = 256;
 /// How long a command whose row another process holds is tried again.
-const HELD_AT_MOST: Duration = Duration::from_secs(5);
+const HELD_TIMEOUT: Duration = Duration::from_secs(5);
 /// Pause before a batch that is held as a whole is tried again.
 const HELD_PAUSE: Duration = Duration::from_millis(3);
-
-/// Why a command was not carried out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum WriteError {
-    /// Too many commands of this company, or of all, are waiting.
-    #[error("too many writes are waiting")]
-    Full,
-    /// The database is away; nothing was written.
-    #[error("the database does not answer")]
-    Unavailable,
-    /// Another process held the record's row for too long; nothing was written.
-    #[error("the record is locked")]
-    Held,
-    /// The Idempotency-Key belongs to another request.
-    #[error("the idempotency key was used for another request")]
-    KeyReused,
-    /// The COMMIT was lost and its outcome can no longer be found out.
-    #[error("the outcome of the write is unknown")]
-    OutcomeUnknown,
-    /// A fault of ours; nothing was written.
-    #[error("the write failed")]
-    Failed,
-}
-
-impl WriteError {
-    /// As it is counted.
-    fn name(self) -> &'static str {
-        match self {
-            Self::Full => "full",
-            Self::Unavailable => "unavailable",
-            Self::Held => "held",
-            Self::KeyReused => "key_reused",
-            Self::OutcomeUnknown => "outcome_unknown",
-            Self::Failed => "failed",
-        }
-    }
-}
 
 /// The way in: submits commands to the process's one writer task.
 pub struct Writer<D: Domain> {
     queue: mpsc::Sender<Job<D>>,
-    away: Arc<Away>,
+    outage: Arc<Outage>,
     waiting: Arc<Mutex<HashMap<CompanyId, usize>>>,
     metrics: Arc<Metrics>,
 }
@@ -75,56 +37,9 @@ impl<D: Domain> Clone for Writer<D> {
     fn clone(&self) -> Self {
         Self {
             queue: self.queue.clone(),
-            away: self.away.clone(),
+            outage: self.outage.clone(),
             waiting: self.waiting.clone(),
             metrics: self.metrics.clone(),
-        }
-    }
-}
-
-/// A command on its way.
-pub(super) struct Job<D: Domain> {
-    pub(super) company: CompanyId,
-    pub(super) command: D::Command,
-    pub(super) idempotency: Option<IdempotencyKey>,
-    reply: oneshot::Sender<Result<Answer, WriteError>>,
-    held_until: Option<Instant>,
-    _place: Place,
-}
-
-impl<D: Domain> Job<D> {
-    pub(super) fn answer(self, answer: Result<Answer, WriteError>) {
-        // The caller may have gone; what is committed stays committed.
-        let _ = self.reply.send(answer);
-    }
-}
-
-/// A place in the queue; dropping it gives it back.
-struct Place {
-    company: CompanyId,
-    waiting: Arc<Mutex<HashMap<CompanyId, usize>>>,
-}
-
-impl Place {
-    fn take(company: CompanyId, waiting: &Arc<Mutex<HashMap<CompanyId, usize>>>) -> Option<Self> {
-        let mut counts = waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = counts.entry(company).or_default();
-        if *count >= QUEUE_PER_COMPANY {
-            return None;
-        }
-        *count += 1;
-        Some(Self { company, waiting: waiting.clone() })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut counts = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = counts.get_mut(&self.company) {
-            *count -= 1;
-            if *count == 0 {
-                counts.remove(&self.company);
-            }
         }
     }
 }
@@ -134,9 +49,9 @@ impl<D: Domain> Writer<D> {
     /// `Writer` is dropped.
     pub fn start(batches: Batches<D>, threads: &Handle) -> (Self, JoinHandle<()>) {
         let (queue, jobs) = mpsc::channel(QUEUE);
-        let (metrics, away) = (batches.metrics.clone(), batches.away.clone());
+        let (metrics, outage) = (batches.metrics().clone(), batches.outage().clone());
         let task = threads.spawn(run(batches, jobs));
-        (Self { queue, away, waiting: Arc::default(), metrics }, task)
+        (Self { queue, outage, waiting: Arc::default(), metrics }, task)
     }
 
     /// Carries out a command and answers when it is committed. If the caller goes
@@ -160,12 +75,12 @@ impl<D: Domain> Writer<D> {
         command: D::Command,
         idempotency: Option<IdempotencyKey>,
     ) -> Result<Answer, WriteError> {
-        if self.away.is() {
+        if self.outage.is_on() {
             return Err(WriteError::Unavailable);
         }
-        let place = Place::take(company, &self.waiting).ok_or(WriteError::Full)?;
+        let slot = Slot::take(company, &self.waiting).ok_or(WriteError::Full)?;
         let (reply, answer) = oneshot::channel();
-        let job = Job { company, command, idempotency, reply, held_until: None, _place: place };
+        let job = Job { company, command, idempotency, reply, held_until: None, _slot: slot };
         self.queue.try_send(job).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => WriteError::Full,
             mpsc::error::TrySendError::Closed(_) => WriteError::Unavailable,
@@ -181,14 +96,14 @@ async fn run_batch<D: Domain>(
     jobs: Vec<Job<D>>,
     queue: &mut mpsc::Receiver<Job<D>>,
 ) -> Vec<Job<D>> {
-    let away = batches.away.clone();
+    let outage = batches.outage().clone();
     let running = batches.run(jobs);
     tokio::pin!(running);
     loop {
         tokio::select! {
             biased;
             held = &mut running => return held,
-            () = away.turned() => while away.is() && let Ok(job) = queue.try_recv() {
+            () = outage.began() => while outage.is_on() && let Ok(job) = queue.try_recv() {
                 job.answer(Err(WriteError::Unavailable));
             },
         }
@@ -218,7 +133,7 @@ async fn run<D: Domain>(mut batches: Batches<D>, mut queue: mpsc::Receiver<Job<D
         let now = Instant::now();
         let mut waiting = VecDeque::with_capacity(still_held);
         for mut job in held {
-            if now >= *job.held_until.get_or_insert(now + HELD_AT_MOST) {
+            if now >= *job.held_until.get_or_insert(now + HELD_TIMEOUT) {
                 job.answer(Err(WriteError::Held));
             } else {
                 waiting.push_back(job);

@@ -7,17 +7,16 @@ use sqlx::{Connection as _, PgConnection, PgPool};
 use tokio::time::{Instant, timeout};
 
 use crate::database::postgres;
-use crate::log::append::Place;
 
 /// How long something that writes nothing may take.
-const ASIDE_AT_MOST: Duration = Duration::from_secs(6);
+const ASIDE_TIMEOUT: Duration = Duration::from_secs(6);
 
 /// How long after its last use a connection is taken to be there still. Longer than the pauses
 /// of a client that writes one thing after the other, and shorter than an outage that is noticed.
 const TRUSTED_FOR: Duration = Duration::from_millis(50);
 
 /// A connection of the writer's own.
-pub(crate) struct Session {
+pub(super) struct Session {
     pub(super) connection: PgConnection,
     /// The process of PostgreSQL on its other end.
     pub(super) backend: Backend,
@@ -25,8 +24,6 @@ pub(crate) struct Session {
     begun: u64,
     /// When the last of them did.
     used: Instant,
-    /// Where the head of the log was after the last commit that is known here.
-    pub(super) place: Option<Place>,
 }
 
 /// A process of PostgreSQL. Its number may be given out again, but not at the same time.
@@ -44,7 +41,7 @@ impl Session {
             r#"SELECT pid AS "pid!", backend_start AS "since!" FROM pg_stat_activity WHERE pid = pg_backend_pid()"#,
         );
         let backend = within(backend.fetch_one(&mut connection)).await?;
-        Ok(Self { connection, backend, begun: 0, used: Instant::now(), place: None })
+        Ok(Self { connection, backend, begun: 0, used: Instant::now() })
     }
 
     /// Before a transaction that is one statement: is somebody on the other end? When it turns
@@ -84,5 +81,5 @@ impl Backend {
 }
 
 async fn within<T>(asked: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
-    timeout(ASIDE_AT_MOST, asked).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+    timeout(ASIDE_TIMEOUT, asked).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
 }

@@ -121,7 +121,7 @@ async fn what_is_refused_fires_nothing() {
 async fn subscribers_of_each_type_get_its_events_as_the_page_prints_them() {
     let world = World::new().await;
     let receiver = Receiver::start().await;
-    for event in EventType::NAMES {
+    for event in EventType::WORDS {
         world.subscribe(event, &receiver.url(&format!("/{event}"))).await;
     }
     let contact = world.contact("Jane", "100").await;
@@ -140,7 +140,7 @@ async fn subscribers_of_each_type_get_its_events_as_the_page_prints_them() {
         assert!(found.all(|_| event == "deal.updated"), "one {event}");
         first.json()
     };
-    for event in EventType::NAMES {
+    for event in EventType::WORDS {
         let envelope = of(event);
         let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
         assert_eq!(keys(&envelope), ["event", "timestamp", "data", "metadata"]);

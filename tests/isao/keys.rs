@@ -97,13 +97,13 @@ async fn write_includes_read_and_nothing_else() {
         ("/triggers/contact.created/recent", Permission::WebhooksRead),
         ("/triggers/contact.created/sample", Permission::WebhooksRead),
     ];
-    for held in Permission::ALL {
+    for held in Permission::ALL.iter().copied() {
         let key = world.add_key(world.company, &[held]).await;
         for (path, needed) in routes {
-            let resource = |permission: Permission| permission.name().split(':').next().unwrap();
+            let resource = |permission: Permission| permission.word().split(':').next().unwrap();
             let expected = if resource(held) == resource(needed) { 200 } else { 403 };
             let answer = world.send(world.http.get(world.url(path)).bearer_auth(&key)).await;
-            assert_eq!(answer.status, expected, "{} {path}", held.name());
+            assert_eq!(answer.status, expected, "{} {path}", held.word());
         }
     }
 }

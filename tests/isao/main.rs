@@ -15,6 +15,7 @@ mod delivery;
 mod embedded;
 mod errors;
 mod events;
+mod fast_path;
 mod feed;
 mod health;
 mod idempotency;
@@ -31,7 +32,7 @@ mod replicas;
 mod retention;
 mod rooms;
 mod secrets;
-mod short_way;
+
 mod slow;
 mod subscriptions;
 mod support;

@@ -51,7 +51,7 @@ async fn the_answer_serves_both_snippets_of_the_page() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_event_type_can_be_subscribed_to() {
     let world = World::new().await;
-    for event in EventType::NAMES {
+    for event in EventType::WORDS {
         assert_eq!(world.subscribe(event, URL).await["filters"], json!({}));
     }
     assert_eq!(world.get("/webhooks").await.data(200).as_array().unwrap().len(), 7);
@@ -134,7 +134,7 @@ async fn a_bad_subscription_is_told_what_is_allowed() {
     let world = World::new().await;
     let told =
         subscribe(&world, json!({"event": "contact.deleted", "target_url": "nope"})).await.bad_fields();
-    assert_eq!(told["event"], format!("must be one of {}", EventType::NAMES.join(", ")));
+    assert_eq!(told["event"], format!("must be one of {}", EventType::WORDS.join(", ")));
     assert!(told["target_url"].as_str().unwrap().contains("https://example.com/hook"), "{told}");
     let told = subscribe(&world, json!({})).await.bad_fields();
     assert_eq!(told, json!({"event": "is required", "target_url": "is required"}));

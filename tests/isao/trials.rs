@@ -157,7 +157,7 @@ async fn every_type_has_a_preview_with_the_keys_of_its_sample() {
     let contact = world.contact("Jane", "100").await;
     let deal = world.deal(json!({"title": "Big", "contactId": contact["id"]})).await;
     let keys = |record: &Value| record.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
-    for event in isao::model::events::EventType::NAMES {
+    for event in isao::model::events::EventType::WORDS {
         let sample = world.get(&format!("/triggers/{event}/sample")).await.json();
         let record = if event.starts_with("contact") { &contact } else { &deal };
         for record_id in [Value::Null, record["id"].clone()] {

@@ -60,7 +60,7 @@ fn keys(record: &Value) -> Vec<String> {
 async fn a_record_has_the_same_keys_wherever_it_is_shown() {
     let world = World::new().await;
     let receiver = Receiver::start().await;
-    for event in EventType::NAMES {
+    for event in EventType::WORDS {
         world.subscribe(event, &receiver.url(&format!("/{event}"))).await;
     }
     let contact = world.contact("Jane", "100").await;
@@ -74,7 +74,7 @@ async fn a_record_has_the_same_keys_wherever_it_is_shown() {
     }
     let received = receiver.expect(9).await;
 
-    for event in EventType::NAMES {
+    for event in EventType::WORDS {
         let mut rest = keys(
             &world.get(if event.starts_with("contact") { &contact_path } else { &deal_path }).await.data(200),
         );
@@ -194,7 +194,7 @@ async fn an_unknown_event_type_is_404_and_told_the_known_ones() {
         "/triggers/CONTACT.CREATED/recent",
     ] {
         let error = world.get(path).await.assert_error(404, "NOT_FOUND");
-        assert_eq!(error["details"]["eventTypes"], json!(EventType::NAMES));
+        assert_eq!(error["details"]["eventTypes"], json!(EventType::WORDS));
         assert!(error["message"].as_str().unwrap().contains("contact.created"));
     }
 }

@@ -23,18 +23,17 @@ use chrono::{DateTime, Utc};
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::Notify;
 
-use super::backlog::Read;
 use super::health::Degraded;
 use super::limits::Standing;
+use super::outgoing::{Backlogged, Outgoing};
 use super::shard::Shard;
 use crate::metrics::{Counted, Metrics};
 use crate::model::events::{Event, EventType};
 use crate::model::ids::{CompanyId, SubscriptionId};
 use crate::outbound::retry::MAX_ATTEMPTS;
-pub(super) use parts::{
-    Claim, Definition, Health, Next, Outcome, Outgoing, Owed, Position, Snapshot, Started,
-};
-pub(super) use queue::Ordering;
+use crate::subscription::{Health, Owed, Progress, ReadAhead, Status, Stored, Subscription};
+use parts::capacity;
+pub(super) use parts::{Claim, Next, Outcome, Snapshot, Started};
 use queue::{Choice, Queue};
 
 /// A receiver that takes so long is a slow one, until it takes less.
@@ -52,7 +51,7 @@ pub(super) struct Lane {
 }
 
 struct State {
-    definition: Arc<Definition>,
+    subscription: Arc<Subscription>,
     queue: Queue,
     /// Everything up to here was taken into the queue, or is owed, or did not match.
     read: i64,
@@ -75,23 +74,24 @@ struct State {
 }
 
 impl Lane {
-    /// A lane that stands at `position`.
-    pub(super) fn new(
-        (company, id, event_type): (CompanyId, SubscriptionId, EventType),
-        shard: Arc<Shard>,
-        definition: Definition,
-        position: Position,
-    ) -> Self {
-        let Position { read, head_attempts, next_attempt_at, mut owed, health } = position;
-        owed.retain(|owed| owed.seq > definition.skip_to);
+    /// A lane for a subscription, as the database has it.
+    pub(super) fn new(Stored { subscription, progress }: Stored, shard: Arc<Shard>) -> Self {
+        let Progress { cursor, lagging, head_attempts, next_attempt_at, read_ahead, health, .. } = progress;
+        let ReadAhead { mut read, mut owed } =
+            read_ahead.unwrap_or(ReadAhead { read: cursor, owed: Vec::new() });
+        if !lagging {
+            read = read.max(shard.offered());
+        }
+        owed.retain(|owed| owed.seq > subscription.skip_to);
         // Was the next event, which had these attempts, skipped while nobody delivered?
-        let skipped = definition.skip_to > read;
+        let skipped = subscription.skip_to > read;
         let carried =
             (head_attempts > 0 && owed.is_empty() && !skipped).then_some((head_attempts, next_attempt_at));
-        let read = read.max(definition.skip_to);
+        let read = read.max(subscription.skip_to);
+        let (id, company, event_type) = (subscription.id, subscription.company, subscription.event_type);
         let state = State {
-            live: definition.active && owed.is_empty() && read >= shard.offering(),
-            definition: Arc::new(definition),
+            live: subscription.is_active() && owed.is_empty() && read >= shard.offering(),
+            subscription: Arc::new(subscription),
             queue: Queue::default(),
             read,
             owed,
@@ -116,10 +116,10 @@ impl Lane {
     pub(super) fn offer(&self, outgoing: &Arc<Outgoing>) -> bool {
         let mut state = self.state();
         let event = &outgoing.event;
-        if !state.live || event.seq <= state.read || !state.definition.filters.matches(&event.data) {
+        if !state.live || event.seq <= state.read || !state.subscription.filters.matches(&event.data) {
             return false;
         }
-        if state.queue.len() >= state.definition.capacity() {
+        if state.queue.len() >= capacity(&state.subscription) {
             // Behind from here on: what was taken so far is known, the rest is in the log.
             state.live = false;
             return true;
@@ -130,42 +130,42 @@ impl Lane {
     }
 
     /// The subscription as it is now.
-    pub(super) fn definition(&self) -> Arc<Definition> {
-        self.state().definition.clone()
+    pub(super) fn subscription(&self) -> Arc<Subscription> {
+        self.state().subscription.clone()
     }
 
     /// The subscription changed. What is older than what the lane knows changes
     /// nothing: a deactivation and the tail may come here in either order.
-    pub(super) fn redefine(&self, definition: Definition) {
+    pub(super) fn update(&self, subscription: Subscription) {
         let mut state = self.state();
-        let known = state.definition.clone();
-        if definition.version < known.version {
+        let known = state.subscription.clone();
+        if subscription.version < known.version {
             return;
         }
-        if state.live && !definition.active {
+        if state.live && !subscription.is_active() {
             if state.queue.is_empty() {
                 state.read = state.read.max(self.shard.offered());
             }
             state.live = false;
         }
-        if definition.active && !known.active {
+        if subscription.is_active() && !known.is_active() {
             // Resumed: with patience, and at once.
             state.health.undelivered_in_row = 0;
             state.hurry();
         }
-        if definition.target != known.target {
+        if subscription.target != known.target {
             // It says nothing about the new receiver how the old one did.
             state.health.undelivered_in_row = 0;
             state.hurry();
         }
-        if definition.skip_to > known.skip_to {
-            state.queue.skip_to(definition.skip_to);
-            state.owed.retain(|owed| owed.seq > definition.skip_to);
+        if subscription.skip_to > known.skip_to {
+            state.queue.skip_to(subscription.skip_to);
+            state.owed.retain(|owed| owed.seq > subscription.skip_to);
             state.carried = None;
-            state.read = state.read.max(definition.skip_to);
+            state.read = state.read.max(subscription.skip_to);
             state.hurry();
         }
-        state.definition = Arc::new(definition);
+        state.subscription = Arc::new(subscription);
         drop(state);
         self.changed.notify_one();
     }
@@ -173,7 +173,8 @@ impl Lane {
     /// The subscription is gone.
     pub(super) fn retire(&self) {
         let mut state = self.state();
-        state.definition = Arc::new(Definition { active: false, ..(*state.definition).clone() });
+        state.subscription =
+            Arc::new(Subscription { status: Status::Deleted, ..(*state.subscription).clone() });
         state.live = false;
         state.queue.clear();
         state.owed.clear();
@@ -184,11 +185,12 @@ impl Lane {
     /// Claims the right to run the lane, if there is anything to do and nobody runs it.
     pub(super) fn claim(&self) -> Claim {
         let mut state = self.state();
-        if !state.definition.active || (state.queue.is_empty() && state.owed.is_empty() && state.live) {
+        if !state.subscription.is_active() || (state.queue.is_empty() && state.owed.is_empty() && state.live)
+        {
             return Claim::Nothing;
         }
         if std::mem::replace(&mut state.running, true) {
-            let more = state.queue.in_flight() < state.definition.ordering.concurrency();
+            let more = state.queue.in_flight() < usize::from(state.subscription.ordering.concurrency());
             return if more { Claim::Running } else { Claim::Nothing };
         }
         Claim::Claimed
@@ -204,9 +206,9 @@ impl Lane {
     /// What to do next; after [`Next::Rest`] the lane is no longer claimed.
     pub(super) fn next(&self, now: DateTime<Utc>) -> Next {
         let mut state = self.state();
-        let State { definition, queue, owed, .. } = &*state;
+        let State { subscription, queue, owed, .. } = &*state;
         let busy = state.reading || queue.in_flight() > 0;
-        if !definition.active {
+        if !subscription.is_active() {
             if busy {
                 return Next::Wait(None);
             }
@@ -220,15 +222,15 @@ impl Lane {
                 return Next::Recall(owed);
             }
             // Half empty is soon enough: what was read is there before the rest has gone.
-            let room = definition.capacity() - queue.len().min(definition.capacity());
-            if !state.live && room * 2 >= definition.capacity() {
+            let room = capacity(subscription) - queue.len().min(capacity(subscription));
+            if !state.live && room * 2 >= capacity(subscription) {
                 let read = Next::Backlog(state.read, room);
                 state.reading = true;
                 return read;
             }
         }
-        match queue.choose(definition.ordering, now, state.hold) {
-            Choice::Attempt(_) => Next::Attempt(definition.clone()),
+        match queue.choose(subscription.ordering, now, state.hold) {
+            Choice::Attempt(_) => Next::Attempt(subscription.clone()),
             Choice::Wait(until) => Next::Wait(until),
             Choice::Empty if busy => Next::Wait(None),
             Choice::Empty => {
@@ -241,15 +243,15 @@ impl Lane {
     /// Begins the next attempt, unless things have changed and there is none.
     pub(super) fn start(&self, now: DateTime<Utc>) -> Option<Started> {
         let mut state = self.state();
-        let definition = state.definition.clone();
-        if !definition.active {
+        let subscription = state.subscription.clone();
+        if !subscription.is_active() {
             return None;
         }
-        let Choice::Attempt(seq) = state.queue.choose(definition.ordering, now, state.hold) else {
+        let Choice::Attempt(seq) = state.queue.choose(subscription.ordering, now, state.hold) else {
             return None;
         };
         let (outgoing, attempt) = state.queue.start(seq)?;
-        Some(Started { outgoing, definition, attempt })
+        Some(Started { outgoing, subscription, attempt })
     }
 
     /// Gives up the claim without having come to rest.
@@ -283,19 +285,19 @@ impl Lane {
     /// Takes what was read from the log, and goes live if the tail
     /// has nothing that was not read. The tail raises the shard's `offering` before it
     /// offers, so an event is either read or offered (or both; then the number tells).
-    pub(super) fn took_backlog(&self, Read { events, to }: Read) {
+    pub(super) fn took_backlog(&self, Backlogged { events, read_to }: Backlogged) {
         let mut state = self.state();
         state.reading = false;
-        let definition = state.definition.clone();
+        let subscription = state.subscription.clone();
         for outgoing in events {
             // It may have been told to skip some of them meanwhile.
             let event = &outgoing.event;
-            if event.seq > state.read && definition.filters.matches(&event.data) {
+            if event.seq > state.read && subscription.filters.matches(&event.data) {
                 state.take(outgoing);
             }
         }
-        state.read = state.read.max(to);
-        state.live = definition.active && state.read >= self.shard.offering();
+        state.read = state.read.max(read_to);
+        state.live = subscription.is_active() && state.read >= self.shard.offering();
     }
 
     /// The log could not be read.
@@ -356,7 +358,7 @@ impl Lane {
             }
         }
         let mut state = self.state();
-        let active = state.definition.active;
+        let active = state.subscription.is_active();
         let (behind, degraded) = (active && !state.live, active && state.health.undelivered_in_row > 0);
         count(&mut state.counted.0, behind, &metrics.lanes_behind);
         count(&mut state.counted.1, degraded, &metrics.degraded);
@@ -366,25 +368,26 @@ impl Lane {
     pub(super) fn snapshot(&self) -> Snapshot {
         let mut state = self.state();
         state.dirty = false;
-        let State { definition, queue, read, owed, carried, hold, .. } = &*state;
+        let State { subscription, queue, read, owed, carried, hold, .. } = &*state;
         // Before anything is recalled the queue is empty: what is owed is all there is to tell.
-        let owed = if owed.is_empty() { queue.owed(definition.ordering) } else { Some(owed.clone()) };
+        let owed = if owed.is_empty() { queue.owed(subscription.ordering) } else { Some(owed.clone()) };
         let first =
             owed.as_ref().and_then(|owed| owed.first()).map(|owed| owed.seq).or_else(|| queue.front());
         let (head_attempts, due) = match carried {
             Some(carried) => *carried,
             None => queue.head(),
         };
-        Snapshot {
-            id: self.id,
-            shard: self.shard.clone(),
-            cursor: first.map_or(*read, |first| first - 1),
+        let cursor = first.map_or(*read, |first| first - 1);
+        let progress = Progress {
+            done: cursor,
+            cursor,
             lagging: first.is_some() || !state.live,
             head_attempts,
             next_attempt_at: if head_attempts > 0 { due } else { *hold },
-            read_ahead: owed.map(|owed| (*read, owed)),
+            read_ahead: owed.map(|owed| ReadAhead { read: *read, owed }),
             health: state.health.clone(),
-        }
+        };
+        Snapshot { id: self.id, shard: self.shard.clone(), progress }
     }
 }
 

@@ -6,26 +6,8 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{Outgoing, Owed};
-
-/// Which deliveries wait for which others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::delivery) enum Ordering {
-    /// Each for the one before it.
-    Subscription,
-    /// Each for the one before it of the same record, and so many go at a time.
-    Record { concurrency: usize },
-}
-
-impl Ordering {
-    /// Deliveries at a time.
-    pub(in crate::delivery) fn concurrency(self) -> usize {
-        match self {
-            Self::Subscription => 1,
-            Self::Record { concurrency } => concurrency,
-        }
-    }
-}
+use crate::delivery::outgoing::Outgoing;
+use crate::subscription::{Ordering, Owed};
 
 /// An event that is not done.
 struct Item {
@@ -97,7 +79,7 @@ impl Queue {
         if self.items.is_empty() {
             return Choice::Empty;
         }
-        if self.in_flight >= ordering.concurrency() {
+        if self.in_flight >= usize::from(ordering.concurrency()) {
             return Choice::Wait(None);
         }
         let mut blocked: HashSet<Uuid> = HashSet::new();

@@ -4,6 +4,7 @@ use super::*;
 use crate::model::events::{Filters, SOURCE_API};
 use crate::model::ids::EventId;
 use crate::outbound::signature::{Secret, Secrets};
+use crate::subscription::Ordering;
 
 const NOW: DateTime<Utc> = DateTime::UNIX_EPOCH;
 const PAUSE: Degraded = Degraded(Duration::from_secs(30));
@@ -22,30 +23,40 @@ fn event(seq: i64) -> Arc<Event> {
     })
 }
 
-fn definition(active: bool, version: i64) -> Definition {
-    Definition {
+fn subscription(active: bool, version: i64) -> Subscription {
+    Subscription {
+        company: CompanyId(Uuid::nil()),
+        id: SubscriptionId(Uuid::nil()),
+        event_type: EventType::ContactCreated,
         target: "https://example.com/".parse().unwrap(),
         filters: Filters::default(),
         secrets: Secrets { current: Secret::generate([1; 32]), previous: None },
+        status: if active { Status::Active } else { Status::Paused },
+        status_reason: None,
         loopback: false,
-        active,
         ordering: Ordering::Subscription,
         skip_to: 0,
         version,
+        created_at: NOW,
+        updated_at: NOW,
     }
 }
 
-fn per_record(concurrency: usize) -> Definition {
-    Definition { ordering: Ordering::Record { concurrency }, ..definition(true, 1) }
+fn per_record(concurrency: u8) -> Subscription {
+    Subscription { ordering: Ordering::Record { concurrency }, ..subscription(true, 1) }
 }
 
-fn lane_with(definition: Definition, position: Position, offered: i64) -> Lane {
-    let identity = (CompanyId(Uuid::nil()), SubscriptionId(Uuid::nil()), EventType::ContactCreated);
-    Lane::new(identity, Shard::new(0, 1, offered), definition, position)
+/// Progress whose cursor alone says how far it is.
+fn at(cursor: i64) -> Progress {
+    Progress { done: cursor, cursor, lagging: true, ..Progress::default() }
+}
+
+fn lane_with(subscription: Subscription, progress: Progress, offered: i64) -> Lane {
+    Lane::new(Stored { subscription, progress }, Shard::new(0, 1, offered))
 }
 
 fn lane(read: i64, offered: i64) -> Lane {
-    lane_with(definition(true, 1), Position { read, ..Position::default() }, offered)
+    lane_with(subscription(true, 1), at(read), offered)
 }
 
 fn offer(lane: &Lane, seq: i64) -> bool {
@@ -69,8 +80,8 @@ fn failed(lane: &Lane, seq: i64, attempt: u8, due: DateTime<Utc>) -> Option<i32>
     lane.attempted(seq, attempt, &outcome, (NOW, Duration::ZERO), PAUSE)
 }
 
-fn page(seqs: impl IntoIterator<Item = i64>, to: i64) -> Read {
-    Read { events: seqs.into_iter().map(|seq| Outgoing::new(event(seq))).collect(), to }
+fn page(seqs: impl IntoIterator<Item = i64>, to: i64) -> Backlogged {
+    Backlogged { events: seqs.into_iter().map(|seq| Outgoing::new(event(seq))).collect(), read_to: to }
 }
 
 #[test]
@@ -78,32 +89,35 @@ fn the_cursor_stands_before_the_head_until_the_event_is_done() {
     let lane = lane(10, 10);
     assert!(offer(&lane, 11) && offer(&lane, 13));
     assert!(!offer(&lane, 11), "offered twice, taken once");
-    assert_eq!((lane.snapshot().cursor, lane.snapshot().lagging), (10, true));
+    assert_eq!((lane.snapshot().progress.cursor, lane.snapshot().progress.lagging), (10, true));
     for attempt in 1..MAX_ATTEMPTS {
         assert_eq!(start(&lane), Some((11, attempt)));
         assert!(matches!(lane.next(NOW), Next::Wait(None)), "one at a time");
         assert_eq!(failed(&lane, 11, attempt, NOW), None);
-        assert_eq!(lane.snapshot().head_attempts, attempt);
+        assert_eq!(lane.snapshot().progress.head_attempts, attempt);
     }
     assert_eq!(start(&lane), Some((11, 4)));
     assert_eq!(failed(&lane, 11, 4, NOW), Some(1), "given up after the last attempt");
     let hold = NOW + Duration::from_secs(30);
     assert!(matches!(lane.next(NOW), Next::Wait(Some(until)) if until == hold), "it is degraded");
     let snapshot = lane.snapshot();
-    assert_eq!((snapshot.cursor, snapshot.next_attempt_at), (12, Some(hold)));
+    assert_eq!((snapshot.progress.cursor, snapshot.progress.next_attempt_at), (12, Some(hold)));
     let Next::Attempt(_) = lane.next(hold) else { panic!("it goes on") };
     assert_eq!(lane.start(hold).map(|started| (started.outgoing.event.seq, started.attempt)), Some((13, 1)));
     delivered(&lane, 13);
     let snapshot = lane.snapshot();
-    assert_eq!((snapshot.cursor, snapshot.lagging, snapshot.next_attempt_at), (13, false, None));
-    assert!(snapshot.read_ahead.is_none());
+    assert_eq!(
+        (snapshot.progress.cursor, snapshot.progress.lagging, snapshot.progress.next_attempt_at),
+        (13, false, None)
+    );
+    assert!(snapshot.progress.read_ahead.is_none());
 }
 
 #[test]
 fn what_another_process_had_begun_goes_on() {
     let due = NOW + Duration::from_secs(2);
-    let position = Position { read: 10, head_attempts: 2, next_attempt_at: Some(due), ..Position::default() };
-    let lane = lane_with(definition(true, 1), position, 12);
+    let position = Progress { head_attempts: 2, next_attempt_at: Some(due), ..at(10) };
+    let lane = lane_with(subscription(true, 1), position, 12);
     assert!(matches!(lane.next(NOW), Next::Backlog(10, _)));
     lane.took_backlog(page([11, 12], 12));
     assert!(matches!(lane.next(NOW), Next::Wait(Some(until)) if until == due));
@@ -145,15 +159,15 @@ fn a_paused_lane_keeps_its_place() {
     let lane = lane(10, 10);
     lane.shard.will_offer(20);
     lane.shard.has_offered(20);
-    lane.redefine(definition(false, 2));
+    lane.update(subscription(false, 2));
     assert!(!offer(&lane, 21) && lane.claim() == Claim::Nothing);
-    assert_eq!((lane.snapshot().cursor, lane.snapshot().lagging), (20, true));
+    assert_eq!((lane.snapshot().progress.cursor, lane.snapshot().progress.lagging), (20, true));
     lane.shard.will_offer(21);
-    lane.redefine(definition(true, 3));
+    lane.update(subscription(true, 3));
     assert_eq!(lane.claim(), Claim::Claimed);
     assert!(matches!(lane.next(NOW), Next::Backlog(20, _)));
     lane.not_read();
-    lane.redefine(definition(false, 2));
+    lane.update(subscription(false, 2));
     assert!(matches!(lane.next(NOW), Next::Backlog(20, _)), "what is older changes nothing");
 }
 
@@ -168,12 +182,12 @@ fn an_event_is_either_read_or_offered() {
     lane.took_backlog(page([4], 4));
     assert!(!offer(&lane, 4), "it was read");
     assert!(offer(&lane, 5));
-    assert_eq!((lane.snapshot().cursor, lane.snapshot().lagging), (1, true));
+    assert_eq!((lane.snapshot().progress.cursor, lane.snapshot().progress.lagging), (1, true));
 }
 
 #[test]
 fn order_per_record_lets_others_pass() {
-    let lane = lane_with(per_record(3), Position::default(), 0);
+    let lane = lane_with(per_record(3), at(0), 0);
     // 1, 11 and 21 are of one record.
     for seq in [1, 2, 11, 3, 12, 4].into_iter().collect::<std::collections::BTreeSet<_>>() {
         assert!(offer(&lane, seq));
@@ -190,15 +204,16 @@ fn order_per_record_lets_others_pass() {
     delivered(&lane, 12);
     let owed = |seq, attempts, due| Owed { seq, attempts, due };
     let snapshot = lane.snapshot();
-    assert_eq!(snapshot.cursor, 0);
+    assert_eq!(snapshot.progress.cursor, 0);
     let expected = vec![owed(1, 1, Some(due)), owed(4, 0, None), owed(11, 0, None)];
-    assert_eq!(snapshot.read_ahead, Some((12, expected.clone())));
+    assert_eq!(snapshot.progress.read_ahead, Some(ReadAhead { read: 12, owed: expected.clone() }));
 
     // Another process goes on from there.
-    let position = Position { read: 12, owed: expected, head_attempts: 1, ..Position::default() };
+    let position =
+        Progress { read_ahead: Some(ReadAhead { read: 12, owed: expected }), head_attempts: 1, ..at(0) };
     let lane = lane_with(per_record(3), position, 12);
     assert!(!offer(&lane, 13), "first what it owes");
-    assert_eq!(lane.snapshot().cursor, 0);
+    assert_eq!(lane.snapshot().progress.cursor, 0);
     assert!(matches!(lane.next(NOW), Next::Recall(seqs) if seqs == [1, 4, 11]));
     lane.recalled(vec![event(1), event(4), event(11)]);
     assert!(matches!(lane.next(NOW), Next::Backlog(12, _)));
@@ -213,7 +228,10 @@ fn order_per_record_lets_others_pass() {
     assert_eq!(start(&lane), Some((11, 1)));
     delivered(&lane, 11);
     let snapshot = lane.snapshot();
-    assert_eq!((snapshot.cursor, snapshot.lagging, snapshot.read_ahead), (13, false, None));
+    assert_eq!(
+        (snapshot.progress.cursor, snapshot.progress.lagging, snapshot.progress.read_ahead),
+        (13, false, None)
+    );
 }
 
 #[test]
@@ -221,11 +239,11 @@ fn what_is_to_be_skipped_is_not_attempted() {
     let lane = lane(0, 0);
     assert!((1..=3).all(|seq| offer(&lane, seq)));
     assert_eq!(start(&lane), Some((1, 1)));
-    lane.redefine(Definition { skip_to: 2, ..definition(true, 2) });
-    assert_eq!(lane.snapshot().cursor, 2);
+    lane.update(Subscription { skip_to: 2, ..subscription(true, 2) });
+    assert_eq!(lane.snapshot().progress.cursor, 2);
     assert_eq!(failed(&lane, 1, 1, NOW), None, "the attempt under way ends");
     assert_eq!(start(&lane), Some((3, 1)));
-    lane.redefine(Definition { skip_to: 9, ..definition(true, 3) });
+    lane.update(Subscription { skip_to: 9, ..subscription(true, 3) });
     delivered(&lane, 3);
     assert!(!offer(&lane, 9) && offer(&lane, 10));
 }
@@ -234,9 +252,9 @@ fn what_is_to_be_skipped_is_not_attempted() {
 fn a_resumed_lane_begins_at_once_with_a_clean_slate() {
     let health = Health { undelivered_in_row: 19, ..Health::default() };
     let hold = NOW + Duration::from_secs(900);
-    let position = Position { read: 1, next_attempt_at: Some(hold), health, ..Position::default() };
-    let lane = lane_with(definition(false, 1), position, 1);
-    lane.redefine(definition(true, 2));
+    let position = Progress { next_attempt_at: Some(hold), health, ..at(1) };
+    let lane = lane_with(subscription(false, 1), position, 1);
+    lane.update(subscription(true, 2));
     lane.took_backlog(page([2], 2));
     assert_eq!(start(&lane), Some((2, 1)));
     assert_eq!(failed(&lane, 2, 4, NOW), Some(1));

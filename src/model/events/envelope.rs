@@ -37,7 +37,7 @@ impl Event {
         // Ids, type names, times and sources need no escaping; `data` is JSON already.
         Bytes::from(format!(
             r#"{{"event":"{}","timestamp":"{}","data":{},"metadata":{{"companyId":"{}","eventId":"{}","source":"{}"}}}}"#,
-            self.event_type.name(),
+            self.event_type.word(),
             wire_time(self.at),
             self.data,
             self.company,

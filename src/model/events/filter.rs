@@ -63,7 +63,7 @@ impl Filters {
             if !allowed.contains(field) {
                 return Err(FiltersError::UnknownField {
                     field: field.chars().take(50).collect(),
-                    event_type: event_type.name(),
+                    event_type: event_type.word(),
                     allowed: allowed.join(", "),
                 });
             }

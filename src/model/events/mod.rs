@@ -8,11 +8,10 @@ mod sample;
 pub use envelope::{Event, SOURCE_API};
 pub use filter::{Filters, FiltersError};
 
-use serde::{Serialize, Serializer};
-use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::model::ids::{ContactId, DealId};
+use crate::model::words::words;
 
 /// Which kind of record an event carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,58 +32,41 @@ impl RecordKind {
     }
 }
 
-macro_rules! catalogue {
-    ($($variant:ident, $name:literal, $record:ident, $about:literal;)+) => {
-        /// The seven things that can happen.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ToSchema)]
-        pub enum EventType {
-            $(#[doc = $about] #[schema(rename = $name)] $variant,)+
-        }
-
-        impl EventType {
-            /// Every type, in the order of the page.
-            pub const ALL: &'static [EventType] = &[$(Self::$variant),+];
-
-            /// Every name, in the same order.
-            pub const NAMES: &'static [&'static str] = &[$($name),+];
-
-            /// The name on the wire.
-            pub fn name(self) -> &'static str {
-                match self { $(Self::$variant => $name,)+ }
-            }
-
-            /// Reads the name.
-            pub fn parse(name: &str) -> Option<Self> {
-                match name { $($name => Some(Self::$variant),)+ _ => None }
-            }
-
-            /// The kind of record that `data` holds.
-            pub fn record(self) -> RecordKind {
-                match self { $(Self::$variant => RecordKind::$record,)+ }
-            }
-        }
-    };
-}
-
-catalogue! {
-    ContactCreated, "contact.created", Contact, "A contact was created.";
-    ContactUpdated, "contact.updated", Contact, "The data of a contact changed.";
-    DealCreated, "deal.created", Deal, "A deal was created.";
-    DealUpdated, "deal.updated", Deal, "The data of a deal changed.";
-    DealStageChanged, "deal.stage_changed", Deal, "A deal moved to another stage.";
-    DealWon, "deal.won", Deal, "The status of a deal became won.";
-    DealLost, "deal.lost", Deal, "The status of a deal became lost.";
-}
-
-impl EventType {
-    /// Is this the first event of every record of its kind?
-    pub fn is_creation(self) -> bool {
-        matches!(self, Self::ContactCreated | Self::DealCreated)
+words! {
+    /// The things that can happen.
+    pub enum EventType {
+        /// A contact was created.
+        ContactCreated = "contact.created",
+        /// The data of a contact changed.
+        ContactUpdated = "contact.updated",
+        /// A deal was created.
+        DealCreated = "deal.created",
+        /// The data of a deal changed.
+        DealUpdated = "deal.updated",
+        /// A deal moved to another stage.
+        DealStageChanged = "deal.stage_changed",
+        /// The status of a deal became won.
+        DealWon = "deal.won",
+        /// The status of a deal became lost.
+        DealLost = "deal.lost",
     }
 }
 
-impl Serialize for EventType {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.name())
+impl EventType {
+    /// The kind of record that the event carries.
+    pub fn record(self) -> RecordKind {
+        match self {
+            Self::ContactCreated | Self::ContactUpdated => RecordKind::Contact,
+            Self::DealCreated
+            | Self::DealUpdated
+            | Self::DealStageChanged
+            | Self::DealWon
+            | Self::DealLost => RecordKind::Deal,
+        }
+    }
+
+    /// Returns whether this is the first event of every record of its kind.
+    pub fn is_creation(self) -> bool {
+        matches!(self, Self::ContactCreated | Self::DealCreated)
     }
 }

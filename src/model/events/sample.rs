@@ -111,7 +111,7 @@ mod tests {
                 | EventType::DealWon
                 | EventType::DealLost => serde_json::to_value(deal()),
             };
-            assert_eq!(keys(&event_type.sample()), keys(&real.unwrap()), "{}", event_type.name());
+            assert_eq!(keys(&event_type.sample()), keys(&real.unwrap()), "{}", event_type.word());
         }
     }
 }

@@ -4,6 +4,7 @@ use utoipa::ToSchema;
 
 use super::{Contact, Money};
 use crate::model::ids::{ContactId, DealId, MemberId};
+use crate::model::words::words;
 
 /// An opportunity. Unset optional fields are `null`.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
@@ -111,35 +112,9 @@ pub struct StageChange<'a> {
     pub previous_stage: &'a str,
 }
 
-/// Defines an enum of lower-case words, the same on the wire and in the database.
-macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
-        pub enum $name {
-            $($(#[$variant_doc])* #[serde(rename = $word)] #[schema(rename = $word)] $variant,)+
-        }
-
-        impl $name {
-            /// Every word, in order.
-            pub const WORDS: &'static [&'static str] = &[$($word),+];
-
-            /// The word.
-            pub fn word(self) -> &'static str {
-                match self { $(Self::$variant => $word,)+ }
-            }
-
-            /// Reads the word.
-            pub fn parse(word: &str) -> Option<Self> {
-                match word { $($word => Some(Self::$variant),)+ _ => None }
-            }
-        }
-    };
-}
-
-words!(
+words! {
     /// How urgent a deal is.
-    Priority {
+    pub enum Priority {
         /// Can wait.
         Low = "low",
         /// The default.
@@ -147,10 +122,10 @@ words!(
         /// Comes first.
         High = "high",
     }
-);
-words!(
-    /// How a deal stands.
-    Status {
+}
+words! {
+    /// Whether a deal is open, won or lost.
+    pub enum Status {
         /// Still going on.
         Open = "open",
         /// Closed with success.
@@ -158,4 +133,4 @@ words!(
         /// Closed without.
         Lost = "lost",
     }
-);
+}

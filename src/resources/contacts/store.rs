@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::{Command, Contacts};
 use crate::http::error::ApiError;
-use crate::log::{Entries, Head, appending};
+use crate::log::{Entries, Numbers, appending};
 use crate::model::ids::{CompanyId, ContactId};
 use crate::model::records::Contact;
 use crate::resources::table::{Key, Table, arrays, hold_rest};
@@ -260,7 +260,7 @@ pub async fn insert_and_append(
     contacts: &Contacts,
     connection: &mut PgConnection,
     entries: &Entries,
-) -> Result<Head, sqlx::Error> {
+) -> Result<Numbers, sqlx::Error> {
     let rows = &in_order_of_numbers(contacts.rows.changes().0)[..];
     let head = with_columns!(
         rows,

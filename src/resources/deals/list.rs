@@ -60,10 +60,9 @@ pub(super) async fn list(
 ) -> Result<Response, ApiError> {
     caller.require(Permission::DealsRead)?;
     let page = Page::parse(wanted.page, wanted.limit, wanted.cursor)?;
-    let status = query::word("status", wanted.status, Status::WORDS, Status::parse)?.map(Status::word);
+    let status = query::word("status", wanted.status)?.map(Status::word);
     let stage = query::text(wanted.stage);
-    let priority =
-        query::word("priority", wanted.priority, Priority::WORDS, Priority::parse)?.map(Priority::word);
+    let priority = query::word("priority", wanted.priority)?.map(Priority::word);
     let contact = query::id("contactId", wanted.contact_id, ContactId::PREFIX, ContactId::parse)?;
     let member = query::id("assignedToId", wanted.assigned_to_id, MemberId::PREFIX, MemberId::parse)?;
     let pattern = query::text(wanted.search).as_deref().map(query::substring);

@@ -10,7 +10,6 @@ use utoipa::IntoParams;
 use uuid::Uuid;
 
 use super::store;
-use super::subscribers::{self, Subscriber};
 use super::view::{Delivery, DeliveryPage, PageMeta};
 use super::{Api, State, no_such_subscription};
 use crate::http::answer;
@@ -19,9 +18,11 @@ use crate::http::error::ApiError;
 use crate::http::openapi::ReadErrors;
 use crate::http::paging::{DEFAULT_LIMIT, MAX_LIMIT};
 use crate::http::query::{self, Query};
+use crate::log::seek;
 use crate::model::events::EventType;
 use crate::model::ids::{CompanyId, ContactId, DealId, DeliveryId, SubscriptionId};
 use crate::model::permission::Permission;
+use crate::subscription::{self, Stored};
 
 /// Deliveries looked at for one page, so that a filter that matches little cannot make
 /// a request expensive; the next page goes on from there.
@@ -74,13 +75,13 @@ pub(super) async fn list(
     Query(wanted): Query<ListQuery>,
 ) -> Result<Response, ApiError> {
     caller.require(Permission::WebhooksRead)?;
-    let state = query::word("state", state, State::WORDS, State::parse)?;
+    let state = query::word("state", state)?;
     let wanted = Wanted::parse(wanted, state)?;
     let id = SubscriptionId::parse_either(&id).ok_or_else(no_such_subscription)?;
-    let subscriber = subscribers::one(&api.pool, caller.company(), id).await?;
-    let subscriber = subscriber.ok_or_else(no_such_subscription)?;
-    let page = if wanted.type_matches(subscriber.event_type) {
-        page(&api.pool, caller.company(), &wanted, Some(subscriber)).await?
+    let stored = subscription::one(&api.pool, caller.company(), id).await?;
+    let stored = stored.ok_or_else(no_such_subscription)?;
+    let page = if wanted.type_matches(stored.subscription.event_type) {
+        page(&api.pool, caller.company(), &wanted, Some(stored)).await?
     } else {
         wanted.page(Vec::new(), None)
     };
@@ -130,7 +131,7 @@ impl Wanted {
         });
         Ok(Self {
             state,
-            event_type: query::word("eventType", query.event_type, EventType::NAMES, EventType::parse)?,
+            event_type: query::word("eventType", query.event_type)?,
             record_id,
             since: query::time("since", query.since)?,
             until: query::time("until", query.until)?,
@@ -159,31 +160,30 @@ async fn page(
     pool: &PgPool,
     company: CompanyId,
     wanted: &Wanted,
-    subscriber: Option<Subscriber>,
+    only: Option<Stored>,
 ) -> Result<DeliveryPage, ApiError> {
     let limit = usize::try_from(wanted.limit).unwrap_or(usize::MAX);
     let (mut after, mut place) = bounds(pool, wanted).await?;
-    if let (Some(subscriber), Some(state @ (State::Waiting | State::Retrying))) = (&subscriber, wanted.state)
-    {
+    if let (Some(only), Some(state @ (State::Waiting | State::Retrying))) = (&only, wanted.state) {
         let replayed = match state {
-            State::Retrying => store::replayed_after(pool, company, subscriber).await?,
+            State::Retrying => store::replayed_after(pool, company, only.subscription.id).await?,
             _ => None,
         };
-        after = after.max(subscriber.done.min(replayed.unwrap_or(i64::MAX)));
+        after = after.max(only.progress.done.min(replayed.unwrap_or(i64::MAX)));
     }
     let (mut data, mut looked_at) = (Vec::new(), 0);
     loop {
-        let step = match (&subscriber, wanted.state) {
+        let step = match (&only, wanted.state) {
             (None, _) | (_, Some(State::Undelivered)) => {
                 store::given_up(pool, company, after, place, STEP).await?
             }
-            (Some(subscriber), state) => {
+            (Some(only), state) => {
                 let also = |wanted| state.is_none_or(|state| state == wanted);
                 let also = (also(State::Waiting), also(State::Skipped));
-                store::of_subscription(pool, company, subscriber, (after, place.seq), also, STEP).await?
+                store::of_subscription(pool, company, only, (after, place.seq), also, STEP).await?
             }
         };
-        for delivery in look_at(pool, company, &step.ids, subscriber.as_ref()).await? {
+        for delivery in look_at(pool, company, &step.ids, only.as_ref()).await? {
             if !wanted.matches(&delivery) {
                 continue;
             }
@@ -207,11 +207,11 @@ async fn page(
 /// Where the walk begins and ends, both excluded.
 async fn bounds(pool: &PgPool, wanted: &Wanted) -> Result<(i64, DeliveryId), ApiError> {
     let after = match wanted.since {
-        Some(since) => store::first_since(pool, since).await? - 1,
+        Some(since) => seek::before(pool, since).await?,
         None => 0,
     };
     let before = match wanted.until {
-        Some(until) => store::first_since(pool, until).await?,
+        Some(until) => seek::before(pool, until).await? + 1,
         None => i64::MAX,
     };
     let place = DeliveryId { seq: before, subscription: SubscriptionId(Uuid::nil()) };
@@ -224,31 +224,31 @@ async fn look_at(
     pool: &PgPool,
     company: CompanyId,
     step: &[DeliveryId],
-    only: Option<&Subscriber>,
+    only: Option<&Stored>,
 ) -> Result<Vec<Delivery>, ApiError> {
-    let step: Vec<_> = step.iter().filter(|id| only.is_none_or(|only| only.id == id.subscription)).collect();
+    let step: Vec<_> =
+        step.iter().filter(|id| only.is_none_or(|only| only.subscription.id == id.subscription)).collect();
     let found;
-    let subscribers = match only {
+    let subscriptions = match only {
         Some(only) => std::slice::from_ref(only),
         None => {
             let mut ids: Vec<_> = step.iter().map(|id| id.subscription.0).collect();
             ids.sort_unstable();
             ids.dedup();
-            found = subscribers::some(pool, company, &ids).await?;
+            found = subscription::some(pool, company, &ids).await?;
             &found
         }
     };
-    let made = store::made(pool, company, &step).await?;
+    let attempts = store::summaries(pool, company, &step).await?;
     let numbers: Vec<_> = step.iter().map(|id| id.seq).collect();
-    let untouched: Vec<_> = step.iter().copied().filter(|id| !made.contains_key(id)).collect();
+    let untouched: Vec<_> = step.iter().copied().filter(|id| !attempts.contains_key(id)).collect();
     let skipped = store::skipped(pool, company, &untouched).await?;
     let untouched: Vec<_> = untouched.iter().map(|id| id.seq).collect();
-    let happened = store::happened(pool, company, &numbers, &untouched).await?;
+    let events = store::events(pool, company, &numbers, &untouched).await?;
     let deliveries = step.iter().filter_map(|id| {
-        let subscriber = subscribers.iter().find(|subscriber| subscriber.id == id.subscription)?;
-        let made = made.get(id).map(Vec::as_slice).unwrap_or_default();
-        let made: Vec<_> = made.iter().collect();
-        Delivery::new(subscriber, id.seq, happened.get(&id.seq), &made, skipped.contains(id))
+        let stored = subscriptions.iter().find(|stored| stored.subscription.id == id.subscription)?;
+        let attempts: Vec<_> = attempts.get(id).into_iter().flatten().collect();
+        Delivery::new(stored, id.seq, events.get(&id.seq), &attempts, skipped.contains(id))
     });
     Ok(deliveries.collect())
 }

@@ -9,7 +9,6 @@ mod list;
 mod show;
 mod state;
 mod store;
-mod subscribers;
 mod trial;
 mod view;
 

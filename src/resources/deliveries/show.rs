@@ -5,17 +5,18 @@ use axum::http::StatusCode;
 use axum::response::Response;
 
 use super::Api;
-use super::store::{self, Happened, Told};
-use super::subscribers::{self, Subscriber};
+use super::store::{self, AttemptDetails, EventSummary};
 use super::view::{Delivery, Request};
 use crate::http::answer;
 use crate::http::auth::Caller;
 use crate::http::error::ApiError;
 use crate::http::openapi::{Answered, ReadErrors};
+use crate::log::read;
 use crate::model::events::Event;
 use crate::model::ids::DeliveryId;
 use crate::model::permission::Permission;
 use crate::outbound::request;
+use crate::subscription::{self, Subscription};
 
 /// Attempts that are shown: a delivery has four, and as many again for each replay.
 const HISTORY: usize = 100;
@@ -35,37 +36,39 @@ pub(super) async fn show(
     let (pool, company) = (&api.pool, caller.company());
     let not_found = || ApiError::not_found("Delivery");
     let id = DeliveryId::parse(&id).ok_or_else(not_found)?;
-    let subscriber = subscribers::one(pool, company, id.subscription).await?.ok_or_else(not_found)?;
-    let event = store::event(pool, company, subscriber.event_type, id.seq).await?;
-    let told = store::told(pool, company, id, HISTORY).await?;
-    let happened = event.as_ref().map(|event| Happened {
+    let stored = subscription::one(pool, company, id.subscription).await?.ok_or_else(not_found)?;
+    let subscription = &stored.subscription;
+    let event = read::by_numbers(pool, company, &[id.seq]).await?.pop();
+    let event = event.filter(|event| event.event_type == subscription.event_type);
+    let attempts = store::details(pool, company, id, HISTORY).await?;
+    let summary = event.as_ref().map(|event| EventSummary {
         event: event.id,
         record: event.record,
         at: event.at,
         data: Some(event.data.clone()),
     });
-    let made: Vec<_> = told.iter().map(|told| &told.made).collect();
+    let summaries: Vec<_> = attempts.iter().map(|attempt| &attempt.summary).collect();
     let skipped = store::skipped(pool, company, &[&id]).await?.contains(&id);
-    let delivery = Delivery::new(&subscriber, id.seq, happened.as_ref(), &made, skipped);
+    let delivery = Delivery::new(&stored, id.seq, summary.as_ref(), &summaries, skipped);
     let mut delivery = delivery.ok_or_else(not_found)?;
-    delivery.request = Some(sent(&subscriber, event.as_ref(), told.first()));
-    delivery.history = Some(told.into_iter().map(Into::into).collect());
+    delivery.request = Some(sent(subscription, event.as_deref(), attempts.first()));
+    delivery.history = Some(attempts.into_iter().map(Into::into).collect());
     Ok(answer::json(StatusCode::OK, &answer::data(delivery)))
 }
 
 /// What the last attempt sent, or the first one will.
-fn sent(subscriber: &Subscriber, event: Option<&Event>, last: Option<&Told>) -> Request {
+fn sent(subscription: &Subscription, event: Option<&Event>, last: Option<&AttemptDetails>) -> Request {
     let body = event.map(Event::envelope);
     let headers = last.and_then(|last| {
         let request = request::Request {
-            event: last.made.event,
-            event_type: subscriber.event_type,
+            event: last.summary.event,
+            event_type: subscription.event_type,
             attempt: u8::try_from(last.number).ok()?,
-            at: last.made.at,
+            at: last.summary.at,
             test: false,
         };
         let length = body.as_ref().map(bytes::Bytes::len);
-        Some(request.shown_headers(last.signature.as_deref()?, &subscriber.target, length))
+        Some(request.shown_headers(last.signature.as_deref()?, &subscription.target, length))
     });
     Request {
         headers,

@@ -9,29 +9,9 @@ use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use super::subscribers::Subscriber;
-use crate::model::events::{Event, EventType};
+use crate::model::attempt::{AttemptCause, AttemptOutcome};
 use crate::model::ids::{CompanyId, DeliveryId, EventId, SubscriptionId};
-
-/// The first number whose event happened at `at` or later, or one beyond the log: a
-/// binary search, since time never runs backwards along the log.
-pub(super) async fn first_since(pool: &PgPool, at: DateTime<Utc>) -> Result<i64, sqlx::Error> {
-    sqlx::query_scalar!(
-        r#"WITH RECURSIVE search (low, high) AS (
-               SELECT coalesce((SELECT seq FROM events ORDER BY seq LIMIT 1), 0), seq + 1 FROM log_head
-             UNION ALL
-               SELECT CASE WHEN early THEN middle + 1 ELSE low END, CASE WHEN early THEN high ELSE middle END
-               FROM (SELECT low, high, (low + high) / 2 AS middle FROM search WHERE low < high) half
-               CROSS JOIN LATERAL (
-                   SELECT coalesce((SELECT at FROM events WHERE seq >= middle ORDER BY seq LIMIT 1) < $1, false) AS early
-               ) found
-           )
-           SELECT low AS "low!" FROM search WHERE low >= high"#,
-        at,
-    )
-    .fetch_one(pool)
-    .await
-}
+use crate::subscription::Stored;
 
 /// A piece of a walk.
 pub(super) struct Step {
@@ -47,7 +27,7 @@ pub(super) struct Step {
 pub(super) async fn of_subscription(
     pool: &PgPool,
     company: CompanyId,
-    subscriber: &Subscriber,
+    Stored { subscription, progress }: &Stored,
     (after, before): (i64, i64),
     (waiting, skipped): (bool, bool),
     limit: usize,
@@ -70,12 +50,12 @@ pub(super) async fn of_subscription(
                 ORDER BY seq DESC LIMIT $7) e
             ORDER BY e.seq DESC LIMIT $7)
            ORDER BY 1 DESC LIMIT $7"#,
-        subscriber.id.0,
+        subscription.id.0,
         after,
         before,
         company.0,
-        subscriber.event_type.name(),
-        subscriber.done,
+        subscription.event_type.word(),
+        progress.done,
         rows(limit),
         waiting,
         skipped,
@@ -83,7 +63,7 @@ pub(super) async fn of_subscription(
     .fetch_all(pool)
     .await?;
     let more = numbers.len() >= limit;
-    let ids = numbers.into_iter().map(|seq| DeliveryId { seq, subscription: subscriber.id });
+    let ids = numbers.into_iter().map(|seq| DeliveryId { seq, subscription: subscription.id });
     Ok(Step { ids: ids.collect(), more })
 }
 
@@ -91,12 +71,12 @@ pub(super) async fn of_subscription(
 pub(super) async fn replayed_after(
     pool: &PgPool,
     company: CompanyId,
-    subscriber: &Subscriber,
+    subscription: SubscriptionId,
 ) -> Result<Option<i64>, sqlx::Error> {
     sqlx::query_scalar!(
         "SELECT min(position) FROM replays WHERE company_id = $1 AND subscription_id = $2 AND status = 'running'",
         company.0,
-        subscriber.id.0,
+        subscription.0,
     )
     .fetch_one(pool)
     .await
@@ -167,38 +147,40 @@ fn columns(deliveries: &[&DeliveryId]) -> (Vec<Uuid>, Vec<i64>) {
     deliveries.iter().map(|delivery| (delivery.subscription.0, delivery.seq)).unzip()
 }
 
-/// What lists tell of an attempt.
-pub(super) struct Made {
+/// An attempt, as lists show it.
+pub(super) struct AttemptSummary {
     pub(super) event: EventId,
     pub(super) at: DateTime<Utc>,
-    pub(super) outcome: String,
-    pub(super) live: bool,
+    pub(super) outcome: AttemptOutcome,
+    pub(super) cause: AttemptCause,
     pub(super) status: Option<i16>,
     pub(super) error: Option<String>,
     pub(super) error_class: Option<String>,
 }
 
-/// What lists tell of a row of `attempts`.
-macro_rules! made {
+/// The [`AttemptSummary`] in a row of `attempts`; nothing if this version does not know a word of it.
+macro_rules! summary {
     ($row:expr) => {
-        Made {
-            event: EventId($row.event_id),
-            at: $row.at,
-            outcome: $row.outcome,
-            live: $row.cause == "live",
-            status: $row.status,
-            error: $row.error,
-            error_class: $row.error_class,
-        }
+        AttemptOutcome::parse(&$row.outcome).zip(AttemptCause::parse(&$row.cause)).map(|(outcome, cause)| {
+            AttemptSummary {
+                event: EventId($row.event_id),
+                at: $row.at,
+                outcome,
+                cause,
+                status: $row.status,
+                error: $row.error,
+                error_class: $row.error_class,
+            }
+        })
     };
 }
 
 /// The attempts made for deliveries, newest first.
-pub(super) async fn made(
+pub(super) async fn summaries(
     pool: &PgPool,
     company: CompanyId,
     deliveries: &[&DeliveryId],
-) -> Result<HashMap<DeliveryId, Vec<Made>>, sqlx::Error> {
+) -> Result<HashMap<DeliveryId, Vec<AttemptSummary>>, sqlx::Error> {
     let (subscriptions, numbers) = columns(deliveries);
     let rows = sqlx::query!(
         "SELECT a.subscription_id, a.seq, a.event_id, a.at, a.outcome, a.cause, a.status, a.error, a.error_class
@@ -214,16 +196,16 @@ pub(super) async fn made(
     )
     .fetch_all(pool)
     .await?;
-    let mut made: HashMap<_, Vec<_>> = HashMap::new();
+    let mut summaries: HashMap<_, Vec<_>> = HashMap::new();
     for row in rows {
         let delivery = DeliveryId { seq: row.seq, subscription: SubscriptionId(row.subscription_id) };
-        made.entry(delivery).or_default().push(made!(row));
+        summaries.entry(delivery).or_default().extend(summary!(row));
     }
-    Ok(made)
+    Ok(summaries)
 }
 
-/// What lists tell of an event.
-pub(super) struct Happened {
+/// An event, as lists show it.
+pub(super) struct EventSummary {
     pub(super) event: EventId,
     pub(super) record: Uuid,
     pub(super) at: DateTime<Utc>,
@@ -232,12 +214,12 @@ pub(super) struct Happened {
 }
 
 /// Events of the company that are still there, those of `with_data` with their records.
-pub(super) async fn happened(
+pub(super) async fn events(
     pool: &PgPool,
     company: CompanyId,
     numbers: &[i64],
     with_data: &[i64],
-) -> Result<HashMap<i64, Happened>, sqlx::Error> {
+) -> Result<HashMap<i64, EventSummary>, sqlx::Error> {
     let rows = sqlx::query!(
         "SELECT seq, id, record_id, at, CASE WHEN seq = ANY($3) THEN data END AS data
          FROM events WHERE seq = ANY($1) AND company_id = $2",
@@ -248,42 +230,15 @@ pub(super) async fn happened(
     .fetch_all(pool)
     .await?;
     let rows = rows.into_iter().map(|row| {
-        (row.seq, Happened { event: EventId(row.id), record: row.record_id, at: row.at, data: row.data })
+        (row.seq, EventSummary { event: EventId(row.id), record: row.record_id, at: row.at, data: row.data })
     });
     Ok(rows.collect())
 }
 
-/// One event of the company, if it is of this type and still there.
-pub(super) async fn event(
-    pool: &PgPool,
-    company: CompanyId,
-    event_type: EventType,
-    seq: i64,
-) -> Result<Option<Event>, sqlx::Error> {
-    let row = sqlx::query!(
-        "SELECT id, record_id, source, at, data FROM events WHERE seq = $1 AND company_id = $2 AND type = $3",
-        seq,
-        company.0,
-        event_type.name(),
-    )
-    .fetch_optional(pool)
-    .await?;
-    Ok(row.map(|row| Event {
-        seq,
-        company,
-        event_type,
-        id: EventId(row.id),
-        record: row.record_id,
-        source: row.source,
-        at: row.at,
-        data: row.data,
-    }))
-}
-
 /// An attempt with everything that is kept of it.
-pub(super) struct Told {
+pub(super) struct AttemptDetails {
     pub(super) number: i16,
-    pub(super) made: Made,
+    pub(super) summary: AttemptSummary,
     pub(super) duration_ms: i32,
     pub(super) remote_addr: Option<String>,
     /// JSON: a list of names and values.
@@ -293,12 +248,12 @@ pub(super) struct Told {
 }
 
 /// The attempts made for one delivery, newest first.
-pub(super) async fn told(
+pub(super) async fn details(
     pool: &PgPool,
     company: CompanyId,
     delivery: DeliveryId,
     limit: usize,
-) -> Result<Vec<Told>, sqlx::Error> {
+) -> Result<Vec<AttemptDetails>, sqlx::Error> {
     let rows = sqlx::query!(
         "SELECT attempt, event_id, at, duration_ms, outcome, cause, status, error, error_class, remote_addr,
                 response_headers, response_body, signature
@@ -311,14 +266,16 @@ pub(super) async fn told(
     )
     .fetch_all(pool)
     .await?;
-    let rows = rows.into_iter().map(|row| Told {
-        number: row.attempt,
-        made: made!(row),
-        duration_ms: row.duration_ms,
-        remote_addr: row.remote_addr,
-        response_headers: row.response_headers,
-        response_body: row.response_body,
-        signature: row.signature,
+    let rows = rows.into_iter().filter_map(|row| {
+        Some(AttemptDetails {
+            number: row.attempt,
+            summary: summary!(row)?,
+            duration_ms: row.duration_ms,
+            remote_addr: row.remote_addr,
+            response_headers: row.response_headers,
+            response_body: row.response_body,
+            signature: row.signature,
+        })
     });
     Ok(rows.collect())
 }

@@ -12,7 +12,6 @@ use tokio::sync::Semaphore;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::subscribers::{self, Subscriber};
 use super::view::{Answer, Headers};
 use super::{Api, no_such_subscription};
 use crate::http::answer;
@@ -28,6 +27,7 @@ use crate::model::records::StageChange;
 use crate::outbound::client::Client;
 use crate::outbound::request::{self, Request};
 use crate::resources::{contacts, deals};
+use crate::subscription::{self, Status, Subscription};
 
 /// Tests in flight in this process: they come on top of the deliveries.
 const IN_FLIGHT: usize = 8;
@@ -52,7 +52,7 @@ impl Tester {
 
 /// What came of a test.
 #[derive(Serialize, ToSchema)]
-struct Tested {
+struct TestResult {
     /// Did the receiver answer 2xx in time?
     delivered: bool,
     duration_ms: i64,
@@ -88,7 +88,7 @@ struct TestRequest {
 /// seconds at most. It is neither recorded nor repeated, and nothing waits for it.
 #[utoipa::path(post, path = "/webhooks/{id}/test", operation_id = "testSubscription", tag = "Deliveries",
     params(("id" = String, Path, description = "`sub_…` or `hook_…`")),
-    responses((status = 200, description = "What came of it, delivered or not", body = Answered<Tested>), WriteErrors))]
+    responses((status = 200, description = "What came of it, delivered or not", body = Answered<TestResult>), WriteErrors))]
 pub(super) async fn test(
     Shared(api): Shared<Api>,
     caller: Caller,
@@ -96,9 +96,9 @@ pub(super) async fn test(
 ) -> Result<Response, ApiError> {
     caller.require(Permission::WebhooksWrite)?;
     let id = SubscriptionId::parse_either(&id).ok_or_else(no_such_subscription)?;
-    let subscriber = subscribers::one(&api.pool, caller.company(), id).await?;
-    let Subscriber { event_type, target, secrets, loopback, .. } =
-        subscriber.ok_or_else(no_such_subscription)?;
+    let stored = subscription::one(&api.pool, caller.company(), id).await?;
+    let Subscription { event_type, target, secrets, loopback, .. } =
+        stored.ok_or_else(no_such_subscription)?.subscription;
     let Tester { client, timeout, in_flight } = &api.tester;
     let Ok(_permit) = in_flight.try_acquire() else {
         return Err(ApiError::new(
@@ -117,7 +117,7 @@ pub(super) async fn test(
     let sent =
         request::send(client, (&api.clock, *timeout), (&target, loopback), headers, body.clone()).await;
     let (error, error_class) = sent.failure.map(|failure| (failure.message, failure.class)).unzip();
-    let tested = Tested {
+    let result = TestResult {
         delivered: error.is_none(),
         duration_ms: (api.clock.now() - at).num_milliseconds(),
         status: sent.response.as_ref().map(|response| response.status),
@@ -130,7 +130,7 @@ pub(super) async fn test(
         },
         response: sent.response.map(|response| Answer { headers: response.headers, body: response.snippet }),
     };
-    Ok(answer::json(StatusCode::OK, &answer::data(tested)))
+    Ok(answer::json(StatusCode::OK, &answer::data(result)))
 }
 
 /// An event that never happened.
@@ -186,7 +186,7 @@ struct PreviewedSubscription {
     subscription_id: String,
     target_url: String,
     /// `active`, `paused` or `deactivated`: the latter two would get it later.
-    status: String,
+    status: Status,
     #[schema(value_type = Object)]
     filters: Value,
     /// Does the record meet the filters?
@@ -224,26 +224,26 @@ pub(super) async fn preview(
     };
     let event = trial(&api, caller.company(), event_type, data);
     let body = event.envelope();
-    let subscribers = subscribers::to(&api.pool, caller.company(), event_type).await?;
-    let subscriptions = subscribers.iter().map(|subscriber| previewed(subscriber, &event, &body)).collect();
+    let stored = subscription::of_company(&api.pool, caller.company(), Some(event_type), None).await?;
+    let subscriptions = stored.iter().map(|stored| previewed(&stored.subscription, &event, &body)).collect();
     let preview = Preview { body: text(&body), subscriptions };
     Ok(answer::json(StatusCode::OK, &answer::data(preview)))
 }
 
-fn previewed(subscriber: &Subscriber, event: &Event, body: &[u8]) -> PreviewedSubscription {
-    let matches = subscriber.filters.matches(&event.data);
+fn previewed(subscription: &Subscription, event: &Event, body: &[u8]) -> PreviewedSubscription {
+    let matches = subscription.filters.matches(&event.data);
     let request =
         Request { event: event.id, event_type: event.event_type, attempt: 1, at: event.at, test: false };
     let headers = || {
-        let signature = request.sign(&subscriber.secrets, body);
-        request.shown_headers(&signature, &subscriber.target, Some(body.len()))
+        let signature = request.sign(&subscription.secrets, body);
+        request.shown_headers(&signature, &subscription.target, Some(body.len()))
     };
     PreviewedSubscription {
-        id: subscriber.id.hook(),
-        subscription_id: subscriber.id.to_string(),
-        target_url: subscriber.target.to_string(),
-        status: subscriber.status.clone(),
-        filters: subscriber.filters.to_json(),
+        id: subscription.id.hook(),
+        subscription_id: subscription.id.to_string(),
+        target_url: subscription.target.to_string(),
+        status: subscription.status,
+        filters: subscription.filters.to_json(),
         matches,
         headers: matches.then(headers),
     }

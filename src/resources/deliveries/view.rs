@@ -5,11 +5,12 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::State;
-use super::store::{Happened, Made, Told};
-use super::subscribers::Subscriber;
+use super::store::{AttemptDetails, AttemptSummary, EventSummary};
+use crate::model::attempt::{AttemptCause, AttemptOutcome};
 use crate::model::events::EventType;
 use crate::model::ids::{DeliveryId, EventId};
 use crate::model::records::{serialize_time, serialize_time_option};
+use crate::subscription::Stored;
 
 /// Headers in the order they were sent, each a name and a value.
 pub(super) type Headers = Vec<(String, String)>;
@@ -67,37 +68,37 @@ impl Delivery {
     /// resumed without it. None if there is no such delivery: nothing was attempted, and
     /// nothing would have been.
     pub(super) fn new(
-        subscriber: &Subscriber,
+        Stored { subscription, progress }: &Stored,
         seq: i64,
-        event: Option<&Happened>,
-        attempts: &[&Made],
+        event: Option<&EventSummary>,
+        attempts: &[&AttemptSummary],
         skipped: bool,
     ) -> Option<Self> {
-        let to_come = seq > subscriber.done;
-        let outcomes = attempts.iter().map(|made| (made.outcome.as_str(), made.live));
+        let to_come = seq > progress.done;
+        let outcomes = attempts.iter().map(|attempt| (attempt.outcome, attempt.cause));
         let state = State::of(outcomes, !to_come).or_else(|| {
             let untouched = if to_come { State::Waiting } else { State::Skipped };
-            let matches = subscriber.filters.matches(event?.data.as_deref()?);
+            let matches = subscription.filters.matches(event?.data.as_deref()?);
             (matches && (to_come || skipped)).then_some(untouched)
         })?;
         let last = attempts.first();
-        let event_id = event.map(|event| event.event).or(last.map(|made| made.event));
+        let event_id = event.map(|event| event.event).or(last.map(|last| last.event));
         let is_next = state == State::Retrying && to_come;
         Some(Self {
-            id: DeliveryId { seq, subscription: subscriber.id },
-            subscription_id: subscriber.id.to_string(),
-            event: subscriber.event_type,
+            id: DeliveryId { seq, subscription: subscription.id },
+            subscription_id: subscription.id.to_string(),
+            event: subscription.event_type,
             event_id: event_id?,
-            record_id: event.map(|event| subscriber.event_type.record().wire_id(event.record)),
+            record_id: event.map(|event| subscription.event_type.record().wire_id(event.record)),
             occurred_at: event.map(|event| event.at),
             state,
             attempts: attempts.len(),
-            last_attempt_at: last.map(|made| made.at),
-            last_status: last.and_then(|made| made.status),
-            last_error: last.and_then(|made| made.error.clone()),
-            error_class: last.and_then(|made| made.error_class.clone()),
-            next_attempt_at: if is_next { subscriber.next_attempt_at(seq) } else { None },
-            target_url: subscriber.target.to_string(),
+            last_attempt_at: last.map(|last| last.at),
+            last_status: last.and_then(|last| last.status),
+            last_error: last.and_then(|last| last.error.clone()),
+            error_class: last.and_then(|last| last.error_class.clone()),
+            next_attempt_at: if is_next { progress.next_attempt_of(seq) } else { None },
+            target_url: subscription.target.to_string(),
             request: None,
             history: None,
         })
@@ -129,10 +130,8 @@ pub(super) struct Attempt {
     #[serde(serialize_with = "serialize_time")]
     at: DateTime<Utc>,
     duration_ms: i32,
-    /// `delivered`, `failed` (another attempt follows) or `undelivered` (none does).
-    outcome: String,
-    /// `live` in the course of things, `replay` because somebody wanted the event again.
-    cause: &'static str,
+    outcome: AttemptOutcome,
+    cause: AttemptCause,
     #[schema(required)]
     status: Option<i16>,
     #[schema(required)]
@@ -147,24 +146,27 @@ pub(super) struct Attempt {
     response: Option<Answer>,
 }
 
-impl From<Told> for Attempt {
-    fn from(told: Told) -> Self {
-        let headers = told.response_headers.and_then(|json| serde_json::from_str(&json).ok());
-        let answered = headers.is_some() || told.response_body.is_some();
+impl From<AttemptDetails> for Attempt {
+    fn from(details: AttemptDetails) -> Self {
+        let AttemptDetails {
+            number, summary, duration_ms, remote_addr, response_headers, response_body, ..
+        } = details;
+        let headers = response_headers.and_then(|json| serde_json::from_str(&json).ok());
+        let answered = headers.is_some() || response_body.is_some();
         let response = answered.then(|| Answer {
             headers: headers.unwrap_or_default(),
-            body: told.response_body.unwrap_or_default(),
+            body: response_body.unwrap_or_default(),
         });
         Self {
-            number: told.number,
-            at: told.made.at,
-            duration_ms: told.duration_ms,
-            outcome: told.made.outcome,
-            cause: if told.made.live { "live" } else { "replay" },
-            status: told.made.status,
-            error: told.made.error,
-            error_class: told.made.error_class,
-            remote_addr: told.remote_addr,
+            number,
+            at: summary.at,
+            duration_ms,
+            outcome: summary.outcome,
+            cause: summary.cause,
+            status: summary.status,
+            error: summary.error,
+            error_class: summary.error_class,
+            remote_addr,
             response,
         }
     }

@@ -24,7 +24,7 @@ use crate::http::auth::Caller;
 use crate::http::error::{ApiError, Code, ErrorBody};
 use crate::http::openapi::ReadErrors;
 use crate::http::query::{self, Query};
-use crate::log::feed;
+use crate::log::read;
 use crate::model::events::{Event, EventType};
 use crate::model::permission::Permission;
 
@@ -74,7 +74,8 @@ impl Start {
             Self::Oldest | Self::Now => 0,
             Self::After(position) => position,
         };
-        let (head, kept) = feed::end_of_log(pool, asked).await?;
+        let head = read::end(pool).await?.seq;
+        let kept = read::is_kept_after(pool, asked).await?;
         match self {
             Self::Oldest => Ok((0, head)),
             Self::Now => Ok((head, head)),
@@ -112,10 +113,10 @@ fn parse_types(text: Option<String>) -> Result<Vec<EventType>, ApiError> {
                     "types",
                     format_args!(
                         "must be event types with commas between; known are {}",
-                        EventType::NAMES.join(", ")
+                        EventType::WORDS.join(", ")
                     ),
                 )
-                .detail("eventTypes", EventType::NAMES.to_vec())
+                .detail("eventTypes", EventType::WORDS.to_vec())
             })
         })
         .collect::<Result<Vec<_>, _>>()?;
@@ -215,13 +216,14 @@ async fn list(
     let (position, head) = after.locate(&api.pool).await?;
     let shown = usize::try_from(limit).unwrap_or_default();
     // One more than shown, to know if there are more.
-    let mut events = feed::read(&api.pool, caller.company(), &types, (position, head), shown + 1).await?;
+    let page = read::of_types(&api.pool, caller.company(), &types, (position, head), shown + 1).await?;
+    let mut events = page.events;
     let has_more = events.len() > shown;
     events.truncate(shown);
     let reached = events.last().filter(|_| has_more).map_or(head, |last| last.seq);
     let feed = Feed {
         success: true,
-        data: events.iter().map(raw).collect::<Result<_, _>>()?,
+        data: events.iter().map(|event| raw(event)).collect::<Result<_, _>>()?,
         meta: FeedMeta { next_cursor: encode(reached), has_more, limit },
     };
     Ok(answer::json(StatusCode::OK, &feed))

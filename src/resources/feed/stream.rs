@@ -27,7 +27,7 @@ use crate::http::error::{ApiError, Code, ErrorBody};
 use crate::http::openapi::ReadErrors;
 use crate::http::query::{self, Query};
 use crate::listeners::{self, Listener, Listeners, NoPlace};
-use crate::log::feed;
+use crate::log::read;
 use crate::model::events::{Event, EventType};
 use crate::model::permission::Permission;
 use crate::resources::Api;
@@ -171,7 +171,7 @@ struct Stream {
     head: i64,
     /// How far it was read.
     position: i64,
-    page: VecDeque<Event>,
+    page: VecDeque<Arc<Event>>,
     key_due: DateTime<Utc>,
     heartbeat_due: DateTime<Utc>,
 }
@@ -221,9 +221,9 @@ impl Stream {
         let _turn = self.streams.at_once.acquire().await;
         let company = self.caller.company();
         let range = (self.position, self.head);
-        let page = feed::read(&self.api.pool, company, &self.types, range, PAGE).await?;
-        self.position = page.last().filter(|_| page.len() == PAGE).map_or(self.head, |last| last.seq);
-        self.page = page.into();
+        let page = read::of_types(&self.api.pool, company, &self.types, range, PAGE).await?;
+        self.position = page.read_to;
+        self.page = page.events.into();
         Ok(())
     }
 
@@ -237,6 +237,6 @@ impl Stream {
 fn message(event: &Event) -> sse::Event {
     sse::Event::default()
         .id(encode(event.seq))
-        .event(event.event_type.name())
+        .event(event.event_type.word())
         .data(String::from_utf8_lossy(&event.envelope()))
 }

@@ -6,17 +6,22 @@ use utoipa::ToSchema;
 
 use crate::http::error::ApiError;
 use crate::http::field::{Field, FromJson, Problems, Time};
-use crate::resources::word;
+use crate::model::words::words;
 
 /// Events a second, unless asked otherwise: gentle enough for a receiver that is at work.
 const PER_SECOND: i16 = 50;
 /// The most that may be asked for.
 const PER_SECOND_MAX: i16 = 1000;
 
-word!(
-    /// Which events.
-    Only, Undelivered = "undelivered", All = "all"
-);
+words! {
+    /// Which events a replay sends.
+    pub enum Only {
+        /// Those that were given up and not delivered since.
+        Undelivered = "undelivered",
+        /// Every one that matches the filters as they are now.
+        All = "all",
+    }
+}
 
 /// Events a second.
 pub struct PerSecond(i16);

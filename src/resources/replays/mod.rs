@@ -20,12 +20,12 @@ use crate::http::auth::Caller;
 use crate::http::body::Payload;
 use crate::http::error::{ApiError, Code};
 use crate::http::openapi::{Answered, ReadErrors, WriteErrors};
-use crate::log::timeline;
+use crate::log::seek;
 use crate::model::ids::{CompanyId, DeliveryId, ReplayId, SubscriptionId};
 use crate::model::permission::Permission;
+use crate::subscription::{self, Stored};
 use input::{ReplayInput, Wanted};
-use store::Standing;
-pub use store::{Rehearsal, ReplayView};
+pub use store::{DryRun, ReplayView};
 
 /// The routes.
 pub fn router() -> OpenApiRouter<Api> {
@@ -52,7 +52,7 @@ fn not_found() -> ApiError {
         ("Idempotency-Key" = Option<String>, Header, description = "Repeats of the same request with the same key get the first answer for 24 hours")),
     responses(
         (status = 202, description = "The replay that runs now", body = Answered<ReplayView>),
-        (status = 200, description = "What a replay would send (`dryRun`)", body = Answered<Rehearsal>),
+        (status = 200, description = "What a replay would send (`dryRun`)", body = Answered<DryRun>),
         WriteErrors))]
 async fn replay(
     State(api): State<Api>,
@@ -62,18 +62,18 @@ async fn replay(
 ) -> Result<Response, ApiError> {
     caller.require(Permission::WebhooksWrite)?;
     let id = subscriptions::parse_id(&id)?;
-    let standing = standing(&api, caller.company(), id).await?;
+    let stored = stored(&api, caller.company(), id).await?;
     let Wanted { since, until, only_undelivered, per_second, dry_run } =
         payload.json::<ReplayInput>()?.into_wanted(api.clock.now())?;
-    let from = timeline::before(&api.pool, since).await?;
+    let from = seek::before(&api.pool, since).await?;
     let to = match until {
-        Some(until) => timeline::before(&api.pool, until).await?.min(standing.done),
-        None => standing.done,
+        Some(until) => seek::before(&api.pool, until).await?.min(stored.progress.done),
+        None => stored.progress.done,
     };
     let new = NewReplay::range(from, to, only_undelivered, per_second);
     if dry_run {
-        let rehearsal = store::rehearse(&api.pool, (caller.company(), id), &standing, &new).await?;
-        return Ok(answer::json(StatusCode::OK, &answer::data(rehearsal)));
+        let dry_run = store::dry_run(&api.pool, &stored.subscription, &new).await?;
+        return Ok(answer::json(StatusCode::OK, &answer::data(dry_run)));
     }
     start(&api, &caller, Some(&payload), id, new).await
 }
@@ -96,12 +96,12 @@ async fn redeliver(
     caller.require(Permission::WebhooksWrite)?;
     let gone = || ApiError::not_found("Delivery");
     let delivery = DeliveryId::parse(&id).ok_or_else(gone)?;
-    let standing =
-        standing(&api, caller.company(), delivery.subscription).await.map_err(|error| match error.code {
+    let stored =
+        stored(&api, caller.company(), delivery.subscription).await.map_err(|error| match error.code {
             Code::NotFound => gone(),
             _ => error,
         })?;
-    if !store::is_done(&api.pool, caller.company(), &standing, delivery).await?.ok_or_else(gone)? {
+    if !store::is_done(&api.pool, &stored, delivery.seq).await?.ok_or_else(gone)? {
         let message =
             "The event still waits for its turn, or for its next attempt, and is delivered by itself";
         return Err(ApiError::new(Code::Conflict, "The delivery is not done yet", message));
@@ -109,8 +109,8 @@ async fn redeliver(
     start(&api, &caller, Some(&payload), delivery.subscription, NewReplay::single(delivery.seq)).await
 }
 
-async fn standing(api: &Api, company: CompanyId, id: SubscriptionId) -> Result<Standing, ApiError> {
-    store::standing(&api.pool, company, id).await?.ok_or_else(subscriptions::not_found)
+async fn stored(api: &Api, company: CompanyId, id: SubscriptionId) -> Result<Stored, ApiError> {
+    subscription::one(&api.pool, company, id).await?.ok_or_else(subscriptions::not_found)
 }
 
 async fn start(
@@ -133,7 +133,7 @@ async fn start(
 async fn list(State(api): State<Api>, caller: Caller, Path(id): Path<String>) -> Result<Response, ApiError> {
     caller.require(Permission::WebhooksRead)?;
     let id = subscriptions::parse_id(&id)?;
-    standing(&api, caller.company(), id).await?;
+    stored(&api, caller.company(), id).await?;
     let replays = store::of_subscription(&api.pool, caller.company(), id).await?;
     Ok(answer::json(StatusCode::OK, &answer::data(replays)))
 }

@@ -5,15 +5,16 @@ use serde::Serialize;
 use sqlx::PgPool;
 use utoipa::ToSchema;
 
-use crate::model::events::{EventType, Filters};
+use crate::model::events::EventType;
 use crate::model::ids::{CompanyId, DeliveryId, EventId, ReplayId, SubscriptionId};
 use crate::model::records::serialize_time;
 use crate::resources::subscriptions::NewReplay;
+use crate::subscription::{Stored, Subscription};
 
 /// Replays in a list.
 const LISTED: i64 = 100;
 /// Events that a dry run looks at, and how many at once.
-const REHEARSED: i64 = 10_000;
+const LOOKED_AT: i64 = 10_000;
 const PAGE: i64 = 500;
 /// Events that a dry run lists.
 const SHOWN: usize = 100;
@@ -76,7 +77,7 @@ fn only(only_undelivered: bool) -> &'static str {
 
 /// What a replay would send.
 #[derive(Serialize, ToSchema)]
-pub struct Rehearsal {
+pub struct DryRun {
     #[serde(rename = "dryRun")]
     #[schema(example = true)]
     dry_run: bool,
@@ -85,12 +86,12 @@ pub struct Rehearsal {
     /// Were there more to look at?
     more: bool,
     /// The first hundred of them.
-    deliveries: Vec<Rehearsed>,
+    deliveries: Vec<DryRunDelivery>,
 }
 
 /// An event that would be sent.
 #[derive(Serialize, ToSchema)]
-struct Rehearsed {
+struct DryRunDelivery {
     /// `delivery_…`
     #[schema(value_type = String)]
     id: DeliveryId,
@@ -103,43 +104,12 @@ struct Rehearsed {
     occurred_at: DateTime<Utc>,
 }
 
-/// Where a subscription stands.
-pub struct Standing {
-    pub(super) event_type: EventType,
-    filters: Filters,
-    /// Everything up to here is done with.
-    pub(super) done: i64,
-}
-
-/// Looks where a subscription stands; none if there is none.
-pub async fn standing(
-    pool: &PgPool,
-    company: CompanyId,
-    id: SubscriptionId,
-) -> Result<Option<Standing>, sqlx::Error> {
-    let row = sqlx::query!(
-        r#"SELECT s.event_type, s.filters, done.seq AS "done!"
-           FROM subscriptions s JOIN done ON done.subscription_id = s.id
-           WHERE s.company_id = $1 AND s.id = $2 AND s.status <> 'deleted'"#,
-        company.0,
-        id.0,
-    )
-    .fetch_optional(pool)
-    .await?;
-    Ok(row.and_then(|row| {
-        let event_type = EventType::parse(&row.event_type)?;
-        let filters = Filters::parse(event_type, &serde_json::from_str(&row.filters).ok()?).ok()?;
-        Some(Standing { event_type, filters, done: row.done })
-    }))
-}
-
 /// Whether a delivery is done with; none if there is no such delivery: no event, or one
 /// that the subscriber neither wants nor ever got.
 pub async fn is_done(
     pool: &PgPool,
-    company: CompanyId,
-    standing: &Standing,
-    DeliveryId { seq, subscription }: DeliveryId,
+    Stored { subscription, progress }: &Stored,
+    seq: i64,
 ) -> Result<Option<bool>, sqlx::Error> {
     let event = sqlx::query!(
         r#"SELECT e.data, a.attempted AS "attempted!", a.ended AS "ended!"
@@ -148,25 +118,25 @@ pub async fn is_done(
                FROM attempts WHERE subscription_id = $4 AND seq = e.seq) a
            WHERE e.seq = $1 AND e.company_id = $2 AND e.type = $3"#,
         seq,
-        company.0,
-        standing.event_type.name(),
-        subscription.0,
+        subscription.company.0,
+        subscription.event_type.word(),
+        subscription.id.0,
     )
     .fetch_optional(pool)
     .await?;
-    let event = event.filter(|event| event.attempted || standing.filters.matches(&event.data));
-    Ok(event.map(|event| event.ended || seq <= standing.done))
+    let event = event.filter(|event| event.attempted || subscription.filters.matches(&event.data));
+    Ok(event.map(|event| event.ended || seq <= progress.done))
 }
 
-/// Tells what a replay would send.
-pub async fn rehearse(
+/// Returns what a replay would send.
+pub async fn dry_run(
     pool: &PgPool,
-    (company, subscription): (CompanyId, SubscriptionId),
-    standing: &Standing,
+    subscription: &Subscription,
     new: &NewReplay,
-) -> Result<Rehearsal, sqlx::Error> {
+) -> Result<DryRun, sqlx::Error> {
+    let Subscription { company, id, event_type, .. } = *subscription;
     let (mut position, mut looked_at, mut events, mut deliveries) = (new.from, 0, 0, Vec::new());
-    while position < new.to && looked_at < REHEARSED {
+    while position < new.to && looked_at < LOOKED_AT {
         let rows = sqlx::query!(
             "SELECT seq, id, record_id, at, data FROM events e
              WHERE company_id = $1 AND type = $2 AND seq > $3 AND seq <= $4
@@ -176,12 +146,12 @@ pub async fn rehearse(
                                                                    AND a.outcome = 'delivered'))
              ORDER BY seq LIMIT $5",
             company.0,
-            standing.event_type.name(),
+            event_type.word(),
             position,
             new.to,
             PAGE,
             new.only_undelivered,
-            subscription.0,
+            id.0,
         )
         .fetch_all(pool)
         .await?;
@@ -191,22 +161,22 @@ pub async fn rehearse(
             .filter(|_| rows.len() >= usize::try_from(PAGE).unwrap_or(0))
             .map_or(new.to, |row| row.seq);
         for row in rows {
-            if !standing.filters.matches(&row.data) {
+            if !subscription.filters.matches(&row.data) {
                 continue;
             }
             events += 1;
             if deliveries.len() < SHOWN {
-                deliveries.push(Rehearsed {
-                    id: DeliveryId { seq: row.seq, subscription },
-                    event: standing.event_type,
+                deliveries.push(DryRunDelivery {
+                    id: DeliveryId { seq: row.seq, subscription: id },
+                    event: event_type,
                     event_id: EventId(row.id),
-                    record_id: standing.event_type.record().wire_id(row.record_id),
+                    record_id: event_type.record().wire_id(row.record_id),
                     occurred_at: row.at,
                 });
             }
         }
     }
-    Ok(Rehearsal { dry_run: true, events, more: position < new.to, deliveries })
+    Ok(DryRun { dry_run: true, events, more: position < new.to, deliveries })
 }
 
 /// A subscription's replays, newest first.

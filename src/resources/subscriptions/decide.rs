@@ -1,20 +1,22 @@
 //! The rules of subscriptions. Pure: no SQL, no clock.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
 
 use super::input::{Changes, NewSubscription, ordering};
-use super::rotate::{Rotated, Rotation};
+use super::rotate::{RotatedSecret, Rotation};
 use super::view::{Subscribed, SubscriptionView};
-use super::{Command, NewReplay, Status, Subscription, not_found};
+use super::{Command, NewReplay, not_found};
 use crate::http::answer::{data, message};
 use crate::http::error::{ApiError, Code};
 use crate::model::events::{EventType, Filters};
 use crate::model::ids::{CompanyId, ReplayId, SubscriptionId};
+use crate::outbound::signature::Secrets;
 use crate::resources::replays::ReplayView;
-use crate::resources::table::{Held, Table};
+use crate::resources::table::{Held, Key, Table};
 use crate::resources::{Decided, answer};
+use crate::subscription::{Status, Subscription};
 use crate::writer::Answer;
 
 /// Subscriptions of one company, deactivated ones included: enough for any
@@ -30,6 +32,12 @@ pub struct Subscriptions {
     pub(super) rows: Table<Subscription>,
     /// Active and paused ones by what must be unique.
     pub(super) twins: HashMap<Twin, SubscriptionId>,
+    /// Where new ones begin, if not at the end of the log.
+    pub(super) starts: HashMap<SubscriptionId, i64>,
+    /// Those whose waiting events are skipped.
+    pub(super) skipping: BTreeSet<Key>,
+    /// Those whose waiting events are tried at once, with new patience.
+    pub(super) hurried: BTreeSet<Key>,
     /// Replays to begin.
     pub(super) replays: Vec<(CompanyId, SubscriptionId, ReplayId, NewReplay, DateTime<Utc>)>,
     /// How many a company has that wants one more.
@@ -42,45 +50,52 @@ pub struct Subscriptions {
 /// canonical filters.
 pub type Twin = (CompanyId, EventType, String, String);
 
-impl Subscription {
-    /// What no other one may share.
-    pub fn twin(&self, company: CompanyId) -> Twin {
-        (company, self.event_type, self.target_url.clone(), self.filters.canonical())
-    }
+/// What a subscription would be after changes, and what else they mean.
+pub struct Changed {
+    pub(super) subscription: Subscription,
+    /// The events that wait are skipped.
+    skips: bool,
+    /// What waits for its time is tried at once.
+    hurries: bool,
+}
 
-    /// Does it take part in that uniqueness?
-    fn is_exclusive(&self) -> bool {
-        matches!(self.status, Status::Active | Status::Paused)
-    }
+/// What no other subscription may share.
+pub fn twin(subscription: &Subscription) -> Twin {
+    let Subscription { company, event_type, target, filters, .. } = subscription;
+    (*company, *event_type, target.as_str().to_owned(), filters.canonical())
+}
 
-    /// As it would be after the changes.
-    pub fn changed(&self, changes: &Changes, now: DateTime<Utc>) -> Result<Self, ApiError> {
-        let mut changed = self.clone();
-        if let Some((target, loopback)) = &changes.target {
-            changed.target_url = target.as_str().to_owned();
-            changed.loopback = *loopback;
-        }
-        if let Some(filters) = &changes.filters {
-            changed.filters = Filters::parse(self.event_type, filters)
-                .map_err(|error| ApiError::invalid_field("filters", error.to_string()))?;
-        }
-        changed.ordering = ordering(self.ordering, changes.ordering, changes.concurrency)
-            .map_err(|sentence| ApiError::invalid_field("concurrency", sentence))?;
-        let resumes = changes.active == Some(true) && self.status != Status::Active;
-        let moves = changed.target_url != self.target_url;
-        changed.skip |= changes.skip;
-        changed.hurry |= resumes || moves || changes.skip;
-        match changes.active {
-            Some(true) => (changed.status, changed.status_reason) = (Status::Active, None),
-            // Pausing what is deactivated leaves the reason visible.
-            Some(false) if self.status == Status::Active => changed.status = Status::Paused,
-            Some(false) | None => {}
-        }
-        if changed != *self {
-            changed.updated_at = now.max(self.updated_at);
-        }
-        Ok(changed)
+/// Returns whether the subscription takes part in that uniqueness.
+fn is_exclusive(subscription: &Subscription) -> bool {
+    matches!(subscription.status, Status::Active | Status::Paused)
+}
+
+/// Applies changes.
+pub fn changed(current: &Subscription, changes: &Changes, now: DateTime<Utc>) -> Result<Changed, ApiError> {
+    let mut changed = current.clone();
+    if let Some((target, loopback)) = &changes.target {
+        changed.target = target.clone();
+        changed.loopback = *loopback;
     }
+    if let Some(filters) = &changes.filters {
+        changed.filters = Filters::parse(current.event_type, filters)
+            .map_err(|error| ApiError::invalid_field("filters", error.to_string()))?;
+    }
+    changed.ordering = ordering(current.ordering, changes.ordering, changes.concurrency)
+        .map_err(|sentence| ApiError::invalid_field("concurrency", sentence))?;
+    match changes.active {
+        Some(true) => (changed.status, changed.status_reason) = (Status::Active, None),
+        // Pausing what is deactivated leaves the reason visible.
+        Some(false) if current.is_active() => changed.status = Status::Paused,
+        Some(false) | None => {}
+    }
+    let resumes = changes.active == Some(true) && !current.is_active();
+    let moves = changed.target != current.target;
+    let hurries = resumes || moves || changes.skip;
+    if hurries || changed != *current {
+        changed.updated_at = now.max(current.updated_at);
+    }
+    Ok(Changed { subscription: changed, skips: changes.skip, hurries })
 }
 
 /// Decides one command and notes what it changes.
@@ -105,7 +120,7 @@ pub fn run(
                 let deleted = Subscription {
                     status: Status::Deleted,
                     status_reason: None,
-                    previous_secret: None,
+                    secrets: Secrets { previous: None, ..current.secrets.clone() },
                     updated_at: now,
                     ..current.clone()
                 };
@@ -154,25 +169,24 @@ fn subscribe(
     now: DateTime<Utc>,
 ) -> Result<Result<Answer, ApiError>, Held> {
     let subscription = Subscription {
+        company,
         id,
         event_type: new.event_type,
-        target_url: new.target.as_str().to_owned(),
+        target: new.target.clone(),
         filters: new.filters.clone(),
-        secret: new.secret.clone(),
-        previous_secret: None,
+        secrets: Secrets { current: new.secret.clone(), previous: None },
         status: Status::Active,
         status_reason: None,
         loopback: new.loopback,
         ordering: new.ordering,
-        start: new.start,
-        skip: false,
-        hurry: false,
+        skip_to: 0,
+        version: 0,
         created_at: now,
         updated_at: now,
     };
-    if let Some(twin) = subscriptions.twins.get(&subscription.twin(company)) {
-        let twin = subscriptions.rows.get((company, twin.0))?;
-        return Ok(twin.map_or_else(|| Err(not_found()), |twin| answer(200, &Subscribed::from(twin))));
+    if let Some(known) = subscriptions.twins.get(&twin(&subscription)) {
+        let known = subscriptions.rows.get((company, known.0))?;
+        return Ok(known.map_or_else(|| Err(not_found()), |known| answer(200, &Subscribed::from(known))));
     }
     let count = subscriptions.counts.entry(company).or_default();
     if *count >= MAX_PER_COMPANY {
@@ -183,6 +197,7 @@ fn subscribe(
     }
     *count += 1;
     let outcome = answer(201, &Subscribed::from(&subscription));
+    subscriptions.starts.extend(new.start.map(|start| (id, start)));
     subscriptions.put(company, None, subscription);
     Ok(outcome)
 }
@@ -194,18 +209,20 @@ fn change(
     changes: &Changes,
     now: DateTime<Utc>,
 ) -> Result<Answer, ApiError> {
-    let changed = current.changed(changes, now)?;
-    if changed.is_exclusive()
-        && let Some(twin) =
-            subscriptions.twins.get(&changed.twin(company)).filter(|twin| **twin != current.id)
+    let Changed { subscription: changed, skips, hurries } = changed(current, changes, now)?;
+    if is_exclusive(&changed)
+        && let Some(other) = subscriptions.twins.get(&twin(&changed)).filter(|other| **other != current.id)
     {
-        let message = format!("Another subscription has this event, target_url and filters: {twin}");
+        let message = format!("Another subscription has this event, target_url and filters: {other}");
         return Err(ApiError::new(Code::AlreadyExists, "Subscription already exists", message)
             .detail("field", "target_url")
-            .detail("existingId", twin.to_string()));
+            .detail("existingId", other.to_string()));
     }
     let outcome = answer(200, &data(SubscriptionView::new(&changed, now)));
-    if changed != *current {
+    let key = (company, current.id.0);
+    subscriptions.skipping.extend(skips.then_some(key));
+    subscriptions.hurried.extend(hurries.then_some(key));
+    if hurries || changed != *current {
         subscriptions.put(company, Some(current), changed);
     }
     outcome
@@ -218,18 +235,20 @@ fn rotate(
     rotation: &Rotation,
     now: DateTime<Utc>,
 ) -> Result<Answer, ApiError> {
-    if rotation.secret == current.secret {
+    if rotation.secret == current.secrets.current {
         let sentence = "is the secret already; send another one, or leave it out to have one made";
         return Err(ApiError::invalid_field("secret", sentence));
     }
-    let previous = (current.secret.clone(), now + rotation.overlap);
+    let previous = (current.secrets.current.clone(), now + rotation.overlap);
     let rotated = Subscription {
-        secret: rotation.secret.clone(),
-        previous_secret: Some(previous).filter(|_| !rotation.overlap.is_zero()),
+        secrets: Secrets {
+            current: rotation.secret.clone(),
+            previous: Some(previous).filter(|_| !rotation.overlap.is_zero()),
+        },
         updated_at: now.max(current.updated_at),
         ..current.clone()
     };
-    let outcome = answer(200, &data(Rotated::from(&rotated)));
+    let outcome = answer(200, &data(RotatedSecret::from(&rotated)));
     subscriptions.put(company, Some(current), rotated);
     outcome
 }
@@ -242,11 +261,11 @@ impl Subscriptions {
     }
 
     fn put(&mut self, company: CompanyId, before: Option<&Subscription>, subscription: Subscription) {
-        if let Some(before) = before.filter(|before| before.is_exclusive()) {
-            self.twins.remove(&before.twin(company));
+        if let Some(before) = before.filter(|before| is_exclusive(before)) {
+            self.twins.remove(&twin(before));
         }
-        if subscription.is_exclusive() {
-            self.twins.insert(subscription.twin(company), subscription.id);
+        if is_exclusive(&subscription) {
+            self.twins.insert(twin(&subscription), subscription.id);
         }
         self.rows.put((company, subscription.id.0), subscription);
     }
@@ -257,7 +276,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::resources::subscriptions::Ordering;
+    use crate::subscription::Ordering;
     use uuid::Uuid;
 
     const COMPANY: CompanyId = CompanyId(Uuid::from_u128(1));
@@ -340,9 +359,9 @@ mod tests {
             &Command::Rotate(id(1), Rotation { secret, overlap: Duration::from_secs(1) }),
         );
         let subscription = subscriptions.find(COMPANY, id(1)).unwrap().unwrap();
-        let (previous, _) = subscription.previous_secret.as_ref().unwrap();
+        let (previous, _) = subscription.secrets.previous.as_ref().unwrap();
         let printed = format!("{subscription:?}");
-        for secret in [&subscription.secret, previous] {
+        for secret in [&subscription.secrets.current, previous] {
             assert!(!printed.contains(secret.reveal().trim_start_matches("whsec_")), "{printed}");
         }
         assert!(printed.contains("whsec_…"), "{printed}");

@@ -5,22 +5,14 @@ use serde::Deserialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::Ordering;
 use crate::http::error::ApiError;
 use crate::http::field::{Field, FromJson, Problems, Text, Time};
 use crate::model::events::{EventType, Filters};
+use crate::model::words::words;
 use crate::outbound::address::TargetUrl;
 use crate::outbound::signature::Secret;
 use crate::outbound::targets::Targets;
-use crate::resources::word;
-
-impl FromJson for EventType {
-    fn from_json(json: &str) -> Result<Self, String> {
-        let name: Option<String> = serde_json::from_str(json).ok();
-        name.and_then(|name| Self::parse(name.trim()))
-            .ok_or_else(|| format!("must be one of {}", Self::NAMES.join(", ")))
-    }
-}
+use crate::subscription::{Ordering, OrderingWord};
 
 impl FromJson for TargetUrl {
     fn from_json(json: &str) -> Result<Self, String> {
@@ -53,26 +45,27 @@ impl FromJson for bool {
 }
 
 /// Deliveries at a time where order holds per record, unless asked otherwise.
-const CONCURRENCY: i16 = 16;
+const CONCURRENCY: u8 = 16;
 /// The most that may be asked for.
-const CONCURRENCY_MAX: i16 = 64;
+const CONCURRENCY_MAX: u8 = 64;
 
-word!(
-    /// Which deliveries wait for which others.
-    OrderingWord, Subscription = "subscription", Record = "record"
-);
-word!(
+words! {
     /// From where a subscription goes on.
-    ResumeWord, Now = "now", Waiting = "waiting"
-);
+    pub enum Resume {
+        /// The events that wait are skipped.
+        Now = "now",
+        /// The events that wait are delivered.
+        Waiting = "waiting",
+    }
+}
 
 /// Deliveries at a time.
 #[derive(Clone, Copy)]
-pub struct Concurrency(i16);
+pub struct Concurrency(u8);
 
 impl FromJson for Concurrency {
     fn from_json(json: &str) -> Result<Self, String> {
-        let number: Option<i16> = serde_json::from_str(json).ok();
+        let number: Option<u8> = serde_json::from_str(json).ok();
         number
             .filter(|number| (1..=CONCURRENCY_MAX).contains(number))
             .map(Self)
@@ -227,7 +220,7 @@ pub struct ChangeInput {
     /// `waiting` resumes with the events that wait, like `is_active: true`; `now` skips them.
     #[serde(default)]
     #[schema(value_type = Option<String>, example = "now")]
-    resume: Field<ResumeWord>,
+    resume: Field<Resume>,
 }
 
 /// Changes to a subscription, checked as far as they can be without it.
@@ -270,7 +263,7 @@ impl ChangeInput {
             filters,
             ordering,
             concurrency,
-            skip: resume == Some(ResumeWord::Now),
+            skip: resume == Some(Resume::Now),
         })
     }
 }

@@ -14,7 +14,6 @@ mod view;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
@@ -27,122 +26,16 @@ use crate::http::body::Payload;
 use crate::http::error::ApiError;
 use crate::http::openapi::{Answered, ReadErrors, Said, WriteErrors};
 use crate::http::query::{self, Query};
-use crate::log::timeline;
-use crate::model::events::{EventType, Filters};
+use crate::log::seek;
 use crate::model::ids::{ReplayId, SubscriptionId};
 use crate::model::permission::Permission;
+use crate::model::words::words;
 use crate::outbound::signature::Secret;
 use crate::random;
+use crate::subscription::Status;
 use input::{ChangeInput, Changes, NewSubscription, SubscribeInput, UnsubscribeInput};
 use rotate::Rotation;
 use view::{Subscribed, SubscriptionView};
-
-/// A subscription as stored.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Subscription {
-    /// `sub_…`, also shown as `hook_…`.
-    pub id: SubscriptionId,
-    /// The one event type it wants.
-    pub event_type: EventType,
-    /// Where to, as the subscriber wrote it.
-    pub target_url: String,
-    /// Conditions on the record.
-    pub filters: Filters,
-    /// `whsec_…`
-    pub secret: Secret,
-    /// The secret before, and when it stops to sign.
-    pub previous_secret: Option<(Secret, DateTime<Utc>)>,
-    /// Where it stands.
-    pub status: Status,
-    /// Why it was deactivated.
-    pub status_reason: Option<String>,
-    /// Was it made from this very machine, so that it may deliver to it?
-    pub loopback: bool,
-    /// Which deliveries wait for which others.
-    pub ordering: Ordering,
-    /// Where it begins, if not at the end of the log: everything up to there is older.
-    pub start: Option<i64>,
-    /// Shall the events that wait not be delivered any more?
-    pub skip: bool,
-    /// Shall what waits for its time be tried at once, with new patience?
-    pub hurry: bool,
-    /// When it was made.
-    pub created_at: DateTime<Utc>,
-    /// When its definition or status last changed.
-    pub updated_at: DateTime<Utc>,
-}
-
-/// Which deliveries wait for which others.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Ordering {
-    /// Each for the one before it.
-    #[default]
-    Subscription,
-    /// Each for the one before it of the same record.
-    Record {
-        /// So many at a time, 1–64.
-        concurrency: i16,
-    },
-}
-
-impl Ordering {
-    /// As stored and shown.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Subscription => "subscription",
-            Self::Record { .. } => "record",
-        }
-    }
-
-    /// Deliveries at a time.
-    pub fn concurrency(self) -> i16 {
-        match self {
-            Self::Subscription => 1,
-            Self::Record { concurrency } => concurrency,
-        }
-    }
-
-    /// As read.
-    pub fn parse(word: &str, concurrency: i16) -> Option<Self> {
-        match word {
-            "subscription" => Some(Self::Subscription),
-            "record" => Some(Self::Record { concurrency }),
-            _ => None,
-        }
-    }
-}
-
-/// Where a subscription stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Status {
-    /// Delivering.
-    Active,
-    /// Waiting, because the subscriber said so.
-    Paused,
-    /// Waiting, because the server said so.
-    Deactivated,
-    /// Gone; kept for a while so that every process hears of it.
-    Deleted,
-}
-
-impl Status {
-    /// As stored.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Active => "active",
-            Self::Paused => "paused",
-            Self::Deactivated => "deactivated",
-            Self::Deleted => "deleted",
-        }
-    }
-
-    /// As read.
-    pub fn parse(word: &str) -> Option<Self> {
-        [Self::Active, Self::Paused, Self::Deactivated, Self::Deleted]
-            .into_iter()
-            .find(|status| status.word() == word)
-    }
-}
 
 /// A wish about a subscription.
 pub enum Command {
@@ -228,7 +121,7 @@ async fn subscribe(State(api): State<Api>, caller: Caller, payload: Payload) -> 
     let input = payload.json::<SubscribeInput>()?;
     let (mut new, since) = input.into_new(&api.targets, !caller.proxied, Secret::generate(random)).await?;
     if let Some(since) = since {
-        new.start = Some(timeline::before(&api.pool, since).await?);
+        new.start = Some(seek::before(&api.pool, since).await?);
     }
     let id = SubscriptionId(api.ids.next(api.clock.now()));
     api.write(&caller, Some(&payload), Command::Subscribe(id, new)).await
@@ -295,6 +188,20 @@ async fn change(
     api.write(&caller, None, Command::Change(id, changes)).await
 }
 
+words! {
+    /// Which subscriptions are listed.
+    enum Listed {
+        /// Those that are delivered to.
+        Active = "active",
+        /// Those that their owner paused.
+        Paused = "paused",
+        /// Those that the server deactivated.
+        Deactivated = "deactivated",
+        /// All of them.
+        All = "all",
+    }
+}
+
 /// Which subscriptions.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -315,13 +222,12 @@ async fn list(
     Query(wanted): Query<ListQuery>,
 ) -> Result<Response, ApiError> {
     caller.require(Permission::WebhooksRead)?;
-    let words = ["active", "paused", "deactivated", "all"];
-    let parse = |word: &str| words.into_iter().find(|known| *known == word);
-    let status = query::text(wanted.status).map_or(Ok("active"), |word| {
-        parse(&word).ok_or_else(|| {
-            ApiError::invalid_query("status", format_args!("must be one of {}", words.join(", ")))
-        })
-    })?;
+    let status = match query::word("status", wanted.status)? {
+        None | Some(Listed::Active) => Some(Status::Active),
+        Some(Listed::Paused) => Some(Status::Paused),
+        Some(Listed::Deactivated) => Some(Status::Deactivated),
+        Some(Listed::All) => None,
+    };
     let subscriptions = view::all(&api.pool, caller.company(), status, api.clock.now()).await?;
     Ok(answer::json(StatusCode::OK, &answer::data(subscriptions)))
 }

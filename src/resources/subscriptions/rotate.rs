@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Command, Subscription, parse_id};
+use super::{Command, parse_id};
 use crate::http::auth::Caller;
 use crate::http::body::Payload;
 use crate::http::error::ApiError;
@@ -20,6 +20,7 @@ use crate::model::records::serialize_time_option;
 use crate::outbound::signature::Secret;
 use crate::random;
 use crate::resources::Api;
+use crate::subscription::Subscription;
 
 /// How long the secret before goes on signing.
 #[derive(Clone, Copy, Debug)]
@@ -75,7 +76,7 @@ impl RotateInput {
 
 /// A changed secret.
 #[derive(Serialize, ToSchema)]
-pub(super) struct Rotated {
+pub(super) struct RotatedSecret {
     /// `hook_…`
     id: String,
     /// `sub_…`
@@ -88,13 +89,13 @@ pub(super) struct Rotated {
     previous_secret_valid_until: Option<DateTime<Utc>>,
 }
 
-impl From<&Subscription> for Rotated {
+impl From<&Subscription> for RotatedSecret {
     fn from(subscription: &Subscription) -> Self {
         Self {
             id: subscription.id.hook(),
             subscription_id: subscription.id.to_string(),
-            secret: subscription.secret.reveal().to_owned(),
-            previous_secret_valid_until: subscription.previous_secret.as_ref().map(|(_, until)| *until),
+            secret: subscription.secrets.current.reveal().to_owned(),
+            previous_secret_valid_until: subscription.secrets.previous.as_ref().map(|(_, until)| *until),
         }
     }
 }
@@ -107,7 +108,7 @@ impl From<&Subscription> for Rotated {
 #[utoipa::path(post, path = "/webhooks/{id}/rotate-secret", operation_id = "rotateSecret", tag = "Webhooks", request_body = Option<RotateInput>,
     params(("id" = String, Path, description = "`sub_…` or `hook_…`"),
            ("Idempotency-Key" = Option<String>, Header, description = "Repeats of the same request with the same key get the first answer for 24 hours")),
-    responses((status = 200, description = "The new secret", body = Answered<Rotated>), WriteErrors))]
+    responses((status = 200, description = "The new secret", body = Answered<RotatedSecret>), WriteErrors))]
 pub(super) async fn rotate_secret(
     State(api): State<Api>,
     caller: Caller,

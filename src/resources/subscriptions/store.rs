@@ -2,44 +2,14 @@
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
+use uuid::Uuid;
 
-use super::decide::{Subscriptions, Twin};
-use super::{Command, Ordering, Status, Subscription};
-use crate::model::events::{EventType, Filters};
-use crate::model::ids::{CompanyId, SubscriptionId};
-use crate::outbound::signature::Secrets;
+use super::Command;
+use super::decide::{Subscriptions, Twin, changed, twin};
+use crate::model::ids::CompanyId;
 use crate::resources::Command as AnyCommand;
 use crate::resources::table::{Key, arrays};
-
-/// A row of `subscriptions`; one that this version cannot read does not exist for it.
-macro_rules! subscription {
-    ($row:expr) => {
-        EventType::parse(&$row.event_type).zip(Status::parse(&$row.status)).and_then(
-            |(event_type, status)| {
-                let filters = serde_json::from_str(&$row.filters).ok()?;
-                let secrets =
-                    Secrets::read(&$row.secret, $row.previous_secret.as_deref(), $row.previous_secret_until)?;
-                Some(Subscription {
-                    id: SubscriptionId($row.id),
-                    event_type,
-                    target_url: $row.target_url,
-                    filters: Filters::parse(event_type, &filters).ok()?,
-                    secret: secrets.current,
-                    previous_secret: secrets.previous,
-                    status,
-                    status_reason: $row.status_reason,
-                    loopback: $row.loopback,
-                    ordering: Ordering::parse(&$row.ordering, $row.concurrency)?,
-                    start: None,
-                    skip: false,
-                    hurry: false,
-                    created_at: $row.created_at,
-                    updated_at: $row.updated_at,
-                })
-            },
-        )
-    };
-}
+use crate::subscription::{self, Status, Subscription};
 
 /// Locks and loads the subscriptions that commands change, those they would be
 /// twins of, and how many their companies have.
@@ -83,9 +53,9 @@ pub async fn load(
     for (company, command) in commands() {
         if let Command::Change(id, changes) = command
             && let Ok(Some(current)) = subscriptions.rows.get((company, id.0))
-            && let Ok(changed) = current.changed(changes, current.updated_at)
+            && let Ok(changed) = changed(current, changes, current.updated_at)
         {
-            wanted.push(changed.twin(company));
+            wanted.push(twin(&changed.subscription));
         }
     }
     let twins = twins(connection, wanted).await?;
@@ -124,33 +94,18 @@ async fn lock(
         return Ok(());
     }
     let (companies, ids) = arrays(touched);
-    // Changes are rare and short: waiting for another one (within lock_timeout) is fine here.
-    let rows = sqlx::query!(
-        "SELECT s.company_id, s.id, event_type, target_url, filters, secret, previous_secret, previous_secret_until,
-                status, status_reason, loopback, ordering, concurrency, created_at, updated_at
-         FROM unnest($1::uuid[], $2::uuid[]) AS wanted (company_id, id)
-         JOIN subscriptions s USING (company_id, id)
-         ORDER BY s.company_id, s.id
-         FOR NO KEY UPDATE OF s",
-        &companies,
-        &ids,
-    )
-    .fetch_all(connection)
-    .await?;
-    for row in rows {
-        let company = CompanyId(row.company_id);
-        let Some(row) = subscription!(row) else { continue };
-        if matches!(row.status, Status::Active | Status::Paused) {
-            subscriptions.twins.insert(row.twin(company), row.id);
+    for subscription in subscription::lock(connection, (&companies, &ids)).await? {
+        if matches!(subscription.status, Status::Active | Status::Paused) {
+            subscriptions.twins.insert(twin(&subscription), subscription.id);
         }
-        subscriptions.rows.loaded((company, row.id.0), row);
+        subscriptions.rows.loaded((subscription.company, subscription.id.0), subscription);
     }
     Ok(())
 }
 
 async fn twins(connection: &mut PgConnection, wanted: Vec<Twin>) -> Result<Vec<Key>, sqlx::Error> {
     let companies: Vec<_> = wanted.iter().map(|(company, ..)| company.0).collect();
-    let types: Vec<_> = wanted.iter().map(|(_, event_type, ..)| event_type.name().to_owned()).collect();
+    let types: Vec<_> = wanted.iter().map(|(_, event_type, ..)| event_type.word().to_owned()).collect();
     let keys: Vec<_> = wanted.iter().map(|(.., url, filters)| format!("{url} {filters}")).collect();
     let rows = sqlx::query!(
         "SELECT s.company_id, s.id
@@ -182,10 +137,7 @@ pub async fn store(
     }
     let companies: Vec<_> = changed.iter().map(|((company, _), _)| company.0).collect();
     let ids = column(&changed, |subscription| subscription.id.0);
-    let version =
-        sqlx::query_scalar!("UPDATE subscription_version SET version = version + 1 RETURNING version")
-            .fetch_one(&mut *connection)
-            .await?;
+    let version = subscription::next_version(connection).await?;
     sqlx::query!(
         "INSERT INTO subscriptions (company_id, id, event_type, target_url, filters, secret, status, status_reason,
                                     loopback, ordering, concurrency, created_at, updated_at, previous_secret,
@@ -201,19 +153,19 @@ pub async fn store(
              version = excluded.version",
         &companies,
         &ids,
-        &column(&changed, |subscription| subscription.event_type.name().to_owned()),
-        &column(&changed, |subscription| subscription.target_url.clone()),
+        &column(&changed, |subscription| subscription.event_type.word().to_owned()),
+        &column(&changed, |subscription| subscription.target.to_string()),
         &column(&changed, |subscription| subscription.filters.canonical()),
-        &column(&changed, |subscription| subscription.secret.reveal().to_owned()),
+        &column(&changed, |subscription| subscription.secrets.current.reveal().to_owned()),
         &column(&changed, |subscription| subscription.status.word().to_owned()),
         &column(&changed, |subscription| subscription.status_reason.clone()) as &[Option<String>],
         &column(&changed, |subscription| subscription.loopback),
-        &column(&changed, |subscription| subscription.ordering.word().to_owned()),
-        &column(&changed, |subscription| subscription.ordering.concurrency()),
+        &column(&changed, |subscription| subscription.ordering.word().to_string()),
+        &column(&changed, |subscription| i16::from(subscription.ordering.concurrency())),
         &column(&changed, |subscription| subscription.created_at),
         &column(&changed, |subscription| subscription.updated_at),
-        &column(&changed, |subscription| Some(subscription.previous_secret.as_ref()?.0.reveal().to_owned())) as &[Option<String>],
-        &column(&changed, |subscription| Some(subscription.previous_secret.as_ref()?.1)) as &[Option<DateTime<Utc>>],
+        &column(&changed, |subscription| Some(subscription.secrets.previous.as_ref()?.0.reveal().to_owned())) as &[Option<String>],
+        &column(&changed, |subscription| Some(subscription.secrets.previous.as_ref()?.1)) as &[Option<DateTime<Utc>>],
         version,
     )
     .execute(&mut *connection)
@@ -228,18 +180,17 @@ pub async fn store(
          ON CONFLICT (subscription_id) DO NOTHING",
         &companies,
         &ids,
-        &column(&changed, |subscription| subscription.start) as &[Option<i64>],
+        &column(&changed, |subscription| subscriptions.starts.get(&subscription.id).copied())
+            as &[Option<i64>],
     )
     .execute(&mut *connection)
     .await?;
     replay(connection, subscriptions).await?;
-    let hurried: Vec<_> = changed.iter().filter(|(_, it)| it.hurry).map(|((_, id), _)| *id).collect();
-    if !hurried.is_empty() {
-        hurry(connection, &hurried).await?;
+    if !subscriptions.hurried.is_empty() {
+        hurry(connection, subscriptions.hurried.iter().map(|(_, id)| *id).collect()).await?;
     }
-    let skipping: Vec<_> = changed.iter().filter(|(_, it)| it.skip).map(|(key, _)| *key).collect();
-    if !skipping.is_empty() {
-        skip(connection, skipping).await?;
+    if !subscriptions.skipping.is_empty() {
+        skip(connection, subscriptions.skipping.iter().copied().collect()).await?;
     }
     Ok(true)
 }
@@ -247,12 +198,12 @@ pub async fn store(
 /// Has what waits for its time tried at once by whoever delivers next. Whoever does now
 /// hears of the change and does so by itself; it may be recording just then, and is not
 /// waited for.
-async fn hurry(connection: &mut PgConnection, ids: &[uuid::Uuid]) -> Result<(), sqlx::Error> {
+async fn hurry(connection: &mut PgConnection, ids: Vec<Uuid>) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "UPDATE cursors c SET undelivered_in_row = 0, next_attempt_at = NULL
          FROM (SELECT subscription_id FROM cursors WHERE subscription_id = ANY($1) FOR UPDATE SKIP LOCKED) free
          WHERE c.subscription_id = free.subscription_id",
-        ids,
+        &ids,
     )
     .execute(connection)
     .await?;

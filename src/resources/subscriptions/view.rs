@@ -1,6 +1,6 @@
 //! Subscriptions as shown. Secrets are shown once, to whoever subscribes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -9,10 +9,10 @@ use sqlx::PgPool;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{Status, Subscription};
 use crate::model::events::EventType;
 use crate::model::ids::{CompanyId, SubscriptionId};
 use crate::model::records::{serialize_time, serialize_time_option};
+use crate::subscription::{self, Health, OrderingWord, Status, Stored, Subscription};
 
 /// Gaps that are shown of one subscription, the newest.
 const MAX_GAPS: i64 = 20;
@@ -46,11 +46,9 @@ struct SubscribedData {
     is_active: bool,
     /// For verifying signatures (Standard Webhooks). Shown here only.
     secret: String,
-    /// `subscription` or `record`.
-    #[schema(example = "subscription")]
-    ordering: &'static str,
+    ordering: OrderingWord,
     /// Deliveries at a time.
-    concurrency: i16,
+    concurrency: u8,
 }
 
 impl From<&Subscription> for Subscribed {
@@ -60,13 +58,13 @@ impl From<&Subscription> for Subscribed {
             id: id.clone(),
             subscription_id: subscription_id.clone(),
             event: subscription.event_type,
-            target_url: subscription.target_url.clone(),
+            target_url: subscription.target.to_string(),
             created_at: subscription.created_at,
             filters: subscription.filters.to_json(),
-            is_active: subscription.status == Status::Active,
+            is_active: subscription.is_active(),
             ordering: subscription.ordering.word(),
             concurrency: subscription.ordering.concurrency(),
-            secret: subscription.secret.reveal().to_owned(),
+            secret: subscription.secrets.current.reveal().to_owned(),
         };
         Self { success: true, data, id, subscription_id }
     }
@@ -79,21 +77,17 @@ pub struct SubscriptionView {
     id: String,
     /// `sub_…`
     subscription_id: String,
-    #[schema(value_type = EventType)]
-    event_type: String,
+    event_type: EventType,
     target_url: String,
     is_active: bool,
     #[serde(serialize_with = "serialize_time")]
     created_at: DateTime<Utc>,
     #[schema(value_type = Object)]
     filters: Value,
-    /// `subscription` or `record`.
-    #[schema(example = "subscription")]
-    ordering: String,
+    ordering: OrderingWord,
     /// Deliveries at a time.
-    concurrency: i16,
-    /// `active`, `paused` or `deactivated`.
-    status: String,
+    concurrency: u8,
+    status: Status,
     /// Why it was deactivated.
     #[schema(required)]
     status_reason: Option<String>,
@@ -111,7 +105,7 @@ struct DeliveryHealth {
     /// Are there events that are not delivered yet? With filters, this is known a moment later.
     waiting: bool,
     /// Attempts made for the next event.
-    head_attempts: i16,
+    head_attempts: u8,
     #[serde(serialize_with = "serialize_time_option")]
     #[schema(required)]
     next_attempt_at: Option<DateTime<Utc>>,
@@ -147,18 +141,18 @@ struct Gap {
 impl SubscriptionView {
     /// As it is `now`, without how deliveries go.
     pub fn new(subscription: &Subscription, now: DateTime<Utc>) -> Self {
-        let until = subscription.previous_secret.as_ref().map(|(_, until)| *until);
+        let until = subscription.secrets.previous.as_ref().map(|(_, until)| *until);
         Self {
             id: subscription.id.hook(),
             subscription_id: subscription.id.to_string(),
-            event_type: subscription.event_type.name().to_owned(),
-            target_url: subscription.target_url.clone(),
-            is_active: subscription.status == Status::Active,
+            event_type: subscription.event_type,
+            target_url: subscription.target.to_string(),
+            is_active: subscription.is_active(),
             created_at: subscription.created_at,
             filters: subscription.filters.to_json(),
-            ordering: subscription.ordering.word().to_owned(),
+            ordering: subscription.ordering.word(),
             concurrency: subscription.ordering.concurrency(),
-            status: subscription.status.word().to_owned(),
+            status: subscription.status,
             status_reason: subscription.status_reason.clone(),
             previous_secret_valid_until: until.filter(|until| now < *until),
             delivery: None,
@@ -166,14 +160,15 @@ impl SubscriptionView {
     }
 }
 
-/// A company's subscriptions with this status (or `all`), newest first.
+/// A company's subscriptions, with this status if it is given, newest first.
 pub async fn all(
     pool: &PgPool,
     company: CompanyId,
-    status: &str,
+    status: Option<Status>,
     now: DateTime<Utc>,
 ) -> Result<Vec<SubscriptionView>, sqlx::Error> {
-    select(pool, company, None, status, now).await
+    let stored = subscription::of_company(pool, company, None, status).await?;
+    with_health(pool, company, None, stored, now).await
 }
 
 /// One subscription, whatever its status.
@@ -183,64 +178,61 @@ pub async fn one(
     id: SubscriptionId,
     now: DateTime<Utc>,
 ) -> Result<Option<SubscriptionView>, sqlx::Error> {
-    Ok(select(pool, company, Some(id), "all", now).await?.pop())
+    let stored = subscription::one(pool, company, id).await?;
+    Ok(with_health(pool, company, Some(id), stored.into_iter().collect(), now).await?.pop())
 }
 
-async fn select(
+async fn with_health(
     pool: &PgPool,
     company: CompanyId,
     id: Option<SubscriptionId>,
-    status: &str,
+    stored: Vec<Stored>,
     now: DateTime<Utc>,
 ) -> Result<Vec<SubscriptionView>, sqlx::Error> {
-    let rows = sqlx::query!(
-        r#"SELECT s.id, s.event_type, s.target_url, s.filters, s.status, s.status_reason, s.created_at,
-                  s.ordering, s.concurrency, s.previous_secret_until,
-                  (c.lagging OR s.status <> 'active' OR s.filters = '{}') AND EXISTS (
-                      SELECT FROM events e
-                      WHERE e.company_id = s.company_id AND e.type = s.event_type
-                        AND e.seq > done.seq
-                  ) AS "waiting!", c.head_attempts, c.next_attempt_at, c.last_attempt_at, c.last_success_at, c.last_error,
-                  c.undelivered_in_row
-           FROM subscriptions s JOIN cursors c ON c.subscription_id = s.id JOIN done ON done.subscription_id = s.id
-           WHERE s.company_id = $1 AND ($2::uuid IS NULL OR s.id = $2)
-             AND s.status <> 'deleted' AND ($3 = 'all' OR s.status = $3)
-           ORDER BY s.created_at DESC, s.id DESC"#,
+    if stored.is_empty() {
+        return Ok(Vec::new());
+    }
+    let waiting = waiting(pool, company, &stored).await?;
+    let mut gaps = gaps(pool, company, id).await?;
+    let views = stored.into_iter().map(|Stored { subscription, progress }| {
+        let Health { undelivered_in_row, last_attempt_at, last_success_at, last_error } = progress.health;
+        let delivery = DeliveryHealth {
+            waiting: waiting.contains(&subscription.id.0),
+            head_attempts: progress.head_attempts,
+            next_attempt_at: progress.next_attempt_at,
+            last_attempt_at,
+            last_success_at,
+            last_error,
+            consecutive_undelivered: undelivered_in_row,
+            gaps: gaps.remove(&subscription.id.0).unwrap_or_default(),
+        };
+        SubscriptionView { delivery: Some(delivery), ..SubscriptionView::new(&subscription, now) }
+    });
+    Ok(views.collect())
+}
+
+/// Those subscriptions that have events which are not done. A lane that is up to date, and
+/// has filters, does not say how far it is at once.
+async fn waiting(pool: &PgPool, company: CompanyId, stored: &[Stored]) -> Result<HashSet<Uuid>, sqlx::Error> {
+    let known = stored.iter().filter(|Stored { subscription, progress }| {
+        progress.lagging || !subscription.is_active() || subscription.filters.is_empty()
+    });
+    let (ids, (types, done)): (Vec<_>, (Vec<_>, Vec<_>)) = known
+        .map(|Stored { subscription, progress }| {
+            (subscription.id.0, (subscription.event_type.word().to_owned(), progress.done))
+        })
+        .unzip();
+    let rows = sqlx::query_scalar!(
+        r#"SELECT known.id AS "id!" FROM unnest($2::uuid[], $3::text[], $4::bigint[]) AS known (id, type, done)
+           WHERE EXISTS (SELECT FROM events e WHERE e.company_id = $1 AND e.type = known.type AND e.seq > known.done)"#,
         company.0,
-        id.map(|id| id.0),
-        status,
+        &ids,
+        &types,
+        &done,
     )
     .fetch_all(pool)
     .await?;
-    let mut gaps = gaps(pool, company, id).await?;
-    let views = rows.into_iter().map(|row| {
-        let id = SubscriptionId(row.id);
-        SubscriptionView {
-            id: id.hook(),
-            subscription_id: id.to_string(),
-            event_type: row.event_type,
-            target_url: row.target_url,
-            is_active: row.status == Status::Active.word(),
-            created_at: row.created_at,
-            filters: serde_json::from_str(&row.filters).unwrap_or_default(),
-            ordering: row.ordering,
-            concurrency: row.concurrency,
-            status: row.status,
-            status_reason: row.status_reason,
-            previous_secret_valid_until: row.previous_secret_until.filter(|until| now < *until),
-            delivery: Some(DeliveryHealth {
-                waiting: row.waiting,
-                head_attempts: row.head_attempts,
-                next_attempt_at: row.next_attempt_at,
-                last_attempt_at: row.last_attempt_at,
-                last_success_at: row.last_success_at,
-                last_error: row.last_error,
-                consecutive_undelivered: row.undelivered_in_row,
-                gaps: gaps.remove(&row.id).unwrap_or_default(),
-            }),
-        }
-    });
-    Ok(views.collect())
+    Ok(rows.into_iter().collect())
 }
 
 /// The newest gaps of each of a company's subscriptions, or of one.

@@ -178,7 +178,7 @@ impl World {
         )
         .bind(self.ids.next(self.clock.now()))
         .bind(company.0)
-        .bind(permissions.iter().map(|permission| permission.name()).collect::<Vec<_>>())
+        .bind(permissions.iter().map(|permission| permission.word()).collect::<Vec<_>>())
         .bind(&key.hash()[..])
         .bind(key.hint())
         .bind(self.clock.now())

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use crate::support::{Answer, Cut, Proxy, World, in_one_batch, waiting_statement};
 
 const STATEMENT: &str = "WITH stored AS (INSERT INTO contacts";
-/// Batches that do without it after it failed.
-const DETOUR: usize = 16;
+/// Batches that are transactions after the statement failed.
+const BACKOFF: usize = 16;
 
 /// A world that knows where the log is, and makes its next contact in one statement.
 async fn world() -> (World, Proxy) {
@@ -78,8 +78,8 @@ async fn a_taken_number_is_refused_and_the_rest_of_its_batch_is_not() {
     }
     twice.sort_by_key(|answer| answer.status);
     assert_eq!(existing(&twice[1]), twice[0].data(201)["id"]);
-    assert_eq!(detour(&world, &proxy, 2).await, DETOUR, "it failed");
-    assert_in_log(&world, 1 + 1 + 2 + 1 + 28 + DETOUR + 2).await;
+    assert_eq!(detour(&world, &proxy, 2).await, BACKOFF, "it failed");
+    assert_in_log(&world, 1 + 1 + 2 + 1 + 28 + BACKOFF + 2).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -103,16 +103,16 @@ async fn failures_in_a_row_make_tries_rarer_until_one_succeeds() {
     let (world, proxy) = world().await;
     let fail = async || _ = existing(&create(&world, "+33100000000").await);
     fail().await;
-    for number in 0..DETOUR {
+    for number in 0..BACKOFF {
         create(&world, &format!("+332000000{number:02}")).await.data(201);
     }
     // It is tried again, in vain.
     fail().await;
-    assert_eq!(detour(&world, &proxy, 1).await, 2 * DETOUR);
+    assert_eq!(detour(&world, &proxy, 1).await, 2 * BACKOFF);
     // That one succeeded, though nobody heard of it, and so does the next.
     create(&world, "+33300000000").await.data(201);
     fail().await;
-    assert_eq!(detour(&world, &proxy, 2).await, DETOUR);
+    assert_eq!(detour(&world, &proxy, 2).await, BACKOFF);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -123,10 +123,10 @@ async fn what_is_stored_is_in_the_log_when_its_head_is_not_where_it_was() {
         moved.execute(&world.pool).await.unwrap();
         create(&world, &format!("+3320000000{round}")).await.data(201);
         // The statement was tried, which is why the next are not.
-        assert_eq!(detour(&world, &proxy, round as u32).await, DETOUR);
+        assert_eq!(detour(&world, &proxy, round as u32).await, BACKOFF);
         create(&world, &format!("+3330000000{round}")).await.data(201);
     }
-    assert_in_log(&world, 1 + 3 * (1 + DETOUR + 2 + 1)).await;
+    assert_in_log(&world, 1 + 3 * (1 + BACKOFF + 2 + 1)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,0 +1,192 @@
+//! Reading the log: whose events, of which types, after which number.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use crate::model::events::{Event, EventType};
+use crate::model::ids::{CompanyId, EventId};
+
+/// Events in a page of [`after`].
+const PAGE: usize = 500;
+
+/// Numbers that one statement covers. A statement that reaches from far behind to the end of
+/// the log is planned for all partitions, and the plan takes longer than the read.
+const SPAN: i64 = 100_000;
+
+/// A row of `events`.
+struct Row {
+    seq: i64,
+    company_id: Uuid,
+    r#type: String,
+    id: Uuid,
+    record_id: Uuid,
+    source: String,
+    at: DateTime<Utc>,
+    data: String,
+}
+
+impl Row {
+    /// Returns nothing for a type that this version does not know.
+    fn decode(self) -> Option<Arc<Event>> {
+        Some(Arc::new(Event {
+            seq: self.seq,
+            company: CompanyId(self.company_id),
+            event_type: EventType::parse(&self.r#type)?,
+            id: EventId(self.id),
+            record: self.record_id,
+            source: self.source,
+            at: self.at,
+            data: self.data,
+        }))
+    }
+}
+
+/// The end of the log.
+#[derive(Clone, Copy, Debug)]
+pub struct End {
+    /// The last number.
+    pub seq: i64,
+    /// The version of the subscriptions in the same snapshot: it includes every change that
+    /// came before an event up to `seq`.
+    pub version: i64,
+}
+
+/// A part of the log.
+#[derive(Debug)]
+pub struct Page {
+    /// In the order of the log.
+    pub events: Vec<Arc<Event>>,
+    /// The events are all there are up to this number.
+    pub read_to: i64,
+}
+
+impl Page {
+    /// A page that covers the log up to `end`, unless its `limit` of rows ended it before.
+    fn new(rows: Vec<Row>, limit: usize, end: i64) -> Self {
+        let last = rows.last().filter(|_| rows.len() >= limit).map(|row| row.seq);
+        Self { events: rows.into_iter().filter_map(Row::decode).collect(), read_to: last.unwrap_or(end) }
+    }
+}
+
+/// Returns where the log ends.
+///
+/// # Errors
+/// When the database does not answer, as with all functions here.
+pub async fn end(pool: &PgPool) -> Result<End, sqlx::Error> {
+    sqlx::query_as!(End, "SELECT log_head.seq, version FROM log_head, subscription_version")
+        .fetch_one(pool)
+        .await
+}
+
+/// Returns whether every event after `position` is still kept. Numbers have no gaps, and
+/// retention drops the oldest first.
+pub async fn is_kept_after(pool: &PgPool, position: i64) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"SELECT seq <= $1 OR EXISTS (SELECT FROM events WHERE events.seq = $1 + 1) AS "kept!" FROM log_head"#,
+        position,
+    )
+    .fetch_one(pool)
+    .await
+}
+
+/// Reads the log of all companies after `position`, up to `end`.
+pub async fn after(pool: &PgPool, position: i64, end: i64) -> Result<Page, sqlx::Error> {
+    let end = end.min(position.saturating_add(SPAN)).max(position);
+    let rows = sqlx::query_as!(
+        Row,
+        "SELECT seq, company_id, type, id, record_id, source, at, data FROM events
+         WHERE seq > $1 AND seq <= $2 ORDER BY seq LIMIT $3",
+        position,
+        end,
+        PAGE as i64,
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(Page::new(rows, PAGE, end))
+}
+
+/// Reads a company's events of `types` after `position`, up to `end`; at most `limit`.
+pub async fn of_types(
+    pool: &PgPool,
+    company: CompanyId,
+    types: &[EventType],
+    (position, end): (i64, i64),
+    limit: usize,
+) -> Result<Page, sqlx::Error> {
+    let mut page = of_types_nearby(pool, company, types, (position, end), limit).await?;
+    if page.events.len() < limit && page.read_to < end {
+        let rest = limit - page.events.len();
+        let further = select(pool, company, types, (page.read_to, end), rest).await?;
+        page.events.extend(further.events);
+        page.read_to = further.read_to;
+    }
+    Ok(page)
+}
+
+/// The same within the next 100,000 numbers, which keeps it cheap however far `end` is.
+pub async fn of_types_nearby(
+    pool: &PgPool,
+    company: CompanyId,
+    types: &[EventType],
+    (position, end): (i64, i64),
+    limit: usize,
+) -> Result<Page, sqlx::Error> {
+    let end = end.min(position.saturating_add(SPAN)).max(position);
+    select(pool, company, types, (position, end), limit).await
+}
+
+/// Reads type by type and merges, so that the cost does not depend on the length of the log
+/// or on other companies. Only the index on (company, type, seq) has this property.
+/// PostgreSQL would choose another one where it takes a type to be frequent, but comparing
+/// whole rows leaves no other. The comparisons of `seq` alone exclude partitions.
+async fn select(
+    pool: &PgPool,
+    company: CompanyId,
+    types: &[EventType],
+    (position, end): (i64, i64),
+    limit: usize,
+) -> Result<Page, sqlx::Error> {
+    let names: Vec<_> = types.iter().map(|event_type| event_type.word().to_owned()).collect();
+    let rows = sqlx::query_as!(
+        Row,
+        "SELECT e.seq, e.company_id, e.type, e.id, e.record_id, e.source, e.at, e.data
+         FROM unnest($2::text[]) AS wanted (type)
+         CROSS JOIN LATERAL (
+             SELECT * FROM events
+             WHERE (company_id, type, seq) > ($1, wanted.type, $3)
+                 AND (company_id, type, seq) <= ($1, wanted.type, $4)
+                 AND seq > $3 AND seq <= $4
+             ORDER BY company_id, type, seq LIMIT $5
+         ) e
+         ORDER BY e.seq LIMIT $5",
+        company.0,
+        &names,
+        position,
+        end,
+        i64::try_from(limit).unwrap_or(i64::MAX),
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(Page::new(rows, limit, end))
+}
+
+/// Reads those of a company's events with these numbers that are still kept.
+pub async fn by_numbers(
+    pool: &PgPool,
+    company: CompanyId,
+    seqs: &[i64],
+) -> Result<Vec<Arc<Event>>, sqlx::Error> {
+    let rows = sqlx::query_as!(
+        Row,
+        "SELECT seq, company_id, type, id, record_id, source, at, data FROM events
+         WHERE seq = ANY($1) AND company_id = $2 ORDER BY seq",
+        seqs,
+        company.0,
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows.into_iter().filter_map(Row::decode).collect())
+}

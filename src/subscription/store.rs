@@ -1,0 +1,234 @@
+//! Subscriptions in the database: one row, one decoder.
+
+use chrono::{DateTime, Utc};
+use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
+
+use super::{Health, Ordering, OrderingWord, Progress, ReadAhead, Status, Subscription};
+use crate::model::events::{EventType, Filters};
+use crate::model::ids::{CompanyId, SubscriptionId};
+use crate::outbound::signature::Secrets;
+
+/// A subscription and its progress.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    /// What it is.
+    pub subscription: Subscription,
+    /// How far it is.
+    pub progress: Progress,
+}
+
+/// A row of `subscriptions`, `cursors` and `done`.
+struct Row {
+    company_id: Uuid,
+    id: Uuid,
+    event_type: String,
+    target_url: String,
+    filters: String,
+    secret: String,
+    previous_secret: Option<String>,
+    previous_secret_until: Option<DateTime<Utc>>,
+    status: String,
+    status_reason: Option<String>,
+    loopback: bool,
+    ordering: String,
+    concurrency: i16,
+    skip_to: i64,
+    version: i64,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+    done: i64,
+    cursor: i64,
+    lagging: bool,
+    head_attempts: i16,
+    next_attempt_at: Option<DateTime<Utc>>,
+    read_ahead: Option<String>,
+    undelivered_in_row: i32,
+    last_attempt_at: Option<DateTime<Utc>>,
+    last_success_at: Option<DateTime<Utc>>,
+    last_error: Option<String>,
+}
+
+impl Row {
+    fn decode(self) -> Option<Stored> {
+        let (company, id) = (CompanyId(self.company_id), SubscriptionId(self.id));
+        let decoded = self.try_decode();
+        if decoded.is_none() {
+            tracing::error!(%company, subscription = %id, "a stored subscription does not parse; it is ignored");
+        }
+        decoded
+    }
+
+    fn try_decode(self) -> Option<Stored> {
+        let event_type = EventType::parse(&self.event_type)?;
+        let subscription = Subscription {
+            company: CompanyId(self.company_id),
+            id: SubscriptionId(self.id),
+            event_type,
+            target: self.target_url.parse().ok()?,
+            filters: Filters::parse(event_type, &serde_json::from_str(&self.filters).ok()?).ok()?,
+            secrets: Secrets::read(
+                &self.secret,
+                self.previous_secret.as_deref(),
+                self.previous_secret_until,
+            )?,
+            status: Status::parse(&self.status)?,
+            status_reason: self.status_reason,
+            loopback: self.loopback,
+            ordering: Ordering::new(
+                OrderingWord::parse(&self.ordering)?,
+                u8::try_from(self.concurrency).ok()?,
+            ),
+            skip_to: self.skip_to,
+            version: self.version,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+        };
+        let progress = Progress {
+            done: self.done,
+            cursor: self.cursor,
+            lagging: self.lagging,
+            head_attempts: u8::try_from(self.head_attempts).unwrap_or(0),
+            next_attempt_at: self.next_attempt_at,
+            read_ahead: self.read_ahead.as_deref().and_then(ReadAhead::from_json),
+            health: Health {
+                undelivered_in_row: self.undelivered_in_row,
+                last_attempt_at: self.last_attempt_at,
+                last_success_at: self.last_success_at,
+                last_error: self.last_error,
+            },
+        };
+        Some(Stored { subscription, progress })
+    }
+}
+
+/// Selects subscriptions as [`Stored`]: what stands before the tables, and what follows them.
+///
+/// A macro because `query_as!` wants the text spelt out.
+macro_rules! select {
+    ($executor:expr, $from:literal, $rest:literal, $($parameter:expr),+ $(,)?) => {
+        sqlx::query_as!(
+            Row,
+            r#"SELECT s.company_id, s.id, s.event_type, s.target_url, s.filters, s.secret, s.previous_secret,
+                      s.previous_secret_until, s.status, s.status_reason, s.loopback, s.ordering, s.concurrency,
+                      s.skip_to, s.version, s.created_at, s.updated_at,
+                      done.seq AS "done!", c.seq AS cursor, c.lagging, c.head_attempts, c.next_attempt_at, c.read_ahead,
+                      c.undelivered_in_row, c.last_attempt_at, c.last_success_at, c.last_error
+               FROM "# + $from + r#" subscriptions s
+               JOIN cursors c ON c.subscription_id = s.id JOIN done ON done.subscription_id = s.id "# + $rest,
+            $($parameter),+
+        )
+        .fetch_all($executor)
+        .await
+        .map(|rows| rows.into_iter().filter_map(Row::decode).collect::<Vec<Stored>>())
+    };
+}
+
+/// One subscription of the company, unless it is deleted.
+///
+/// # Errors
+/// When the database does not answer, as with all functions here.
+pub async fn one(
+    pool: &PgPool,
+    company: CompanyId,
+    id: SubscriptionId,
+) -> Result<Option<Stored>, sqlx::Error> {
+    Ok(some(pool, company, &[id.0]).await?.pop())
+}
+
+/// Those of the company's subscriptions with these ids that are not deleted.
+pub async fn some(pool: &PgPool, company: CompanyId, ids: &[Uuid]) -> Result<Vec<Stored>, sqlx::Error> {
+    select!(pool, "", "WHERE s.company_id = $1 AND s.id = ANY($2) AND s.status <> 'deleted'", company.0, ids)
+}
+
+/// The company's subscriptions, to one type if it is given, newest first; without deleted ones.
+pub async fn of_company(
+    pool: &PgPool,
+    company: CompanyId,
+    event_type: Option<EventType>,
+    status: Option<Status>,
+) -> Result<Vec<Stored>, sqlx::Error> {
+    select!(
+        pool,
+        "",
+        "WHERE s.company_id = $1 AND s.status <> 'deleted' AND ($2::text IS NULL OR s.event_type = $2)
+               AND ($3::text IS NULL OR s.status = $3)
+         ORDER BY s.created_at DESC, s.id DESC",
+        company.0,
+        event_type.map(EventType::word),
+        status.map(Status::word),
+    )
+}
+
+/// Those of these subscriptions that exist, locked until the transaction ends. Changes are
+/// rare and short: waiting for another one, within `lock_timeout`, is fine here.
+pub async fn lock(
+    connection: &mut PgConnection,
+    (companies, ids): (&[Uuid], &[Uuid]),
+) -> Result<Vec<Subscription>, sqlx::Error> {
+    let rows = select!(
+        connection,
+        "unnest($1::uuid[], $2::uuid[]) AS wanted (company_id, id) CROSS JOIN",
+        "WHERE s.company_id = wanted.company_id AND s.id = wanted.id
+         ORDER BY s.company_id, s.id FOR NO KEY UPDATE OF s",
+        companies,
+        ids,
+    )?;
+    Ok(rows.into_iter().map(|stored| stored.subscription).collect())
+}
+
+/// Subscriptions that changed after `version`, deleted ones included, in the order of their
+/// changes.
+pub async fn changed_after(pool: &PgPool, version: i64) -> Result<Vec<Stored>, sqlx::Error> {
+    select!(pool, "", "WHERE s.version > $1 ORDER BY s.version", version)
+}
+
+/// The subscriptions of shards, without deleted ones.
+pub async fn of_shards(pool: &PgPool, shards: &[i16]) -> Result<Vec<Stored>, sqlx::Error> {
+    select!(pool, "", "WHERE c.shard = ANY($1) AND s.status <> 'deleted'", shards)
+}
+
+/// Deactivates a subscription, unless it has changed since `version`. Returns its new version
+/// if it was deactivated.
+pub async fn deactivate(
+    pool: &PgPool,
+    id: SubscriptionId,
+    version: i64,
+    reason: &str,
+    now: DateTime<Utc>,
+) -> Result<Option<i64>, sqlx::Error> {
+    let mut transaction = pool.begin().await?;
+    // The lock order of the writer: the subscription, then the version.
+    let unchanged = sqlx::query_scalar!(
+        "SELECT id FROM subscriptions WHERE id = $1 AND version = $2 AND status = 'active' FOR UPDATE",
+        id.0,
+        version,
+    )
+    .fetch_optional(&mut *transaction)
+    .await?;
+    if unchanged.is_none() {
+        return Ok(None);
+    }
+    let version = next_version(&mut transaction).await?;
+    sqlx::query!(
+        "UPDATE subscriptions SET status = 'deactivated', status_reason = $2, updated_at = greatest(updated_at, $3),
+                version = $4
+         WHERE id = $1",
+        id.0,
+        reason,
+        now,
+        version,
+    )
+    .execute(&mut *transaction)
+    .await?;
+    transaction.commit().await?;
+    Ok(Some(version))
+}
+
+/// Takes the next version of the subscriptions; locked until the transaction ends, so that
+/// the order of versions is the order of commits.
+pub async fn next_version(connection: &mut PgConnection) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar!("UPDATE subscription_version SET version = version + 1 RETURNING version")
+        .fetch_one(connection)
+        .await
+}

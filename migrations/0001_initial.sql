@@ -1,5 +1,6 @@
--- The whole schema. Every table is keyed by company first, so that a company
--- can one day be placed on a database of its own.
+-- The whole schema, in the order in which data takes its way: who calls, the records, the
+-- log, the subscriptions, the deliveries. Every table is keyed by company first, so that a
+-- company can be placed on a database of its own.
 
 CREATE TABLE companies (
     id          uuid PRIMARY KEY,
@@ -108,19 +109,25 @@ CREATE TABLE log_head (
 ) WITH (fillfactor = 10);
 INSERT INTO log_head (seq, at) VALUES (0, to_timestamp(0));
 
--- The log. No foreign keys: nothing may wait after log_head is locked.
+-- The log, partitioned by its numbers, so that what is old can be dropped without a DELETE:
+-- a cursor excludes partitions, and a clock that jumps cannot miss its partition. The server
+-- makes partitions ahead (src/retention/). There are no default partitions: attaching one beside
+-- them would scan them, under a lock. There are no foreign keys: nothing may wait after log_head
+-- is locked.
 CREATE TABLE events (
     seq         bigint PRIMARY KEY,
     company_id  uuid NOT NULL,
     type        text NOT NULL,
     id          uuid NOT NULL,
     record_id   uuid NOT NULL,
-    source      text NOT NULL CHECK (source IN ('api', 'ui')),
+    source      text NOT NULL CONSTRAINT events_source_check CHECK (source IN ('api', 'ui')),
     at          timestamptz NOT NULL,
     -- the record as JSON text, byte for byte as it is sent
     data        text NOT NULL
-);
+) PARTITION BY RANGE (seq);
 CREATE INDEX events_of_type ON events (company_id, type, seq);
+CREATE TABLE events_from_0 PARTITION OF events FOR VALUES FROM (0) TO (100000);
+CREATE TABLE events_from_100000 PARTITION OF events FOR VALUES FROM (100000) TO (200000);
 
 -- Counts every change of a subscription. A change bumps it in its own
 -- transaction (the row lock makes version order commit order), and the tail
@@ -132,62 +139,69 @@ CREATE TABLE subscription_version (
 INSERT INTO subscription_version (version) VALUES (0);
 
 CREATE TABLE subscriptions (
-    company_id     uuid NOT NULL REFERENCES companies (id) ON DELETE CASCADE,
-    id             uuid NOT NULL,
-    event_type     text NOT NULL,
-    target_url     text NOT NULL,
+    company_id             uuid NOT NULL REFERENCES companies (id) ON DELETE CASCADE,
+    id                     uuid NOT NULL,
+    event_type             text NOT NULL,
+    target_url             text NOT NULL,
     -- canonical JSON text of the filters, '{}' when there are none
-    filters        text NOT NULL,
-    secret         text NOT NULL,
-    status         text NOT NULL CHECK (status IN ('active', 'paused', 'deactivated', 'deleted')),
-    status_reason  text,
-    -- may loopback addresses be delivered to (the subscriber was local)?
-    loopback       boolean NOT NULL,
-    created_at     timestamptz NOT NULL,
-    updated_at     timestamptz NOT NULL,
-    version        bigint NOT NULL,
+    filters                text NOT NULL,
+    secret                 text NOT NULL,
+    -- after a rotation the secret before signs, too, for a while
+    previous_secret        text,
+    previous_secret_until  timestamptz,
+    status                 text NOT NULL CHECK (status IN ('active', 'paused', 'deactivated', 'deleted')),
+    status_reason          text,
+    -- whether loopback addresses may be delivered to, because the subscriber was local
+    loopback               boolean NOT NULL,
+    -- deliveries wait for the one before, or only for the one before of the same record
+    ordering               text NOT NULL DEFAULT 'subscription' CHECK (ordering IN ('subscription', 'record')),
+    concurrency            smallint NOT NULL DEFAULT 1 CHECK (concurrency BETWEEN 1 AND 64),
+    -- events up to this number are not delivered any more: the subscriber resumed from there
+    skip_to                bigint NOT NULL DEFAULT 0,
+    created_at             timestamptz NOT NULL,
+    updated_at             timestamptz NOT NULL,
+    version                bigint NOT NULL,
     PRIMARY KEY (company_id, id),
-    CHECK ((status = 'deactivated') = (status_reason IS NOT NULL))
+    CHECK ((status = 'deactivated') = (status_reason IS NOT NULL)),
+    CHECK (ordering = 'record' OR concurrency = 1),
+    CHECK ((previous_secret IS NULL) = (previous_secret_until IS NULL))
 );
 CREATE UNIQUE INDEX subscriptions_twin ON subscriptions
     (company_id, event_type, md5(target_url || ' ' || filters)) WHERE status IN ('active', 'paused');
 CREATE INDEX subscriptions_by_version ON subscriptions (version);
+CREATE INDEX subscriptions_previous_secret ON subscriptions (previous_secret_until)
+    WHERE previous_secret_until IS NOT NULL;
 
--- Where each subscription stands. Everything up to and including `seq` is done.
--- `lagging = false` says it is also done up to the shard's checkpoint.
+-- How far each subscription is: everything up to and including `seq` is done.
+-- `lagging = false` says that it is also done up to the checkpoint of the shard.
 CREATE TABLE cursors (
-    subscription_id   uuid PRIMARY KEY,
-    company_id        uuid NOT NULL,
-    seq               bigint NOT NULL CHECK (seq >= 0),
-    lagging           boolean NOT NULL DEFAULT false,
+    subscription_id     uuid PRIMARY KEY,
+    company_id          uuid NOT NULL,
+    -- the shard follows from the id of the subscription
+    shard               smallint NOT NULL GENERATED ALWAYS AS (get_byte(uuid_send(subscription_id), 15) & 15) STORED,
+    seq                 bigint NOT NULL CHECK (seq >= 0),
+    lagging             boolean NOT NULL DEFAULT false,
+    -- how far a lane has read beyond `seq`, and what of that is not done, as JSON
+    -- (src/subscription/progress.rs writes and reads it); then `seq` is before the first of these
+    read_ahead          text,
     -- of the next event: attempts made, and when the next one is due
-    head_attempts     smallint NOT NULL DEFAULT 0 CHECK (head_attempts BETWEEN 0 AND 3),
-    next_attempt_at   timestamptz,
-    -- delivery health
+    head_attempts       smallint NOT NULL DEFAULT 0 CHECK (head_attempts BETWEEN 0 AND 3),
+    next_attempt_at     timestamptz,
+    -- how deliveries go
     undelivered_in_row  integer NOT NULL DEFAULT 0,
-    last_attempt_at   timestamptz,
-    last_success_at   timestamptz,
-    last_error        text,
+    last_attempt_at     timestamptz,
+    last_success_at     timestamptz,
+    last_error          text,
     FOREIGN KEY (company_id, subscription_id) REFERENCES subscriptions (company_id, id) ON DELETE CASCADE
 ) WITH (fillfactor = 50);
 
--- One row per attempt, appended.
-CREATE TABLE attempts (
-    id               bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    company_id       uuid NOT NULL,
-    subscription_id  uuid NOT NULL,
-    seq              bigint NOT NULL,
-    event_id         uuid NOT NULL,
-    attempt          smallint NOT NULL CHECK (attempt BETWEEN 1 AND 4),
-    at               timestamptz NOT NULL,
-    duration_ms      integer NOT NULL CHECK (duration_ms >= 0),
-    -- delivered, failed (another attempt follows) or undelivered (none does)
-    outcome          text NOT NULL CHECK (outcome IN ('delivered', 'failed', 'undelivered')),
-    status           smallint,
-    error            text
-);
-CREATE INDEX attempts_age ON attempts (at);
-CREATE INDEX attempts_undelivered ON attempts (company_id, subscription_id, seq) WHERE outcome = 'undelivered';
+-- A process that delivers has a row here, its lease: the process is alive until
+-- `expires_at`, and renews it. Whoever finds an expired lease deletes it, and thereby frees
+-- the shards.
+CREATE TABLE replicas (
+    id          uuid PRIMARY KEY,
+    expires_at  timestamptz NOT NULL
+) WITH (fillfactor = 10);
 
 -- A shard of the delivery work. Up to `checkpoint` every event was offered to
 -- every subscription of the shard. Whoever takes the shard raises `epoch`;
@@ -195,6 +209,87 @@ CREATE INDEX attempts_undelivered ON attempts (company_id, subscription_id, seq)
 CREATE TABLE shards (
     id          smallint PRIMARY KEY,
     epoch       bigint NOT NULL,
-    checkpoint  bigint NOT NULL CHECK (checkpoint >= 0)
+    checkpoint  bigint NOT NULL CHECK (checkpoint >= 0),
+    holder      uuid REFERENCES replicas (id) ON DELETE SET NULL
 ) WITH (fillfactor = 10);
-INSERT INTO shards (id, epoch, checkpoint) VALUES (0, 0, 0);
+INSERT INTO shards (id, epoch, checkpoint) SELECT number, 0, 0 FROM generate_series(0, 15) AS number;
+
+-- One row per attempt, appended; partitioned by week (from Monday, UTC).
+CREATE TABLE attempts (
+    company_id        uuid NOT NULL,
+    subscription_id   uuid NOT NULL,
+    seq               bigint NOT NULL,
+    event_id          uuid NOT NULL,
+    attempt           smallint NOT NULL CONSTRAINT attempts_attempt_check CHECK (attempt BETWEEN 1 AND 4),
+    at                timestamptz NOT NULL,
+    duration_ms       integer NOT NULL CONSTRAINT attempts_duration_ms_check CHECK (duration_ms >= 0),
+    -- delivered, failed (another attempt follows) or undelivered (none does)
+    outcome           text NOT NULL CONSTRAINT attempts_outcome_check
+                      CHECK (outcome IN ('delivered', 'failed', 'undelivered')),
+    -- live: it was the event's turn. replay: somebody wanted the event again.
+    cause             text NOT NULL DEFAULT 'live' CONSTRAINT attempts_cause_check CHECK (cause IN ('live', 'replay')),
+    status            smallint,
+    error             text,
+    -- dns, connect, tls, timeout, status, blocked, broken or other; null when delivered
+    error_class       text,
+    remote_addr       text,
+    response_headers  text,
+    response_body     text,
+    -- the webhook-signature that was sent; its webhook-timestamp is `at` in whole seconds
+    signature         text
+) PARTITION BY RANGE (at);
+CREATE INDEX attempts_of_subscription ON attempts (subscription_id, seq DESC, at DESC);
+CREATE INDEX attempts_undelivered ON attempts (company_id, seq) WHERE outcome = 'undelivered';
+
+-- What a subscription will never get although it waited for it.
+CREATE TABLE gaps (
+    company_id       uuid NOT NULL,
+    subscription_id  uuid NOT NULL,
+    -- the numbers of the log that it is about, both included
+    from_seq         bigint NOT NULL,
+    to_seq           bigint NOT NULL,
+    -- events of the subscription's type among them: with filters, at most so many
+    events           bigint NOT NULL CHECK (events > 0),
+    -- retention: they were too old to be kept. skipped: the subscriber resumed without them.
+    reason           text NOT NULL CHECK (reason IN ('retention', 'skipped')),
+    at               timestamptz NOT NULL,
+    PRIMARY KEY (company_id, subscription_id, to_seq, reason),
+    FOREIGN KEY (company_id, subscription_id) REFERENCES subscriptions (company_id, id) ON DELETE CASCADE,
+    CHECK (to_seq >= from_seq)
+);
+CREATE INDEX gaps_age ON gaps (at);
+
+-- Events that a subscriber wants again. Everything up to `position` is done.
+CREATE TABLE replays (
+    company_id       uuid NOT NULL,
+    id               uuid NOT NULL,
+    subscription_id  uuid NOT NULL,
+    only_undelivered boolean NOT NULL,
+    -- at most so many events in a second
+    per_second       smallint NOT NULL CHECK (per_second BETWEEN 1 AND 1000),
+    from_seq         bigint NOT NULL,
+    to_seq           bigint NOT NULL,
+    position         bigint NOT NULL,
+    status           text NOT NULL CHECK (status IN ('running', 'done', 'cancelled', 'failed')),
+    status_reason    text,
+    delivered        bigint NOT NULL DEFAULT 0,
+    undelivered      bigint NOT NULL DEFAULT 0,
+    created_at       timestamptz NOT NULL,
+    updated_at       timestamptz NOT NULL,
+    PRIMARY KEY (company_id, id),
+    FOREIGN KEY (company_id, subscription_id) REFERENCES subscriptions (company_id, id) ON DELETE CASCADE,
+    CHECK ((status = 'failed') = (status_reason IS NOT NULL))
+);
+CREATE INDEX replays_of_subscription ON replays (company_id, subscription_id, created_at DESC);
+CREATE INDEX replays_running ON replays (subscription_id) WHERE status = 'running';
+
+-- How far a subscription is done: every event up to `seq` was delivered, given up, not
+-- wanted, or skipped; what is after it and matches is still to come. The one definition.
+--
+-- A cursor that does not lag has nothing to deliver up to the checkpoint of its shard.
+-- `skip_to` counts from the moment somebody resumed from there, not only from when the
+-- process that delivers has heard of it.
+CREATE VIEW done AS
+SELECT s.company_id, s.id AS subscription_id,
+       greatest(c.seq, s.skip_to, CASE WHEN NOT c.lagging THEN h.checkpoint END) AS seq
+FROM subscriptions s JOIN cursors c ON c.subscription_id = s.id JOIN shards h ON h.id = c.shard;

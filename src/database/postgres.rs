@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use sqlx::migrate::MigrateError;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection as _, PgConnection, PgPool};
 
@@ -30,9 +31,23 @@ pub enum OpenError {
     /// Too old.
     #[error("PostgreSQL {0} is too old: isao needs PostgreSQL {OLDEST_MAJOR} or newer")]
     TooOld(String),
+    /// The database was made by another version.
+    #[error(
+        "the database was made by another version of isao ({0}); start the version that made it, or begin with an empty database (another DATABASE_URL or --data-dir)"
+    )]
+    OtherVersion(MigrateError),
     /// A migration failed.
     #[error("the database could not be brought up to date: {0}")]
-    Migration(#[from] sqlx::migrate::MigrateError),
+    Migration(MigrateError),
+}
+
+impl From<MigrateError> for OpenError {
+    fn from(error: MigrateError) -> Self {
+        match error {
+            MigrateError::VersionMissing(_) | MigrateError::VersionMismatch(_) => Self::OtherVersion(error),
+            error => Self::Migration(error),
+        }
+    }
 }
 
 /// Opens the pool and brings the schema up to date (under sqlx's advisory lock, so

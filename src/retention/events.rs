@@ -5,7 +5,7 @@ use sqlx::PgConnection;
 
 use super::partitions;
 
-/// Numbers of the narrowest partition, and of the first ones (`0002_partitions.sql`).
+/// Numbers of the narrowest partition, and of the first ones (`0001_initial.sql`).
 const NARROWEST: i64 = 100_000;
 /// Numbers of the widest partition. What is dropped at once should not be all there is.
 const WIDEST: i64 = 50_000_000;

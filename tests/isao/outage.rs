@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use isao::database::postgres;
 use serde_json::json;
+use sqlx::{Connection, PgConnection};
 
+use crate::support::database::Database;
 use crate::support::{Receiver, Reply, World, eventually, waiting_statement};
 
 /// Longer than the writer takes it for granted that its connection is there.
@@ -153,4 +156,20 @@ async fn nobody_waits_behind_a_write_that_is_in_doubt() {
         .await
         .unwrap();
     assert_eq!(stored, ["First", "In doubt", "Last"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_of_another_version_is_refused_with_what_to_do() {
+    let database = Database::create().await;
+    let mut connection = PgConnection::connect(&database.url).await.unwrap();
+    for other in [
+        "UPDATE _sqlx_migrations SET checksum = '\\x00'",
+        "UPDATE _sqlx_migrations SET version = 9999 WHERE version = 1",
+    ] {
+        sqlx::query(other).execute(&mut connection).await.unwrap();
+        let error = postgres::open(&database.url).await.unwrap_err().to_string();
+        assert!(error.contains("another version of isao"), "{error}");
+        assert!(error.contains("begin with an empty database"), "{error}");
+    }
+    database.drop().await;
 }

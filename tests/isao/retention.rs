@@ -3,15 +3,12 @@
 
 use std::time::Duration;
 
-use isao::database::postgres;
 use serde_json::{Value, json};
-use sqlx::migrate::Migrator;
-use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use sqlx::{Connection, PgConnection};
 
-use crate::support::database::Database;
 use crate::support::{Received, Receiver, World, eventually};
 
-/// Numbers of each of the partitions of the log that there are at first (`0002_partitions.sql`).
+/// Numbers of each of the partitions of the log that there are at first (`0001_initial.sql`).
 const WIDTH: i64 = 100_000;
 /// Retention looks around once in a while.
 const LOOKS_AGAIN: Duration = Duration::from_secs(61);
@@ -292,43 +289,4 @@ async fn what_a_crash_left_behind_is_dropped_and_what_somebody_detached_is_not()
     .unwrap();
     expect_dropped(&world, "events_from_100000").await;
     assert!(exists(&world, "events_from_0").await);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn rows_from_before_the_partitions_are_still_there() {
-    let database = Database::empty().await;
-    let mut connection = PgConnection::connect(&database.url).await.unwrap();
-    let first = postgres::MIGRATIONS.iter().filter(|migration| migration.version == 1).cloned().collect();
-    Migrator::with_migrations(first).run(&mut connection).await.unwrap();
-    sqlx::raw_sql(AssertSqlSafe(format!(
-        "INSERT INTO events (seq, company_id, type, id, record_id, source, at, data)
-         SELECT n, gen_random_uuid(), 'contact.created', gen_random_uuid(), gen_random_uuid(), 'api', now(), n
-         FROM generate_series(1, {WIDTH} + 5) n;
-         UPDATE log_head SET seq = {WIDTH} + 5;
-         INSERT INTO attempts (company_id, subscription_id, seq, event_id, attempt, at, duration_ms, outcome)
-         SELECT gen_random_uuid(), gen_random_uuid(), n, gen_random_uuid(), 1, '2024-11-08'::date - n, 1, 'delivered'
-         FROM generate_series(1, 100) n"
-    )))
-    .execute(&mut connection)
-    .await
-    .unwrap();
-    connection.close().await.unwrap();
-
-    let world = World::in_database(database).await;
-    let kept: (i64, i64) = sqlx::query_as(
-        "SELECT (SELECT sum(data::int) FROM events)::bigint, (SELECT sum(seq) FROM attempts)::bigint",
-    )
-    .fetch_one(&world.pool)
-    .await
-    .unwrap();
-    let events = WIDTH + 5;
-    assert_eq!(kept, (events * (events + 1) / 2, 5050));
-    assert_eq!(partitions(&world, "events").await, ["events_from_0", "events_from_200000"]);
-    let receiver = Receiver::start().await;
-    world.subscribe("contact.created", &receiver.url("/")).await;
-    create(&world, 0..1).await;
-    receiver.expect(1).await;
-    expect_attempts(&world, 101).await;
-    world.clock.advance(TOO_OLD + 7 * DAY);
-    expect_dropped(&world, "attempts_before").await;
 }

@@ -52,12 +52,6 @@ impl Database {
         Self::copy_of(&template, server, &mut connection).await
     }
 
-    /// A new one without a schema.
-    pub async fn empty() -> Self {
-        let (server, mut connection) = connect().await;
-        Self::copy_of("template0", server, &mut connection).await
-    }
-
     async fn copy_of(template: &str, server: &Embedded, connection: &mut PgConnection) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("test_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));

@@ -11,6 +11,7 @@ use isao::delivery::Tuning;
 use isao::model::api_key::{ApiKey, ServiceType};
 use isao::model::ids::{CompanyId, Ids};
 use isao::model::permission::Permission;
+use isao::model::words::Words;
 use isao::outbound::address::AllowList;
 use isao::outbound::dns::Resolver;
 use isao::server::{Role, Server, Settings};
@@ -152,7 +153,7 @@ impl World {
             database,
         };
         world.company = world.add_company("Acme").await;
-        world.key = world.add_key(world.company, &Permission::ALL).await;
+        world.key = world.add_key(world.company, Permission::ALL).await;
         world
     }
 

@@ -6,7 +6,7 @@ use sqlx::{PgExecutor, PgPool};
 
 use super::{Admin, Error};
 use crate::model::ids::CompanyId;
-use crate::model::records::serialize_time;
+use crate::model::time::serialize_time;
 
 /// A company.
 #[derive(Clone, Debug, Serialize)]

@@ -15,6 +15,7 @@ use super::{Admin, Error, members};
 use crate::model::api_key::{ApiKey, ServiceType};
 use crate::model::ids::CompanyId;
 use crate::model::permission::Permission;
+use crate::model::words::Words;
 
 /// The company's name.
 const COMPANY: &str = "Demo Company";

@@ -11,7 +11,7 @@ use super::{Admin, Error};
 use crate::model::api_key::{ApiKey, ServiceType};
 use crate::model::ids::{CompanyId, KeyId};
 use crate::model::permission::Permission;
-use crate::model::records::{serialize_time, serialize_time_option};
+use crate::model::time::{serialize_time, serialize_time_option};
 use crate::random;
 
 /// A key as it is known: everything but the key itself.

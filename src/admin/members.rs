@@ -7,7 +7,7 @@ use sqlx::{PgExecutor, PgPool};
 use super::companies::Company;
 use super::{Admin, Error};
 use crate::model::ids::{CompanyId, MemberId};
-use crate::model::records::serialize_time;
+use crate::model::time::serialize_time;
 
 /// A team member.
 #[derive(Clone, Debug, Serialize)]

@@ -15,7 +15,7 @@ use sqlx::PgPool;
 
 use crate::clock::Clock;
 use crate::model::ids::{CompanyId, Ids};
-use crate::model::records::wire_time;
+use crate::model::time::wire_time;
 
 /// What the functions here work with.
 #[derive(Clone, Debug)]

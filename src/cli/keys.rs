@@ -10,6 +10,7 @@ use crate::admin::companies;
 use crate::admin::keys::{self, Key, NewKey};
 use crate::model::api_key::ServiceType;
 use crate::model::permission::Permission;
+use crate::model::words::Words;
 
 /// What can be done with API keys.
 #[derive(Subcommand)]

@@ -8,6 +8,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::http::field::{Email, FromJson, NOT_A_TIME, Text, parse_time};
 use crate::model::permission::Permission;
+use crate::model::words::Words;
 
 /// The longest name, in characters.
 const NAME_MAX: usize = 200;

@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use url::Url;
 
 use crate::model::ids::{CompanyId, SubscriptionId};
-use crate::model::records::wire_time;
+use crate::model::time::wire_time;
 
 /// Undelivered events in a row after which a subscription is deactivated.
 pub const DEACTIVATE_AFTER: i32 = 20;

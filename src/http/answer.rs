@@ -3,6 +3,7 @@
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::error::{ApiError, Code};
 use crate::writer::{Answer, WriteError};
@@ -11,21 +12,27 @@ use crate::writer::{Answer, WriteError};
 pub const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
 /// `{"success": true, "data": …}`.
-#[derive(Debug, Serialize)]
-pub struct Data<T> {
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Answered<T> {
+    /// Always true.
+    #[schema(example = true)]
     success: bool,
+    /// What was asked for.
     data: T,
 }
 
 /// `{"success": true, "data": …}` around `data`.
-pub fn data<T: Serialize>(data: T) -> Data<T> {
-    Data { success: true, data }
+pub fn data<T>(data: T) -> Answered<T> {
+    Answered { success: true, data }
 }
 
 /// `{"success": true, "message": …}`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Message {
+    /// Always true.
+    #[schema(example = true)]
     success: bool,
+    /// What was done.
     message: &'static str,
 }
 

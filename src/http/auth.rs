@@ -3,8 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use axum::extract::{FromRequestParts, Request, State};
-use axum::http::request::Parts;
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -49,7 +48,7 @@ struct Known {
     expires_at: Option<DateTime<Utc>>,
 }
 
-/// The caller of a request.
+/// The caller of a request; a handler gets it as [`Allowed`](super::allowed::Allowed).
 #[derive(Clone, Debug)]
 pub struct Caller {
     key: Arc<Known>,
@@ -81,18 +80,6 @@ impl Caller {
         } else {
             Err(ApiError::permission_denied(wanted, self.permissions()))
         }
-    }
-}
-
-impl<S: Send + Sync> FromRequestParts<S> for Caller {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        parts
-            .extensions
-            .get()
-            .cloned()
-            .ok_or_else(|| ApiError::internal(&"a route is not behind `authenticate`"))
     }
 }
 

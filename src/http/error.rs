@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 use crate::model::permission::Permission;
-use crate::model::records::wire_time;
+use crate::model::time::wire_time;
 
 /// Defines the closed list of `code` values with their status.
 macro_rules! codes {

@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::error::ApiError;
+use crate::model::patch::Patch;
 use crate::model::records::{Money, NotMoney};
 use crate::model::words::Words;
 
@@ -73,35 +74,32 @@ impl Problems {
 
     /// A field that must be there.
     pub fn required<T>(&mut self, name: &str, field: Field<T>) -> Option<T> {
-        match self.optional(name, field) {
-            Some(Some(value)) => Some(value),
-            _ => {
-                self.add(name, "is required");
-                None
-            }
+        let value = self.optional(name, field).value();
+        if value.is_none() {
+            self.add(name, "is required");
         }
+        value
     }
 
-    /// A field that may be left out (`None`) or cleared (`Some(None)`).
-    pub fn optional<T>(&mut self, name: &str, field: Field<T>) -> Option<Option<T>> {
+    /// A field that may be left out or cleared.
+    pub fn optional<T>(&mut self, name: &str, field: Field<T>) -> Patch<T> {
         match field {
-            Field::Absent => None,
-            Field::Null => Some(None),
-            Field::Value(value) => Some(Some(value)),
+            Field::Absent => Patch::Keep,
+            Field::Null => Patch::Clear,
+            Field::Value(value) => Patch::Set(value),
             Field::Invalid(sentence) => {
                 self.add(name, sentence);
-                None
+                Patch::Keep
             }
         }
     }
 
     /// A field that may be left out, but not cleared.
     pub fn kept<T>(&mut self, name: &str, field: Field<T>) -> Option<T> {
-        let value = self.optional(name, field)?;
-        if value.is_none() {
+        if matches!(field, Field::Null) {
             self.add(name, "must not be empty; leave it out to keep it unchanged");
         }
-        value
+        self.optional(name, field).value()
     }
 
     /// Is nothing wrong so far?
@@ -259,7 +257,7 @@ pub fn parse_time(text: &str) -> Option<DateTime<Utc>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::records::wire_time;
+    use crate::model::time::wire_time;
 
     fn read<T: FromJson>(json: &str) -> Field<T> {
         serde_json::from_str(json).unwrap()

@@ -1,11 +1,13 @@
 //! What every route shares: the error shape, authentication, reading bodies and
 //! queries, paging. Knows no resource.
 
+pub mod allowed;
 pub mod answer;
 pub mod auth;
 pub mod body;
 pub mod error;
 pub mod field;
+pub mod id;
 pub mod layers;
 pub mod openapi;
 pub mod paging;

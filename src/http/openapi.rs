@@ -1,40 +1,17 @@
-//! Shapes of answers that the OpenAPI document shares.
+//! Parameters and errors that operations of the OpenAPI document share.
 
-use utoipa::{IntoResponses, ToSchema};
+use utoipa::{IntoParams, IntoResponses};
 
 use super::error::ErrorBody;
-use super::paging::Meta;
 
-/// `{"success": true, "data": …}`.
-#[derive(ToSchema)]
-pub struct Answered<T: ToSchema> {
-    /// Always true.
-    #[schema(example = true)]
-    pub success: bool,
-    /// What was asked for.
-    pub data: T,
-}
-
-/// A page of a list.
-#[derive(ToSchema)]
-pub struct Listed<T: ToSchema> {
-    /// Always true.
-    #[schema(example = true)]
-    pub success: bool,
-    /// The records on this page.
-    pub data: Vec<T>,
-    /// About the list.
-    pub meta: Meta,
-}
-
-/// `{"success": true, "message": …}`.
-#[derive(ToSchema)]
-pub struct Said {
-    /// Always true.
-    #[schema(example = true)]
-    pub success: bool,
-    /// What was done.
-    pub message: String,
+/// The header of writes that may be repeated.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "only described; `Payload` reads it")]
+pub struct IdempotencyKeyHeader {
+    /// Repeats of the same request with the same key get the first answer for 24 hours
+    #[param(rename = "Idempotency-Key")]
+    key: Option<String>,
 }
 
 /// Errors of every route that reads.

@@ -82,19 +82,24 @@ impl Page {
             total_pages: total.saturating_add(self.limit - 1) / self.limit,
             next_cursor: records.last().filter(|_| more).map(|last| encode(position(last))),
         };
-        answer::json(StatusCode::OK, &List { success: true, data: records, meta })
+        answer::json(StatusCode::OK, &Listed { success: true, data: records, meta })
     }
 }
 
-#[derive(Serialize)]
-struct List<T> {
+/// A page of a list.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Listed<T> {
+    /// Always true.
+    #[schema(example = true)]
     success: bool,
+    /// The records on this page.
     data: Vec<T>,
+    /// About the list.
     meta: Meta,
 }
 
 /// What a list tells about itself.
-#[derive(Serialize, ToSchema)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Meta {
     /// The page, from 1.

@@ -5,6 +5,8 @@ pub mod attempt;
 pub mod duration;
 pub mod events;
 pub mod ids;
+pub mod patch;
 pub mod permission;
 pub mod records;
+pub mod time;
 pub mod words;

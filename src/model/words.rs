@@ -1,9 +1,14 @@
 //! Enums whose values are words: on the wire, in the database, on the command line.
 
 /// A set of words.
-pub trait Words: Copy + 'static {
-    /// Every word, in the order of the enum.
+pub trait Words: Copy + Sized + 'static {
+    /// Every value, in the order of the enum.
+    const ALL: &'static [Self];
+    /// Every word, in the same order.
     const WORDS: &'static [&'static str];
+
+    /// What the value means, in one sentence.
+    fn about(self) -> &'static str;
 
     /// Reads a word.
     fn parse(word: &str) -> Option<Self>;
@@ -11,7 +16,7 @@ pub trait Words: Copy + 'static {
 
 /// Declares an enum of words, with the word of each value:
 ///
-/// ```ignore
+/// ```text
 /// words! {
 ///     /// What became of an attempt.
 ///     pub enum Outcome {
@@ -23,18 +28,14 @@ pub trait Words: Copy + 'static {
 ///
 /// It is shown (`Display`), serialised and described in OpenAPI as its word.
 macro_rules! words {
-    ($(#[$doc:meta])* $visible:vis enum $name:ident { $($(#[$about:meta])* $variant:ident = $word:literal,)+ }) => {
+    ($(#[$doc:meta])* $visible:vis enum $name:ident { $($(#[doc = $about:literal])+ $variant:ident = $word:literal,)+ }) => {
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, utoipa::ToSchema)]
         $(#[$doc])*
         $visible enum $name {
-            $($(#[$about])* #[serde(rename = $word)] #[schema(rename = $word)] $variant,)+
+            $($(#[doc = $about])+ #[serde(rename = $word)] #[schema(rename = $word)] $variant,)+
         }
 
-        #[allow(dead_code, reason = "not every set of words needs each of these")]
         impl $name {
-            /// Every value, in order.
-            $visible const ALL: &'static [Self] = &[$(Self::$variant),+];
-
             /// Every word, in the same order.
             $visible const WORDS: &'static [&'static str] = &[$($word),+];
 
@@ -50,7 +51,12 @@ macro_rules! words {
         }
 
         impl $crate::model::words::Words for $name {
+            const ALL: &'static [Self] = &[$(Self::$variant),+];
             const WORDS: &'static [&'static str] = Self::WORDS;
+
+            fn about(self) -> &'static str {
+                match self { $(Self::$variant => concat!($($about),+).trim_ascii(),)+ }
+            }
 
             fn parse(word: &str) -> Option<Self> {
                 Self::parse(word)

@@ -13,14 +13,13 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::{Api, contacts, deals};
+use crate::http::allowed::{Allowed, WebhooksRead};
 use crate::http::answer;
-use crate::http::auth::Caller;
 use crate::http::error::{ApiError, Code};
 use crate::http::openapi::ReadErrors;
 use crate::http::query::{self, Query};
 use crate::model::events::{EventType, RecordKind};
 use crate::model::ids::CompanyId;
-use crate::model::permission::Permission;
 
 /// Records in one answer; also the default.
 const MAX_RECENT: i64 = 100;
@@ -50,8 +49,7 @@ fn parse_event_type(name: &str) -> Result<EventType, ApiError> {
     params(("event_type" = EventType, Path)),
     responses((status = 200, description = "An invented record, bare", body = Object,
         example = json!(EventType::ContactCreated.sample())), ReadErrors))]
-async fn sample(caller: Caller, Path(event_type): Path<String>) -> Result<Response, ApiError> {
-    caller.require(Permission::WebhooksRead)?;
+async fn sample(_: Allowed<WebhooksRead>, Path(event_type): Path<String>) -> Result<Response, ApiError> {
     Ok(answer::json(StatusCode::OK, &parse_event_type(&event_type)?.sample()))
 }
 
@@ -76,11 +74,10 @@ struct RecentQuery {
         example = json!([EventType::ContactCreated.sample()])), ReadErrors))]
 async fn recent(
     State(api): State<Api>,
-    caller: Caller,
+    caller: Allowed<WebhooksRead>,
     Path(event_type): Path<String>,
     Query(wanted): Query<RecentQuery>,
 ) -> Result<Response, ApiError> {
-    caller.require(Permission::WebhooksRead)?;
     let event_type = parse_event_type(&event_type)?;
     let limit = query::number("limit", wanted.limit, i64::MIN..=MAX_RECENT)?.filter(|limit| *limit >= 1);
     let limit = limit.unwrap_or(MAX_RECENT);

@@ -10,3 +10,4 @@ pub mod threads;
 
 pub use app::{Server, Settings, StartError};
 pub use role::Role;
+mod webhooks;

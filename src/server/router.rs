@@ -16,7 +16,8 @@ use utoipa::{Modify, OpenApi, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::http::auth::{Caller, authenticate};
+use crate::http::allowed::{Allowed, AnyKey};
+use crate::http::auth::authenticate;
 use crate::http::error::{ApiError, ErrorBody};
 use crate::http::layers::{Outermost, Refusals};
 use crate::http::openapi::ReadErrors;
@@ -24,9 +25,11 @@ use crate::http::query::{Known, refuse_unknown};
 use crate::http::{answer, layers};
 use crate::metrics::CONTENT_TYPE;
 use crate::model::permission::Permission;
-use crate::model::records::wire_time;
+use crate::model::records::StageChange;
+use crate::model::time::wire_time;
 use crate::resources::{Api, contacts, deals, deliveries, feed, replays, subscriptions, triggers};
 use crate::server::Role;
+use crate::server::webhooks::webhooks;
 
 /// Where the API lives.
 pub const BASE: &str = "/api/external";
@@ -36,8 +39,8 @@ pub const BASE: &str = "/api/external";
     info(title = "ISAO external API", description = include_str!("openapi.md")),
     servers((url = "/api/external")),
     security(("api_key" = [])),
-    modifiers(&ApiKeyScheme),
-    components(schemas(ErrorBody)),
+    modifiers(&ApiKeyScheme, &Webhooks),
+    components(schemas(ErrorBody, StageChange)),
     tags(
         (name = "API key", description = "Is my key good?"),
         (name = "Contacts", description = "People the company deals with"),
@@ -49,6 +52,14 @@ pub const BASE: &str = "/api/external";
     )
 )]
 struct Document;
+
+struct Webhooks;
+
+impl Modify for Webhooks {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        document.webhooks = Some(webhooks());
+    }
+}
 
 struct ApiKeyScheme;
 
@@ -161,7 +172,7 @@ struct TestData {
 /// Check an API key
 #[utoipa::path(get, path = "/test", operation_id = "testKey", tag = "API key",
     responses((status = 200, description = "The key is valid", body = TestAnswer), ReadErrors))]
-async fn test(State(api): State<Api>, caller: Caller) -> Response {
+async fn test(State(api): State<Api>, caller: Allowed<AnyKey>) -> Response {
     let company_id = caller.company().to_string();
     let body = TestAnswer {
         success: true,

@@ -136,7 +136,7 @@ async fn becoming_won_or_lost_closes_and_reopening_clears() {
         world.clock.advance(Duration::from_secs(1));
         world.put(&status, body).await.data(200)
     };
-    let now = || isao::model::records::wire_time(world.clock.now());
+    let now = || isao::model::time::wire_time(world.clock.now());
 
     let won = set(json!({"status": "won", "stage": "closed", "probability": 100})).await;
     assert_eq!(won["actualCloseDate"], now());

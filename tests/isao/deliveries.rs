@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use isao::model::permission::Permission;
+use isao::model::words::Words;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -327,7 +328,7 @@ async fn only_the_company_s_own_deliveries_are_shown() {
     let delivery = &listed(&world, &subscription, |list| list[0]["attempts"] == 1).await[0];
     sqlx::query("UPDATE attempts SET outcome = 'undelivered'").execute(&world.pool).await.unwrap();
     let shown = format!("/webhooks/deliveries/{}", text(&delivery["id"]));
-    let stranger = world.add_key(world.add_company("Other").await, &Permission::ALL).await;
+    let stranger = world.add_key(world.add_company("Other").await, Permission::ALL).await;
     let get =
         async |key: &str, path: &str| world.send(world.http.get(world.url(path)).bearer_auth(key)).await;
     get(&stranger, &shown).await.assert_error(404, "NOT_FOUND");

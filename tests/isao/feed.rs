@@ -6,6 +6,7 @@ mod stream;
 use std::collections::HashSet;
 
 use isao::model::permission::Permission;
+use isao::model::words::Words;
 use serde_json::{Value, json};
 
 use crate::support::{Answer, Receiver, World};
@@ -224,7 +225,7 @@ async fn a_cursor_whose_events_are_gone_is_refused_and_not_skipped_over() {
 async fn a_cursor_is_a_place_and_shows_nothing_of_others() {
     let world = World::new().await;
     let other = world.add_company("Other").await;
-    let stranger = world.add_key(other, &Permission::ALL).await;
+    let stranger = world.add_key(other, Permission::ALL).await;
     let post = world.http.post(world.url("/contacts")).bearer_auth(&stranger);
     world.contact("Ours 1", "100").await;
     let (_, cursor, _) = page(&world.get("/events").await);

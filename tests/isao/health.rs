@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use isao::delivery::Tuning;
-use isao::model::records::wire_time;
+use isao::model::time::wire_time;
 use isao::server::Role;
 use serde_json::{Value, json};
 

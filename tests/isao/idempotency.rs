@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use isao::model::permission::Permission;
+use isao::model::words::Words;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -114,7 +115,7 @@ async fn after_a_day_the_key_is_new_again() {
 async fn a_key_belongs_to_one_company() {
     let world = World::new().await;
     let other = world.add_company("Other").await;
-    let stranger = world.add_key(other, &Permission::ALL).await;
+    let stranger = world.add_key(other, Permission::ALL).await;
     let first = post(&world, "a", "/contacts", &jane()).await;
     let request = world.http.post(world.url("/contacts")).bearer_auth(&stranger);
     let second = world.send(request.header("idempotency-key", "a").json(&jane())).await;

@@ -3,6 +3,7 @@
 
 use isao::model::ids::CompanyId;
 use isao::model::permission::Permission;
+use isao::model::words::Words;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -62,7 +63,7 @@ async fn no_route_shows_or_changes_what_another_company_has() {
     let world = World::new().await;
     let owner = Tenant::settle(&world).await;
     let other = world.add_company("Other").await;
-    let stranger = world.add_key(other, &Permission::ALL).await;
+    let stranger = world.add_key(other, Permission::ALL).await;
     let id = |record: &Value| record["id"].as_str().unwrap().to_owned();
 
     for (method, path) in documented() {
@@ -166,7 +167,7 @@ async fn a_deal_cannot_be_moved_to_another_company_s_contact() {
     let world = World::new().await;
     let owner = Tenant::settle(&world).await;
     let other = world.add_company("Other").await;
-    let stranger = world.add_key(other, &Permission::ALL).await;
+    let stranger = world.add_key(other, Permission::ALL).await;
     let own =
         owner.call(&world, &stranger, &Method::POST, "/deals", json!({"title": "Mine"})).await.data(201);
     let path = format!("/deals/{}", own["id"].as_str().unwrap());
@@ -186,7 +187,7 @@ async fn events_are_delivered_to_their_company_only() {
     let world = World::new().await;
     let receiver = crate::support::Receiver::start().await;
     let other = world.add_company("Other").await;
-    let stranger = world.add_key(other, &Permission::ALL).await;
+    let stranger = world.add_key(other, Permission::ALL).await;
     world.subscribe("contact.created", &receiver.url("/ours")).await;
     let theirs = json!({"event": "contact.created", "target_url": receiver.url("/theirs")});
     let request = world.http.post(world.url("/webhooks/subscribe")).bearer_auth(&stranger);

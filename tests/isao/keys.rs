@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use isao::model::api_key::{ApiKey, ServiceType};
 use isao::model::permission::Permission;
+use isao::model::words::Words;
 use reqwest::Method;
 use serde_json::json;
 
@@ -161,7 +162,7 @@ async fn requests_over_the_limit_wait_for_the_next_window() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_limit_is_of_one_key_only() {
     let world = World::new().await;
-    let other = world.add_key(world.company, &Permission::ALL).await;
+    let other = world.add_key(world.company, Permission::ALL).await;
     set(&world, "rate_limit = 1").await;
     assert_eq!(world.get("/test").await.status, 200);
     assert_eq!(world.get("/test").await.status, 429);

@@ -1,5 +1,6 @@
 //! The OpenAPI document: committed, served, complete and true.
 
+use isao::model::events::EventType;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -37,7 +38,8 @@ async fn it_is_served_to_everyone_and_is_of_version_3_1() {
 #[test]
 fn every_operation_has_a_name_of_its_own_that_says_what_it_does_to_what() {
     let document = document();
-    let items = document["paths"].as_object().unwrap().values();
+    let items =
+        ["paths", "webhooks"].into_iter().flat_map(|section| document[section].as_object().unwrap().values());
     let operations = items.flat_map(|item| item.as_object().unwrap().values());
     let mut names: Vec<_> =
         operations.map(|operation| operation["operationId"].as_str().unwrap().to_owned()).collect();
@@ -97,11 +99,11 @@ fn every_reference_leads_somewhere() {
     }
 }
 
-/// Checks an answer against the schema that the document has for it. Keys that the
-/// document does not name are refused.
+/// Checks answers and deliveries against the schemas that the document has for them.
 struct Judge(Value);
 
 impl Judge {
+    /// Refuses keys that the document does not name.
     fn new() -> Self {
         let mut document = document();
         close(&mut document["components"]["schemas"]);
@@ -115,13 +117,18 @@ impl Judge {
             path.replace('/', "~1"),
             answer.status
         );
-        let found = self.0.pointer(&pointer).unwrap_or_else(|| panic!("nothing at {pointer}"));
+        self.check_value(&answer.json(), &pointer);
+    }
+
+    /// Checks a value against the schema at `pointer`.
+    #[track_caller]
+    fn check_value(&self, value: &Value, pointer: &str) {
+        let found = self.0.pointer(pointer).unwrap_or_else(|| panic!("nothing at {pointer}"));
         let schema = json!({"allOf": [found], "components": self.0["components"]});
         let validator = jsonschema::validator_for(&schema).unwrap();
-        let body = answer.json();
         let errors: Vec<_> =
-            validator.iter_errors(&body).map(|error| format!("{}: {error}", error.instance_path())).collect();
-        assert!(errors.is_empty(), "{method} {path}: {errors:#?}\n{body:#}");
+            validator.iter_errors(value).map(|error| format!("{}: {error}", error.instance_path())).collect();
+        assert!(errors.is_empty(), "{pointer}: {errors:#?}\n{value:#}");
     }
 }
 
@@ -263,4 +270,44 @@ fn what_records_must_have_is_said_to_be_required() {
     for record in ["Contact", "Deal"] {
         assert_eq!(required(record), json!(fields(record)), "every key is always there: {record}");
     }
+}
+
+/// A delivery of each event type fits what the `webhooks` section says about it.
+#[tokio::test(flavor = "multi_thread")]
+async fn deliveries_are_as_the_webhooks_section_says() {
+    let judge = Judge(document());
+    let mut documented: Vec<_> = judge.0["webhooks"].as_object().unwrap().keys().cloned().collect();
+    let mut types = EventType::WORDS.to_vec();
+    types.sort_unstable();
+    documented.sort_unstable();
+    assert_eq!(documented, types);
+
+    let world = World::new().await;
+    let receiver = Receiver::start().await;
+    for event in &types {
+        world.subscribe(event, &receiver.url("/")).await;
+    }
+    let contact = world.contact("Jane Smith", "+33987654321").await;
+    let contact = contact["id"].as_str().unwrap();
+    world.put(&format!("/contacts/{contact}"), json!({"city": "Paris"})).await;
+    for status in ["won", "lost"] {
+        let deal = world.deal(json!({"title": "Big", "contactId": contact})).await;
+        let path = format!("/deals/{}", deal["id"].as_str().unwrap());
+        world.put(&path, json!({"stage": "closed", "status": status})).await;
+    }
+    let mut seen = Vec::new();
+    for received in receiver.expect(2 + 2 * 4).await {
+        let body = received.json();
+        let event = body["event"].as_str().unwrap().to_owned();
+        let operation = format!("/webhooks/{event}/post");
+        for parameter in judge.0.pointer(&format!("{operation}/parameters")).unwrap().as_array().unwrap() {
+            let name = parameter["name"].as_str().unwrap();
+            assert!(!received.header(name).is_empty(), "{event}: {name}");
+        }
+        judge.check_value(&body, &format!("{operation}/requestBody/content/application~1json/schema"));
+        seen.push(event);
+    }
+    seen.sort_unstable();
+    seen.dedup();
+    assert_eq!(seen, types);
 }

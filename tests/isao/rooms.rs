@@ -84,3 +84,81 @@ fn the_table_of_rooms_has_them_all() {
         rows.flat_map(|cell| cell.split(", ")).map(|name| name.trim_matches(['`', '/']).to_owned()).collect();
     assert_eq!(named, rooms().into_keys().collect());
 }
+
+/// The files of a folder import each other in one direction, too. The file that opens a folder
+/// (`mod.rs`, `lib.rs`) declares the others and is left out.
+#[test]
+fn no_circle_leads_through_the_files_of_a_room() {
+    let mut folders = vec![Path::new(ROOT).join("crates/embedded-postgres/src")];
+    let mut at = 0;
+    for entry in fs::read_dir(Path::new(ROOT).join("src")).unwrap() {
+        folders.push(entry.unwrap().path());
+    }
+    while at < folders.len() {
+        let folder = folders[at].clone();
+        at += 1;
+        if !folder.is_dir() {
+            continue;
+        }
+        folders.extend(fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()));
+        let mut left = siblings(&folder);
+        let mut known = BTreeSet::new();
+        while !left.is_empty() {
+            let next: BTreeSet<_> = left
+                .iter()
+                .filter(|(_, imports)| imports.is_subset(&known))
+                .map(|(file, _)| file.clone())
+                .collect();
+            assert!(!next.is_empty(), "a circle in {}: {left:#?}", folder.display());
+            left.retain(|file, _| !next.contains(file));
+            known.extend(next);
+        }
+    }
+}
+
+/// The files and folders in a folder, each with those beside it that it names.
+fn siblings(folder: &Path) -> BTreeMap<String, BTreeSet<String>> {
+    let entries: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let name = |path: &Path| path.file_stem().unwrap().to_str().unwrap().to_owned();
+    let names: BTreeSet<_> = entries.iter().map(|path| name(path)).collect();
+    let room = name(folder);
+    let files = entries.iter().filter(|path| !["mod", "lib", "main"].contains(&&*name(path)));
+    files
+        .map(|path| {
+            let mut inside = Vec::new();
+            collect(path, &mut inside).unwrap();
+            let mut imports = BTreeSet::new();
+            for file in inside {
+                let text = fs::read_to_string(&file).unwrap();
+                let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+                // From a file in a folder beside, `super` is that folder.
+                let up = if file == *path { "super::" } else { "super::super::" };
+                let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+                let code = code.collect::<Vec<_>>().join(" ");
+                for prefix in [up.to_owned(), format!("{room}::")] {
+                    for named in code.split(&prefix).skip(1) {
+                        imports.extend(named_first(named));
+                    }
+                }
+            }
+            imports.retain(|import| names.contains(import) && *import != name(path));
+            (name(path), imports)
+        })
+        .collect()
+}
+
+/// The first names of a path or of the paths in braces: `a` of `a::b`, `a` and `b` of `{a, b::c}`.
+fn named_first(path: &str) -> Vec<String> {
+    let list = match path.trim_start().strip_prefix('{') {
+        Some(braces) => braces.split('}').next().unwrap_or_default(),
+        None => path.split([';', ',', '(', ' ', '>']).next().unwrap_or_default(),
+    };
+    let first = |item: &str| {
+        item.trim()
+            .split(|c: char| c != '_' && !c.is_ascii_alphanumeric())
+            .next()
+            .unwrap_or_default()
+            .to_owned()
+    };
+    list.split(',').map(first).collect()
+}

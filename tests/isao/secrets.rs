@@ -62,7 +62,7 @@ async fn both_secrets_sign_in_the_overlap_and_the_new_one_after_it() {
             "id": subscription["id"],
             "subscription_id": subscription["subscription_id"],
             "secret": new,
-            "previous_secret_valid_until": isao::model::records::wire_time(until),
+            "previous_secret_valid_until": isao::model::time::wire_time(until),
         },
     });
     assert_eq!(answer.json(), expected);

@@ -5,6 +5,7 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 use isao::model::permission::Permission;
+use isao::model::words::Words;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -242,7 +243,7 @@ async fn names_that_hang_hold_up_nobody_else() {
     world.contact("Jane", "100").await;
     // From here on it is about another company.
     let other = world.add_company("Other").await;
-    world.key = world.add_key(other, &Permission::ALL).await;
+    world.key = world.add_key(other, Permission::ALL).await;
     let receiver = Receiver::start().await;
     let url = format!("http://quick.example:{}/", receiver.address.port());
     world.subscribe("contact.created", &url).await;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use isao::model::permission::Permission;
+use isao::model::words::Words;
 use isao::outbound::signature::Secret;
 use serde_json::{Value, json};
 
@@ -184,7 +185,7 @@ async fn who_may_try_what() {
         world.send(world.http.post(world.url(path)).bearer_auth(key).json(&body)).await
     };
     let preview = json!({"event": "contact.created", "recordId": contact["id"]});
-    let stranger = world.add_key(world.add_company("Other").await, &Permission::ALL).await;
+    let stranger = world.add_key(world.add_company("Other").await, Permission::ALL).await;
     post(&stranger, &test, json!({})).await.assert_error(404, "NOT_FOUND");
     post(&stranger, "/webhooks/preview", preview.clone()).await.assert_error(404, "NOT_FOUND");
     let reader = world.add_key(world.company, &[Permission::WebhooksRead]).await;

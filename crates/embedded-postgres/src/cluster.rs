@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::account::Account;
-use super::error::Error;
+use super::error::{Error, last_lines};
+use super::options::Durability;
+use super::places;
 use super::programs::Programs;
-use super::{Durability, last_lines, places};
 
 /// The port in the socket's name; nothing listens on the network.
 pub(super) const PORT: u16 = 5432;

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::programs::OLDEST_MAJOR;
+use super::options::OLDEST_MAJOR;
 
 /// Why there is no embedded PostgreSQL.
 #[derive(Debug, thiserror::Error)]
@@ -163,4 +163,10 @@ impl Error {
         let path = path.into();
         move |cause| Self::DataDirectory { path, cause }
     }
+}
+
+/// The end of what a program said, on one line.
+pub(super) fn last_lines(text: &str, count: usize) -> String {
+    let lines: Vec<_> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    lines[lines.len().saturating_sub(count)..].join(" / ")
 }

@@ -13,8 +13,10 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use super::account::Account;
+use super::error::last_lines;
+use super::options::Say;
 use super::programs::Programs;
-use super::{Say, locks, places};
+use super::{locks, places};
 
 /// The major version that is fetched.
 pub(super) const MAJOR: u32 = 17;
@@ -242,5 +244,5 @@ fn run(command: &mut Command) -> Result<(), String> {
         return Ok(());
     }
     let said = String::from_utf8_lossy(&output.stderr);
-    Err(format!("{program}: {}", super::last_lines(&said, 2)))
+    Err(format!("{program}: {}", last_lines(&said, 2)))
 }

@@ -38,29 +38,20 @@ mod cluster;
 mod error;
 mod fetch;
 mod locks;
+mod options;
 mod places;
 mod programs;
+mod search;
 mod supervisor;
 
 pub use account::is_root;
 pub use error::Error;
+pub use options::{Durability, Say};
 pub use places::{default_data_dir, throwaway_dir};
-pub use programs::Search;
+pub use search::Search;
 pub use supervisor::{SUBCOMMAND, supervise};
 
 use cluster::{Cluster, PORT};
-
-/// What a crash may cost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Durability {
-    /// Nothing that was committed.
-    Full,
-    /// Everything, for speed: for tests. Data that turns out unusable is made anew.
-    Throwaway,
-}
-
-/// Where progress is told, a line at a time, without an end of line.
-pub type Say = Box<dyn Fn(&str) + Send>;
 
 /// How to come by a server.
 pub struct Options {
@@ -165,7 +156,7 @@ fn launch(cluster: &Cluster, options: &Options) -> Result<PathBuf, Error> {
 
 fn try_launch(cluster: &Cluster, options: &Options) -> Result<PathBuf, Error> {
     let cache_dir = options.cache_dir.as_deref().unwrap_or(cluster.data_dir());
-    let programs = programs::find(cluster, &options.search, cache_dir, &options.say)?;
+    let programs = search::find(cluster, &options.search, cache_dir, &options.say)?;
     if cluster.major()?.is_none() {
         let pgdata = cluster.pgdata();
         (options.say)(&format!(
@@ -177,10 +168,4 @@ fn try_launch(cluster: &Cluster, options: &Options) -> Result<PathBuf, Error> {
     }
     cluster.start(&programs, options.durability)?;
     Ok(programs.dir)
-}
-
-/// The end of what a program said, on one line.
-fn last_lines(text: &str, count: usize) -> String {
-    let lines: Vec<_> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    lines[lines.len().saturating_sub(count)..].join(" / ")
 }

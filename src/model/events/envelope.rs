@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::EventType;
 use crate::model::ids::{CompanyId, EventId};
-use crate::model::records::wire_time;
+use crate::model::time::wire_time;
 
 /// `source` of events that a call of this API caused.
 pub const SOURCE_API: &str = "api";

@@ -2,7 +2,7 @@ use chrono::DateTime;
 use serde_json::Value;
 
 use super::EventType;
-use crate::model::records::wire_time;
+use crate::model::time::wire_time;
 
 impl EventType {
     /// An invented record of this type, with the keys that real ones have. That of
@@ -85,6 +85,7 @@ mod tests {
     use super::*;
     use crate::model::records::StageChange;
     use crate::model::records::examples::{contact, deal};
+    use crate::model::words::Words;
 
     /// Keys in order, those of objects inside too.
     fn keys(record: &Value) -> Vec<String> {

@@ -43,9 +43,9 @@ pub struct Contact {
     /// Labels, without repeats.
     pub tags: Vec<String>,
     /// When it was created.
-    #[serde(serialize_with = "super::serialize_time")]
+    #[serde(serialize_with = "crate::model::time::serialize_time")]
     pub created_at: DateTime<Utc>,
     /// When its data last changed.
-    #[serde(serialize_with = "super::serialize_time")]
+    #[serde(serialize_with = "crate::model::time::serialize_time")]
     pub updated_at: DateTime<Utc>,
 }

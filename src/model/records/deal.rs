@@ -34,11 +34,11 @@ pub struct Deal {
     /// Open, won or lost.
     pub status: Status,
     /// When it should close.
-    #[serde(serialize_with = "super::serialize_time_option")]
+    #[serde(serialize_with = "crate::model::time::serialize_time_option")]
     #[schema(required)]
     pub expected_close_date: Option<DateTime<Utc>>,
     /// When it was won or lost.
-    #[serde(serialize_with = "super::serialize_time_option")]
+    #[serde(serialize_with = "crate::model::time::serialize_time_option")]
     #[schema(required)]
     pub actual_close_date: Option<DateTime<Utc>>,
     /// Where it came from.
@@ -51,10 +51,10 @@ pub struct Deal {
     #[schema(required)]
     pub assigned_to: Option<AssignedTo>,
     /// When it was created.
-    #[serde(serialize_with = "super::serialize_time")]
+    #[serde(serialize_with = "crate::model::time::serialize_time")]
     pub created_at: DateTime<Utc>,
     /// When its data last changed.
-    #[serde(serialize_with = "super::serialize_time")]
+    #[serde(serialize_with = "crate::model::time::serialize_time")]
     pub updated_at: DateTime<Utc>,
 }
 

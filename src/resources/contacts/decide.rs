@@ -3,14 +3,16 @@
 use chrono::{DateTime, Utc};
 
 use super::input::{Changes, NewContact, Phone, phone_key};
-use super::{Command, Contacts, not_found};
+use super::{Command, Contacts};
 use crate::http::answer::message;
 use crate::http::error::{ApiError, Code};
+use crate::http::id::not_found;
 use crate::log::NewEvent;
 use crate::model::events::EventType;
 use crate::model::ids::{CompanyId, ContactId};
+use crate::model::patch::Patch;
 use crate::model::records::Contact;
-use crate::resources::{Decided, answer, record_answer};
+use crate::resources::{Decided, answer, record_answer, record_json};
 
 /// Decides one command and notes what it changes.
 pub fn run(contacts: &mut Contacts, company: CompanyId, command: &Command, now: DateTime<Utc>) -> Decided {
@@ -22,18 +24,22 @@ pub fn run(contacts: &mut Contacts, company: CompanyId, command: &Command, now: 
             (*id, 201, EventType::ContactCreated, created(*id, new, now))
         }
         Command::Update(id, changes) => {
-            let Some(current) = contacts.rows.get((company, id.0))? else { return Ok(Err(not_found())) };
+            let Some(current) = contacts.rows.get((company, id.0))? else {
+                return Ok(Err(not_found::<ContactId>()));
+            };
             if let Some(taken) = changes.phone.as_ref().and_then(|phone| contacts.taken(company, phone, *id))
             {
                 return Ok(Err(taken));
             }
             match updated(current, changes, now) {
                 Some(contact) => (*id, 200, EventType::ContactUpdated, contact),
-                None => return Ok(record_answer(200, current).map(|answer| (answer, Vec::new()))),
+                None => return Ok(record_json(current).map(|data| (record_answer(200, &data), Vec::new()))),
             }
         }
         Command::Delete(id) => {
-            let Some(current) = contacts.rows.get((company, id.0))? else { return Ok(Err(not_found())) };
+            let Some(current) = contacts.rows.get((company, id.0))? else {
+                return Ok(Err(not_found::<ContactId>()));
+            };
             contacts.phones.remove(&(company, phone_key(&current.phone_number)));
             contacts.rows.delete((company, id.0));
             return Ok(
@@ -41,10 +47,9 @@ pub fn run(contacts: &mut Contacts, company: CompanyId, command: &Command, now: 
             );
         }
     };
-    Ok(record_answer(status, &contact).and_then(|answer| {
-        let data = serde_json::to_string(&contact).map_err(|error| ApiError::internal(&error))?;
+    Ok(record_json(&contact).map(|data| {
         contacts.put(company, contact);
-        Ok((answer, vec![NewEvent { event_type, record: id.0, data }]))
+        (record_answer(status, &data), vec![NewEvent { event_type, record: id.0, data }])
     }))
 }
 
@@ -78,7 +83,7 @@ impl Contacts {
 fn created(id: ContactId, new: &NewContact, now: DateTime<Utc>) -> Contact {
     let (first_name, last_name) = split_name(&new.name);
     let rest = &new.rest;
-    let given = |field: &Option<Option<String>>| field.clone().flatten();
+    let given = |field: &Patch<String>| field.clone().value();
     Contact {
         id,
         name: new.name.clone(),
@@ -114,19 +119,14 @@ fn updated(current: &Contact, changes: &Changes, now: DateTime<Utc>) -> Option<C
     if let Some(phone) = &changes.phone {
         phone.text().clone_into(&mut contact.phone_number);
     }
-    let set = |field: &mut Option<String>, change: &Option<Option<String>>| {
-        if let Some(value) = change {
-            field.clone_from(value);
-        }
-    };
-    set(&mut contact.first_name, &changes.first_name);
-    set(&mut contact.last_name, &changes.last_name);
-    set(&mut contact.email, &changes.email);
-    set(&mut contact.position, &changes.position);
-    set(&mut contact.current_company, &changes.current_company);
-    set(&mut contact.industry_sector, &changes.industry_sector);
-    set(&mut contact.city, &changes.city);
-    set(&mut contact.country, &changes.country);
+    changes.first_name.apply(&mut contact.first_name);
+    changes.last_name.apply(&mut contact.last_name);
+    changes.email.apply(&mut contact.email);
+    changes.position.apply(&mut contact.position);
+    changes.current_company.apply(&mut contact.current_company);
+    changes.industry_sector.apply(&mut contact.industry_sector);
+    changes.city.apply(&mut contact.city);
+    changes.country.apply(&mut contact.country);
     if let Some(tags) = &changes.tags {
         contact.tags.clone_from(tags);
     }

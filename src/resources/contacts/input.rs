@@ -5,6 +5,7 @@ use utoipa::ToSchema;
 
 use crate::http::error::ApiError;
 use crate::http::field::{Email, Field, FromJson, Problems, Tags, Text};
+use crate::model::patch::Patch;
 
 /// A phone number as the caller wrote it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,19 +107,19 @@ pub struct NewContact {
     pub(super) rest: Changes,
 }
 
-/// Fields to change: `None` stays as it is, `Some(None)` is cleared.
+/// Fields to change.
 #[derive(Default)]
 pub struct Changes {
     pub(super) name: Option<String>,
     pub(super) phone: Option<Phone>,
-    pub(super) first_name: Option<Option<String>>,
-    pub(super) last_name: Option<Option<String>>,
-    pub(super) email: Option<Option<String>>,
-    pub(super) position: Option<Option<String>>,
-    pub(super) current_company: Option<Option<String>>,
-    pub(super) industry_sector: Option<Option<String>>,
-    pub(super) city: Option<Option<String>>,
-    pub(super) country: Option<Option<String>>,
+    pub(super) first_name: Patch<String>,
+    pub(super) last_name: Patch<String>,
+    pub(super) email: Patch<String>,
+    pub(super) position: Patch<String>,
+    pub(super) current_company: Patch<String>,
+    pub(super) industry_sector: Patch<String>,
+    pub(super) city: Patch<String>,
+    pub(super) country: Patch<String>,
     pub(super) tags: Option<Vec<String>>,
 }
 
@@ -145,8 +146,7 @@ impl ContactInput {
     }
 
     fn changes(self, problems: &mut Problems) -> Changes {
-        let mut text =
-            |name, field: Field<Text<255>>| Some(problems.optional(name, field)?.map(|Text(text)| text));
+        let mut text = |name, field: Field<Text<255>>| problems.optional(name, field).map(|Text(text)| text);
         let first_name = text("firstName", self.first_name);
         let last_name = text("lastName", self.last_name);
         let position = text("position", self.position);
@@ -157,8 +157,8 @@ impl ContactInput {
         Changes {
             name: problems.kept("name", self.name).map(|Text(name)| name),
             phone: problems.kept("phoneNumber", self.phone_number),
-            email: problems.optional("email", self.email).map(|email| email.map(|Email(email)| email)),
-            tags: problems.optional("tags", self.tags).map(|tags| tags.unwrap_or_default().0),
+            email: problems.optional("email", self.email).map(|Email(email)| email),
+            tags: problems.optional("tags", self.tags).map(|Tags(tags)| tags).or_default(),
             first_name,
             last_name,
             position,

@@ -3,18 +3,16 @@
 use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
-use sqlx::types::Json;
 use utoipa::IntoParams;
 
 use super::input::phone_key;
-use super::store::contact;
-use super::{Api, Listed, ReadErrors, position};
-use crate::http::auth::Caller;
+use super::store::select;
+use super::{Api, position};
+use crate::http::allowed::{Allowed, ContactsRead};
 use crate::http::error::ApiError;
-use crate::http::paging::Page;
+use crate::http::openapi::ReadErrors;
+use crate::http::paging::{Listed, Page};
 use crate::http::query::{self, Query};
-use crate::model::ids::ContactId;
-use crate::model::permission::Permission;
 use crate::model::records::Contact;
 
 /// Which contacts.
@@ -51,10 +49,9 @@ pub struct ListQuery {
     responses((status = 200, description = "A page of contacts", body = Listed<Contact>), ReadErrors))]
 pub(super) async fn list(
     State(api): State<Api>,
-    caller: Caller,
+    caller: Allowed<ContactsRead>,
     Query(wanted): Query<ListQuery>,
 ) -> Result<Response, ApiError> {
-    caller.require(Permission::ContactsRead)?;
     let page = Page::parse(wanted.page, wanted.limit, wanted.cursor)?;
     let search = query::text(wanted.search);
     let pattern = search.as_deref().map(query::substring);
@@ -91,10 +88,9 @@ pub(super) async fn list(
     )
     .fetch_one(&api.pool)
     .await?;
-    let rows = sqlx::query!(
-        r#"SELECT id, name, first_name, last_name, phone_number, email, position, current_company,
-                  industry_sector, city, country, tags AS "tags: Json<Vec<String>>", created_at, updated_at
-           FROM contacts
+    let contacts = select!(
+        &api.pool,
+        "contacts c
            WHERE company_id = $1
              AND ($2::text IS NULL OR name ILIKE $2 OR email ILIKE $2 OR phone_number ILIKE $2 OR phone_key LIKE $3)
              AND ($4::timestamptz IS NULL OR created_at >= $4)
@@ -104,7 +100,7 @@ pub(super) async fn list(
              AND ($8::text IS NULL OR phone_key = $8)
              AND ($9::timestamptz IS NULL OR (created_at, id) < ($9, $10::uuid))
            ORDER BY created_at DESC, id DESC
-           LIMIT $11 OFFSET $12"#,
+           LIMIT $11 OFFSET $12",
         caller.company().0,
         pattern,
         phone_pattern,
@@ -117,8 +113,6 @@ pub(super) async fn list(
         after_id,
         page.rows(),
         page.offset(),
-    )
-    .fetch_all(&api.pool)
-    .await?;
-    Ok(page.respond(rows.into_iter().map(|row| contact!(row)).collect(), total, position))
+    )?;
+    Ok(page.respond(contacts.into_iter().map(|(_, contact)| contact).collect(), total, position))
 }

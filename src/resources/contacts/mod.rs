@@ -5,7 +5,7 @@ mod input;
 mod list;
 pub(super) mod store;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
@@ -14,13 +14,13 @@ use utoipa_axum::routes;
 
 use super::Api;
 use super::table::{Key, Table};
-use crate::http::answer;
-use crate::http::auth::Caller;
+use crate::http::allowed::{Allowed, ContactsRead, ContactsWrite};
+use crate::http::answer::{self, Answered, Message};
 use crate::http::body::Payload;
 use crate::http::error::ApiError;
-use crate::http::openapi::{Answered, Listed, ReadErrors, Said, WriteErrors};
+use crate::http::id::{Id, not_found};
+use crate::http::openapi::{IdempotencyKeyHeader, ReadErrors, WriteErrors};
 use crate::model::ids::{CompanyId, ContactId};
-use crate::model::permission::Permission;
 use crate::model::records::Contact;
 use input::{Changes, ContactInput, NewContact};
 
@@ -55,23 +55,18 @@ pub fn router() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(list::list, create)).routes(routes!(show, update, patch, delete))
 }
 
-fn parse_id(id: &str) -> Result<ContactId, ApiError> {
-    ContactId::parse(id).ok_or_else(not_found)
-}
-
-pub(super) fn not_found() -> ApiError {
-    ApiError::not_found("Contact")
-}
-
 /// Create a contact
 ///
 /// Fires `contact.created`. `phoneNumber` is unique in the company: a second
 /// contact with the same number is refused with 409 and the id of the first.
 #[utoipa::path(post, path = "/contacts", operation_id = "createContact", tag = "Contacts", request_body = ContactInput,
-    params(("Idempotency-Key" = Option<String>, Header, description = "Repeats of the same request with the same key get the first answer for 24 hours")),
+    params(IdempotencyKeyHeader),
     responses((status = 201, description = "Created", body = Answered<Contact>), WriteErrors))]
-async fn create(State(api): State<Api>, caller: Caller, payload: Payload) -> Result<Response, ApiError> {
-    caller.require(Permission::ContactsWrite)?;
+async fn create(
+    State(api): State<Api>,
+    caller: Allowed<ContactsWrite>,
+    payload: Payload,
+) -> Result<Response, ApiError> {
     let new = payload.json::<ContactInput>()?.into_new()?;
     let id = ContactId(api.ids.next(api.clock.now()));
     api.write(&caller, Some(&payload), Command::Create(id, new)).await
@@ -79,11 +74,14 @@ async fn create(State(api): State<Api>, caller: Caller, payload: Payload) -> Res
 
 /// Show a contact
 #[utoipa::path(get, path = "/contacts/{id}", operation_id = "getContact", tag = "Contacts",
-    params(("id" = String, Path, description = "`contact_…`")),
+    params(Id<ContactId>),
     responses((status = 200, description = "The contact", body = Answered<Contact>), ReadErrors))]
-async fn show(State(api): State<Api>, caller: Caller, Path(id): Path<String>) -> Result<Response, ApiError> {
-    caller.require(Permission::ContactsRead)?;
-    let contact = store::find(&api.pool, caller.company(), parse_id(&id)?).await?.ok_or_else(not_found)?;
+async fn show(
+    State(api): State<Api>,
+    caller: Allowed<ContactsRead>,
+    Id(id): Id<ContactId>,
+) -> Result<Response, ApiError> {
+    let contact = store::find(&api.pool, caller.company(), id).await?.ok_or_else(not_found::<ContactId>)?;
     Ok(answer::json(StatusCode::OK, &answer::data(contact)))
 }
 
@@ -92,28 +90,26 @@ async fn show(State(api): State<Api>, caller: Caller, Path(id): Path<String>) ->
 /// Fields that are left out stay as they are; `null` or empty text clears an
 /// optional one. Fires `contact.updated` if anything really changed.
 #[utoipa::path(put, path = "/contacts/{id}", operation_id = "updateContact", tag = "Contacts", request_body = ContactInput,
-    params(("id" = String, Path, description = "`contact_…`")),
+    params(Id<ContactId>),
     responses((status = 200, description = "The contact as it is now", body = Answered<Contact>), WriteErrors))]
 async fn update(
     State(api): State<Api>,
-    caller: Caller,
-    Path(id): Path<String>,
+    caller: Allowed<ContactsWrite>,
+    Id(id): Id<ContactId>,
     payload: Payload,
 ) -> Result<Response, ApiError> {
-    caller.require(Permission::ContactsWrite)?;
-    let id = parse_id(&id)?;
     let changes = payload.json::<ContactInput>()?.into_changes()?;
     api.write(&caller, None, Command::Update(id, changes)).await
 }
 
 /// Change a contact (the same as PUT)
 #[utoipa::path(patch, path = "/contacts/{id}", operation_id = "patchContact", tag = "Contacts", request_body = ContactInput,
-    params(("id" = String, Path, description = "`contact_…`")),
+    params(Id<ContactId>),
     responses((status = 200, description = "The contact as it is now", body = Answered<Contact>), WriteErrors))]
 async fn patch(
     state: State<Api>,
-    caller: Caller,
-    id: Path<String>,
+    caller: Allowed<ContactsWrite>,
+    id: Id<ContactId>,
     payload: Payload,
 ) -> Result<Response, ApiError> {
     update(state, caller, id, payload).await
@@ -123,15 +119,14 @@ async fn patch(
 ///
 /// Its deals stay, without a contact. Deletions fire no event.
 #[utoipa::path(delete, path = "/contacts/{id}", operation_id = "deleteContact", tag = "Contacts",
-    params(("id" = String, Path, description = "`contact_…`")),
-    responses((status = 200, description = "Deleted", body = Said), WriteErrors))]
+    params(Id<ContactId>),
+    responses((status = 200, description = "Deleted", body = Message), WriteErrors))]
 async fn delete(
     State(api): State<Api>,
-    caller: Caller,
-    Path(id): Path<String>,
+    caller: Allowed<ContactsWrite>,
+    Id(id): Id<ContactId>,
 ) -> Result<Response, ApiError> {
-    caller.require(Permission::ContactsWrite)?;
-    api.write(&caller, None, Command::Delete(parse_id(&id)?)).await
+    api.write(&caller, None, Command::Delete(id)).await
 }
 
 /// A contact's place in lists.

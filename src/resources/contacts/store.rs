@@ -17,50 +17,83 @@ use crate::model::records::Contact;
 use crate::resources::table::{Key, Table, arrays, hold_rest};
 use crate::resources::{Command as AnyCommand, contacts::input::phone_key};
 
-/// A row of `contacts`. A macro because `query_as!` wants the columns spelt out.
-macro_rules! contact {
-    ($row:expr) => {
-        Contact {
-            id: ContactId($row.id),
-            name: $row.name,
-            first_name: $row.first_name,
-            last_name: $row.last_name,
-            phone_number: $row.phone_number,
-            email: $row.email,
-            position: $row.position,
-            current_company: $row.current_company,
-            industry_sector: $row.industry_sector,
-            city: $row.city,
-            country: $row.country,
-            tags: $row.tags.0,
-            created_at: $row.created_at,
-            updated_at: $row.updated_at,
-        }
+/// A row of `contacts`.
+pub(super) struct Row {
+    pub(super) company_id: Uuid,
+    pub(super) id: Uuid,
+    pub(super) name: String,
+    pub(super) first_name: Option<String>,
+    pub(super) last_name: Option<String>,
+    pub(super) phone_number: String,
+    pub(super) email: Option<String>,
+    pub(super) position: Option<String>,
+    pub(super) current_company: Option<String>,
+    pub(super) industry_sector: Option<String>,
+    pub(super) city: Option<String>,
+    pub(super) country: Option<String>,
+    pub(super) tags: Json<Vec<String>>,
+    pub(super) created_at: DateTime<Utc>,
+    pub(super) updated_at: DateTime<Utc>,
+}
+
+impl Row {
+    pub(super) fn decode(self) -> (Key, Contact) {
+        let contact = Contact {
+            id: ContactId(self.id),
+            name: self.name,
+            first_name: self.first_name,
+            last_name: self.last_name,
+            phone_number: self.phone_number,
+            email: self.email,
+            position: self.position,
+            current_company: self.current_company,
+            industry_sector: self.industry_sector,
+            city: self.city,
+            country: self.country,
+            tags: self.tags.0,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+        };
+        ((CompanyId(self.company_id), self.id), contact)
+    }
+}
+
+/// Selects contacts, from what `$rest` calls `c`, each with its key.
+///
+/// A macro because `query_as!` wants the text spelt out.
+macro_rules! select {
+    ($executor:expr, $($rest:literal)+, $($parameter:expr),+ $(,)?) => {
+        sqlx::query_as!(
+            $crate::resources::contacts::store::Row,
+            r#"SELECT c.company_id, c.id, c.name, c.first_name, c.last_name, c.phone_number, c.email, c.position,
+                      c.current_company, c.industry_sector, c.city, c.country, c.tags AS "tags: _",
+                      c.created_at, c.updated_at FROM "# $(+ $rest)+,
+            $($parameter),+
+        )
+        .fetch_all($executor)
+        .await
+        .map(|rows| rows.into_iter().map($crate::resources::contacts::store::Row::decode).collect::<Vec<_>>())
     };
 }
-pub(super) use contact;
+pub(super) use select;
 
 /// Locks and loads contacts; those that are locked already are held. A macro because
 /// `query!` wants the strength of the lock spelt out.
 macro_rules! lock {
     ($contacts:expr, $connection:expr, $keys:expr, $strength:literal) => {{
         let (companies, ids) = arrays($keys.clone());
-        let rows = sqlx::query!(
-            r#"SELECT c.company_id, c.id, name, first_name, last_name, phone_number, email, position, current_company,
-                      industry_sector, city, country, tags AS "tags: Json<Vec<String>>", created_at, updated_at
-               FROM unnest($1::uuid[], $2::uuid[]) AS wanted (company_id, id)
-               CROSS JOIN LATERAL (
-                   SELECT * FROM contacts t WHERE t.company_id = wanted.company_id AND t.id = wanted.id "#
-                + $strength
-                + " SKIP LOCKED
-               ) c",
+        let contacts = select!(
+            &mut *$connection,
+            "unnest($1::uuid[], $2::uuid[]) AS wanted (company_id, id)
+             CROSS JOIN LATERAL (
+                 SELECT * FROM contacts t WHERE t.company_id = wanted.company_id AND t.id = wanted.id " $strength
+                " SKIP LOCKED
+             ) c",
             &companies,
             &ids,
-        )
-        .fetch_all(&mut *$connection)
-        .await?;
-        for row in rows {
-            $contacts.loaded((CompanyId(row.company_id), row.id), contact!(row));
+        )?;
+        for (key, contact) in contacts {
+            $contacts.loaded(key, contact);
         }
         hold_rest!($contacts, $connection, $keys, "contacts");
     }};
@@ -68,16 +101,8 @@ macro_rules! lock {
 
 /// One contact.
 pub async fn find(pool: &PgPool, company: CompanyId, id: ContactId) -> Result<Option<Contact>, sqlx::Error> {
-    let row = sqlx::query!(
-        r#"SELECT id, name, first_name, last_name, phone_number, email, position, current_company,
-                  industry_sector, city, country, tags AS "tags: Json<Vec<String>>", created_at, updated_at
-           FROM contacts WHERE company_id = $1 AND id = $2"#,
-        company.0,
-        id.0,
-    )
-    .fetch_optional(pool)
-    .await?;
-    Ok(row.map(|row| contact!(row)))
+    let found = select!(pool, "contacts c WHERE c.company_id = $1 AND c.id = $2", company.0, id.0)?;
+    Ok(found.into_iter().next().map(|(_, contact)| contact))
 }
 
 /// Locks and loads the contacts that commands change, and looks up who has the
@@ -294,19 +319,16 @@ pub async fn find_many(
     keys: Vec<Key>,
 ) -> Result<HashMap<Key, Contact>, sqlx::Error> {
     let (companies, ids) = arrays(keys);
-    let rows = sqlx::query!(
-        r#"SELECT c.company_id, c.id, name, first_name, last_name, phone_number, email, position, current_company,
-                  industry_sector, city, country, tags AS "tags: Json<Vec<String>>", created_at, updated_at
-           FROM unnest($1::uuid[], $2::uuid[]) AS wanted (company_id, id)
-           CROSS JOIN LATERAL (
-               SELECT * FROM contacts t WHERE t.company_id = wanted.company_id AND t.id = wanted.id LIMIT 1
-           ) c"#,
+    let contacts = select!(
+        connection,
+        "unnest($1::uuid[], $2::uuid[]) AS wanted (company_id, id)
+         CROSS JOIN LATERAL (
+             SELECT * FROM contacts t WHERE t.company_id = wanted.company_id AND t.id = wanted.id LIMIT 1
+         ) c",
         &companies,
         &ids,
-    )
-    .fetch_all(connection)
-    .await?;
-    Ok(rows.into_iter().map(|row| ((CompanyId(row.company_id), row.id), contact!(row))).collect())
+    )?;
+    Ok(contacts.into_iter().collect())
 }
 
 /// The newest contacts besides those already known, as JSON.
@@ -317,20 +339,20 @@ pub async fn newest(
     known: &[Uuid],
     limit: i64,
 ) -> Result<Vec<(Uuid, Box<RawValue>)>, ApiError> {
-    let rows = sqlx::query!(
-        r#"SELECT id, name, first_name, last_name, phone_number, email, position, current_company,
-                  industry_sector, city, country, tags AS "tags: Json<Vec<String>>", created_at, updated_at
-           FROM contacts
-           WHERE company_id = $1 AND ($2::timestamptz IS NULL OR created_at >= $2) AND id <> ALL ($3)
-           ORDER BY created_at DESC, id DESC LIMIT $4"#,
+    let contacts = select!(
+        pool,
+        "contacts c
+         WHERE c.company_id = $1 AND ($2::timestamptz IS NULL OR c.created_at >= $2) AND c.id <> ALL ($3)
+         ORDER BY c.created_at DESC, c.id DESC LIMIT $4",
         company.0,
         since,
         known,
         limit,
-    )
-    .fetch_all(pool)
-    .await?;
-    rows.into_iter()
-        .map(|row| Ok((row.id, to_raw_value(&contact!(row)).map_err(|error| ApiError::internal(&error))?)))
+    )?;
+    contacts
+        .into_iter()
+        .map(|((_, id), contact)| {
+            Ok((id, to_raw_value(&contact).map_err(|error| ApiError::internal(&error))?))
+        })
         .collect()
 }

@@ -3,17 +3,19 @@
 use chrono::{DateTime, Utc};
 
 use super::input::{Changes, NO_SUCH_CONTACT, NO_SUCH_MEMBER, NewDeal};
-use super::{Command, Deals, not_found};
+use super::{Command, Deals};
 use crate::http::answer::message;
 use crate::http::error::ApiError;
 use crate::http::field::Problems;
+use crate::http::id::not_found;
 use crate::log::NewEvent;
 use crate::model::events::EventType;
 use crate::model::ids::{CompanyId, DealId};
+use crate::model::patch::Patch;
 use crate::model::records::{AssignedTo, Deal, DealContact, Priority, StageChange, Status};
 use crate::resources::contacts::Contacts;
 use crate::resources::table::{Held, Key};
-use crate::resources::{Decided, answer, record_answer};
+use crate::resources::{Decided, answer, record_answer, record_json};
 
 /// Decides one command and notes what it changes. Of the contacts it only reads.
 pub fn run(
@@ -29,38 +31,40 @@ pub fn run(
             Err(error) => return Ok(Err(error)),
         },
         Command::Update(id, changes) => {
-            let Some(current) = deals.current(contacts, company, *id)? else { return Ok(Err(not_found())) };
+            let Some(current) = deals.current(contacts, company, *id)? else {
+                return Ok(Err(not_found::<DealId>()));
+            };
             let named = match deals.named(contacts, company, changes)? {
                 Ok(named) => named,
                 Err(error) => return Ok(Err(error)),
             };
             match updated(&current, changes, named, now) {
                 Some(deal) => (200, Some(current), deal),
-                None => return Ok(record_answer(200, &current).map(|answer| (answer, Vec::new()))),
+                None => return Ok(record_json(&current).map(|data| (record_answer(200, &data), Vec::new()))),
             }
         }
         Command::Delete(id) => {
             let key = (company, id.0);
             if deals.rows.get(key)?.is_none() {
-                return Ok(Err(not_found()));
+                return Ok(Err(not_found::<DealId>()));
             }
             deals.rows.delete(key);
             return Ok(answer(200, &message("Deal deleted successfully")).map(|answer| (answer, Vec::new())));
         }
     };
-    Ok(record_answer(status, &deal).and_then(|answer| {
-        let events = events(before.as_ref(), &deal).map_err(|error| ApiError::internal(&error))?;
+    Ok(record_json(&deal).and_then(|data| {
+        let answer = record_answer(status, &data);
+        let events = events(before.as_ref(), &deal, data)?;
         deals.rows.put((company, deal.id.0), deal);
         Ok((answer, events))
     }))
 }
 
-/// The contact and the member that a request names: `None` where it names nothing,
-/// `Some(None)` where it clears.
+/// The contact and the member that a request names.
 #[derive(Default)]
 struct Named {
-    contact: Option<Option<DealContact>>,
-    assigned_to: Option<Option<AssignedTo>>,
+    contact: Patch<DealContact>,
+    assigned_to: Patch<AssignedTo>,
 }
 
 impl Deals {
@@ -90,20 +94,18 @@ impl Deals {
         company: CompanyId,
         changes: &Changes,
     ) -> Result<Result<Named, ApiError>, Held> {
-        if changes.contact.flatten().is_some_and(|id| self.held.contains(&(company, id.0))) {
+        if changes.contact.value().is_some_and(|id| self.held.contains(&(company, id.0))) {
             return Err(Held);
         }
         let mut problems = Problems::default();
-        let contact = changes.contact.map(|id| {
-            let id = id?;
+        let contact = changes.contact.and_then(|id| {
             let contact = self.contact(contacts, (company, id.0));
             if contact.is_none() {
                 problems.add("contactId", NO_SUCH_CONTACT);
             }
             contact
         });
-        let assigned_to = changes.assigned_to.map(|id| {
-            let id = id?;
+        let assigned_to = changes.assigned_to.and_then(|id| {
             let member = self.members.get(&(company, id.0)).cloned();
             if member.is_none() {
                 problems.add("assignedToId", NO_SUCH_MEMBER);
@@ -154,35 +156,34 @@ fn apply(deal: &mut Deal, changes: &Changes, named: Named, now: DateTime<Utc>) {
     }
     let status_before = deal.status;
     set(&mut deal.title, &changes.title);
-    set(&mut deal.description, &changes.description);
-    set(&mut deal.value, &changes.value);
+    changes.description.apply(&mut deal.description);
+    changes.value.apply(&mut deal.value);
     set(&mut deal.currency, &changes.currency);
     set(&mut deal.stage, &changes.stage);
     set(&mut deal.priority, &changes.priority);
-    set(&mut deal.probability, &changes.probability);
+    changes.probability.apply(&mut deal.probability);
     set(&mut deal.status, &changes.status);
-    set(&mut deal.expected_close_date, &changes.expected_close_date);
-    set(&mut deal.actual_close_date, &changes.actual_close_date);
-    set(&mut deal.source, &changes.source);
-    set(&mut deal.contact, &named.contact);
-    set(&mut deal.assigned_to, &named.assigned_to);
+    changes.expected_close_date.apply(&mut deal.expected_close_date);
+    changes.actual_close_date.apply(&mut deal.actual_close_date);
+    changes.source.apply(&mut deal.source);
+    named.contact.apply(&mut deal.contact);
+    named.assigned_to.apply(&mut deal.assigned_to);
     if deal.status != status_before {
         deal.actual_close_date = match deal.status {
             Status::Open => None,
-            Status::Won | Status::Lost => changes.actual_close_date.flatten().or(Some(now)),
+            Status::Won | Status::Lost => changes.actual_close_date.value().or(Some(now)),
         };
     }
 }
 
-/// What happened, in the order in which it is told.
-fn events(before: Option<&Deal>, deal: &Deal) -> Result<Vec<NewEvent>, serde_json::Error> {
+/// The events of a change, in their order. `data` is the deal as JSON text.
+fn events(before: Option<&Deal>, deal: &Deal, data: String) -> Result<Vec<NewEvent>, ApiError> {
     let event = |event_type, data| NewEvent { event_type, record: deal.id.0, data };
-    let data = serde_json::to_string(deal)?;
     let first = if before.is_some() { EventType::DealUpdated } else { EventType::DealCreated };
     let mut events = vec![event(first, data.clone())];
     if let Some(before) = before.filter(|before| before.stage != deal.stage) {
         let change = StageChange { deal, previous_stage: &before.stage };
-        events.push(event(EventType::DealStageChanged, serde_json::to_string(&change)?));
+        events.push(event(EventType::DealStageChanged, record_json(&change)?));
     }
     if before.is_none_or(|before| before.status != deal.status) {
         match deal.status {

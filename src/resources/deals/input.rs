@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 use super::currency::Currency;
 use crate::http::field::{Field, FromJson, Percent, Problems, Text, Time};
 use crate::model::ids::{ContactId, MemberId};
+use crate::model::patch::Patch;
 use crate::model::records::{Money, Priority, Status};
 
 /// What is said about a `contactId` that names no contact of the company.
@@ -117,22 +118,22 @@ pub struct NewDeal {
     pub(super) rest: Changes,
 }
 
-/// Fields to change: `None` stays as it is, `Some(None)` is cleared.
+/// Fields to change.
 #[derive(Default)]
 pub struct Changes {
     pub(super) title: Option<String>,
-    pub(super) description: Option<Option<String>>,
-    pub(super) value: Option<Option<Money>>,
+    pub(super) description: Patch<String>,
+    pub(super) value: Patch<Money>,
     pub(super) currency: Option<String>,
     pub(super) stage: Option<String>,
     pub(super) priority: Option<Priority>,
-    pub(super) probability: Option<Option<i16>>,
+    pub(super) probability: Patch<i16>,
     pub(super) status: Option<Status>,
-    pub(super) expected_close_date: Option<Option<DateTime<Utc>>>,
-    pub(super) actual_close_date: Option<Option<DateTime<Utc>>>,
-    pub(super) source: Option<Option<String>>,
-    pub(super) contact: Option<Option<ContactId>>,
-    pub(super) assigned_to: Option<Option<MemberId>>,
+    pub(super) expected_close_date: Patch<DateTime<Utc>>,
+    pub(super) actual_close_date: Patch<DateTime<Utc>>,
+    pub(super) source: Patch<String>,
+    pub(super) contact: Patch<ContactId>,
+    pub(super) assigned_to: Patch<MemberId>,
 }
 
 /// A body with bad fields. What it names may not exist either.
@@ -144,7 +145,7 @@ pub(super) struct Refused {
 
 impl Refused {
     fn new(problems: Problems, changes: &Changes) -> Self {
-        Self { problems, contact: changes.contact.flatten(), assigned_to: changes.assigned_to.flatten() }
+        Self { problems, contact: changes.contact.value(), assigned_to: changes.assigned_to.value() }
     }
 }
 
@@ -175,24 +176,21 @@ impl DealInput {
     }
 
     fn changes(self, problems: &mut Problems) -> Changes {
-        let mut time =
-            |name, field: Field<Time>| Some(problems.optional(name, field)?.map(|Time(time)| time));
+        let mut time = |name, field: Field<Time>| problems.optional(name, field).map(|Time(time)| time);
         let expected_close_date = time("expectedCloseDate", self.expected_close_date);
         let actual_close_date = time("actualCloseDate", self.actual_close_date);
         Changes {
             title: problems.kept("title", self.title).map(|Text(title)| title),
             description: problems
                 .optional("description", self.description)
-                .map(|description| description.map(|Text(description)| description)),
+                .map(|Text(description)| description),
             value: problems.optional("value", self.value),
             currency: problems.kept("currency", self.currency).map(|Currency(code)| code),
             stage: problems.kept("stage", self.stage).map(|Text(stage)| stage),
             priority: problems.kept("priority", self.priority),
-            probability: problems
-                .optional("probability", self.probability)
-                .map(|percent| percent.map(|Percent(percent)| percent)),
+            probability: problems.optional("probability", self.probability).map(|Percent(percent)| percent),
             status: problems.kept("status", self.status),
-            source: problems.optional("source", self.source).map(|source| source.map(|Text(source)| source)),
+            source: problems.optional("source", self.source).map(|Text(source)| source),
             contact: problems.optional("contactId", self.contact_id),
             assigned_to: problems.optional("assignedToId", self.assigned_to_id),
             expected_close_date,
@@ -267,6 +265,6 @@ mod tests {
         assert_eq!(bad_fields(status(&json!({"title": "x"})).into_changes()), ["status"]);
         assert_eq!(bad_fields(status(&json!({"stage": ""})).into_changes()), ["stage"]);
         let changes = status(&json!({"probability": null})).into_changes().ok().unwrap();
-        assert_eq!(changes.probability, Some(None));
+        assert_eq!(changes.probability, Patch::Clear);
     }
 }

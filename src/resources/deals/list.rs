@@ -5,15 +5,15 @@ use axum::response::Response;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::store::{assigned_to, deal, deal_contact, word};
-use super::{Api, Listed, ReadErrors, position};
-use crate::http::auth::Caller;
+use super::store::{Row, select};
+use super::{Api, position};
+use crate::http::allowed::{Allowed, DealsRead};
 use crate::http::error::ApiError;
-use crate::http::paging::Page;
+use crate::http::openapi::ReadErrors;
+use crate::http::paging::{Listed, Page};
 use crate::http::query::{self, Query};
-use crate::model::ids::{ContactId, DealId, MemberId};
-use crate::model::permission::Permission;
-use crate::model::records::{AssignedTo, Deal, DealContact, Money, Priority, Status};
+use crate::model::ids::{ContactId, MemberId};
+use crate::model::records::{Deal, Priority, Status};
 
 /// Which deals.
 #[derive(Deserialize, IntoParams)]
@@ -55,10 +55,9 @@ pub struct ListQuery {
     responses((status = 200, description = "A page of deals", body = Listed<Deal>), ReadErrors))]
 pub(super) async fn list(
     State(api): State<Api>,
-    caller: Caller,
+    caller: Allowed<DealsRead>,
     Query(wanted): Query<ListQuery>,
 ) -> Result<Response, ApiError> {
-    caller.require(Permission::DealsRead)?;
     let page = Page::parse(wanted.page, wanted.limit, wanted.cursor)?;
     let status = query::word("status", wanted.status)?.map(Status::word);
     let stage = query::text(wanted.stage);
@@ -93,16 +92,9 @@ pub(super) async fn list(
     )
     .fetch_one(&api.pool)
     .await?;
-    let rows = sqlx::query!(
-        r#"SELECT d.id, title, description, value, currency, stage, priority, probability, status,
-                  expected_close_date, actual_close_date, source, d.created_at, d.updated_at,
-                  c.id AS "contact_id?", c.name AS "contact_name?", c.email AS contact_email,
-                  c.phone_number AS "contact_phone_number?", c.current_company AS contact_company,
-                  m.id AS "member_id?", m.name AS "member_name?", m.email AS "member_email?"
-           FROM deals d
-           LEFT JOIN contacts c ON c.company_id = d.company_id AND c.id = d.contact_id
-           LEFT JOIN team_members m ON m.company_id = d.company_id AND m.id = d.assigned_to_id
-           WHERE d.company_id = $1
+    let rows = select!(
+        &api.pool,
+        joined "WHERE d.company_id = $1
              AND ($2::text IS NULL OR status = $2)
              AND ($3::text IS NULL OR stage = $3)
              AND ($4::text IS NULL OR priority = $4)
@@ -113,7 +105,7 @@ pub(super) async fn list(
              AND ($9::timestamptz IS NULL OR d.updated_at >= $9)
              AND ($10::timestamptz IS NULL OR (d.created_at, d.id) < ($10, $11::uuid))
            ORDER BY d.created_at DESC, d.id DESC
-           LIMIT $12 OFFSET $13"#,
+           LIMIT $12 OFFSET $13",
         caller.company().0,
         status,
         stage,
@@ -127,10 +119,7 @@ pub(super) async fn list(
         after_id,
         page.rows(),
         page.offset(),
-    )
-    .fetch_all(&api.pool)
-    .await?;
-    let deals: Result<Vec<Deal>, sqlx::Error> =
-        rows.into_iter().map(|row| Ok(deal!(row, deal_contact!(row), assigned_to!(row)))).collect();
-    Ok(page.respond(deals?, total, position))
+    )?;
+    let deals = rows.into_iter().map(Row::decode).collect::<Result<Vec<Deal>, _>>()?;
+    Ok(page.respond(deals, total, position))
 }

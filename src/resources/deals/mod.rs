@@ -8,7 +8,7 @@ pub(super) mod store;
 
 use std::collections::{HashMap, HashSet};
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
@@ -17,13 +17,14 @@ use utoipa_axum::routes;
 
 use super::Api;
 use super::table::{Key, Table};
-use crate::http::answer;
+use crate::http::allowed::{Allowed, DealsRead, DealsWrite};
+use crate::http::answer::{self, Answered, Message};
 use crate::http::auth::Caller;
 use crate::http::body::Payload;
 use crate::http::error::ApiError;
-use crate::http::openapi::{Answered, Listed, ReadErrors, Said, WriteErrors};
+use crate::http::id::{Id, not_found};
+use crate::http::openapi::{IdempotencyKeyHeader, ReadErrors, WriteErrors};
 use crate::model::ids::DealId;
-use crate::model::permission::Permission;
 use crate::model::records::{AssignedTo, Contact, Deal};
 use input::{Changes, DealInput, NO_SUCH_CONTACT, NO_SUCH_MEMBER, NewDeal, Refused, StatusInput};
 
@@ -65,14 +66,6 @@ pub fn router() -> OpenApiRouter<Api> {
         .routes(routes!(update_status))
 }
 
-fn parse_id(id: &str) -> Result<DealId, ApiError> {
-    DealId::parse(id).ok_or_else(not_found)
-}
-
-fn not_found() -> ApiError {
-    ApiError::not_found("Deal")
-}
-
 /// What was read from a body. If the body has bad fields, a contact or member that
 /// does not exist is told with them: every bad field at once.
 async fn accept<T>(api: &Api, caller: &Caller, read: Result<T, Refused>) -> Result<T, ApiError> {
@@ -97,10 +90,13 @@ async fn accept<T>(api: &Api, caller: &Caller, read: Result<T, Refused>) -> Resu
 /// Fires `deal.created`, and `deal.won` or `deal.lost` after it if the deal is
 /// created as such.
 #[utoipa::path(post, path = "/deals", operation_id = "createDeal", tag = "Deals", request_body = DealInput,
-    params(("Idempotency-Key" = Option<String>, Header, description = "Repeats of the same request with the same key get the first answer for 24 hours")),
+    params(IdempotencyKeyHeader),
     responses((status = 201, description = "Created", body = Answered<Deal>), WriteErrors))]
-async fn create(State(api): State<Api>, caller: Caller, payload: Payload) -> Result<Response, ApiError> {
-    caller.require(Permission::DealsWrite)?;
+async fn create(
+    State(api): State<Api>,
+    caller: Allowed<DealsWrite>,
+    payload: Payload,
+) -> Result<Response, ApiError> {
     let new = accept(&api, &caller, payload.json::<DealInput>()?.into_new()).await?;
     let id = DealId(api.ids.next(api.clock.now()));
     api.write(&caller, Some(&payload), Command::Create(id, new)).await
@@ -108,11 +104,14 @@ async fn create(State(api): State<Api>, caller: Caller, payload: Payload) -> Res
 
 /// Show a deal
 #[utoipa::path(get, path = "/deals/{id}", operation_id = "getDeal", tag = "Deals",
-    params(("id" = String, Path, description = "`deal_…`")),
+    params(Id<DealId>),
     responses((status = 200, description = "The deal", body = Answered<Deal>), ReadErrors))]
-async fn show(State(api): State<Api>, caller: Caller, Path(id): Path<String>) -> Result<Response, ApiError> {
-    caller.require(Permission::DealsRead)?;
-    let deal = store::find(&api.pool, caller.company(), parse_id(&id)?).await?.ok_or_else(not_found)?;
+async fn show(
+    State(api): State<Api>,
+    caller: Allowed<DealsRead>,
+    Id(id): Id<DealId>,
+) -> Result<Response, ApiError> {
+    let deal = store::find(&api.pool, caller.company(), id).await?.ok_or_else(not_found::<DealId>)?;
     Ok(answer::json(StatusCode::OK, &answer::data(deal)))
 }
 
@@ -123,28 +122,26 @@ async fn show(State(api): State<Api>, caller: Caller, Path(id): Path<String>) ->
 /// `deal.stage_changed` if the stage differs, then `deal.won` or `deal.lost` if the
 /// status became that.
 #[utoipa::path(put, path = "/deals/{id}", operation_id = "updateDeal", tag = "Deals", request_body = DealInput,
-    params(("id" = String, Path, description = "`deal_…`")),
+    params(Id<DealId>),
     responses((status = 200, description = "The deal as it is now", body = Answered<Deal>), WriteErrors))]
 async fn update(
     State(api): State<Api>,
-    caller: Caller,
-    Path(id): Path<String>,
+    caller: Allowed<DealsWrite>,
+    Id(id): Id<DealId>,
     payload: Payload,
 ) -> Result<Response, ApiError> {
-    caller.require(Permission::DealsWrite)?;
-    let id = parse_id(&id)?;
     let changes = accept(&api, &caller, payload.json::<DealInput>()?.into_changes()).await?;
     api.write(&caller, None, Command::Update(id, changes)).await
 }
 
 /// Change a deal (the same as PUT)
 #[utoipa::path(patch, path = "/deals/{id}", operation_id = "patchDeal", tag = "Deals", request_body = DealInput,
-    params(("id" = String, Path, description = "`deal_…`")),
+    params(Id<DealId>),
     responses((status = 200, description = "The deal as it is now", body = Answered<Deal>), WriteErrors))]
 async fn patch(
     state: State<Api>,
-    caller: Caller,
-    id: Path<String>,
+    caller: Allowed<DealsWrite>,
+    id: Id<DealId>,
     payload: Payload,
 ) -> Result<Response, ApiError> {
     update(state, caller, id, payload).await
@@ -156,16 +153,14 @@ async fn patch(
 /// given. Becoming won or lost sets `actualCloseDate` to now, unless it is given;
 /// reopening clears it. Fires the same events as changing the deal does.
 #[utoipa::path(put, path = "/deals/{id}/status", operation_id = "updateDealStatus", tag = "Deals", request_body = StatusInput,
-    params(("id" = String, Path, description = "`deal_…`")),
+    params(Id<DealId>),
     responses((status = 200, description = "The deal as it is now", body = Answered<Deal>), WriteErrors))]
 async fn update_status(
     State(api): State<Api>,
-    caller: Caller,
-    Path(id): Path<String>,
+    caller: Allowed<DealsWrite>,
+    Id(id): Id<DealId>,
     payload: Payload,
 ) -> Result<Response, ApiError> {
-    caller.require(Permission::DealsWrite)?;
-    let id = parse_id(&id)?;
     let changes = accept(&api, &caller, payload.json::<StatusInput>()?.into_changes()).await?;
     api.write(&caller, None, Command::Update(id, changes)).await
 }
@@ -174,15 +169,14 @@ async fn update_status(
 ///
 /// Deletions fire no event.
 #[utoipa::path(delete, path = "/deals/{id}", operation_id = "deleteDeal", tag = "Deals",
-    params(("id" = String, Path, description = "`deal_…`")),
-    responses((status = 200, description = "Deleted", body = Said), WriteErrors))]
+    params(Id<DealId>),
+    responses((status = 200, description = "Deleted", body = Message), WriteErrors))]
 async fn delete(
     State(api): State<Api>,
-    caller: Caller,
-    Path(id): Path<String>,
+    caller: Allowed<DealsWrite>,
+    Id(id): Id<DealId>,
 ) -> Result<Response, ApiError> {
-    caller.require(Permission::DealsWrite)?;
-    api.write(&caller, None, Command::Delete(parse_id(&id)?)).await
+    api.write(&caller, None, Command::Delete(id)).await
 }
 
 /// A deal's place in lists.

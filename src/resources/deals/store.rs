@@ -16,83 +16,117 @@ use crate::resources::Command as AnyCommand;
 use crate::resources::contacts::{self, Contacts};
 use crate::resources::table::{Held, Key, Table, arrays, hold_rest};
 
-/// A row of `deals` with its contact and member. Macros because `query!` makes a
-/// type of its own for every query.
-macro_rules! deal {
-    ($row:expr, $contact:expr, $assigned_to:expr) => {
-        Deal {
-            contact: $contact,
-            assigned_to: $assigned_to,
-            id: DealId($row.id),
-            title: $row.title,
-            description: $row.description,
-            value: $row.value.map(Money::from_decimal),
-            currency: $row.currency,
-            stage: $row.stage,
-            priority: word(Priority::parse, &$row.priority)?,
-            probability: $row.probability,
-            status: word(Status::parse, &$row.status)?,
-            expected_close_date: $row.expected_close_date,
-            actual_close_date: $row.actual_close_date,
-            source: $row.source,
-            created_at: $row.created_at,
-            updated_at: $row.updated_at,
-        }
-    };
+/// A row of `deals`, with the contact and the member it was joined with, if it was.
+pub(super) struct Row {
+    pub(super) company_id: Uuid,
+    pub(super) id: Uuid,
+    pub(super) title: String,
+    pub(super) description: Option<String>,
+    pub(super) value: Option<Decimal>,
+    pub(super) currency: String,
+    pub(super) stage: String,
+    pub(super) priority: String,
+    pub(super) probability: Option<i16>,
+    pub(super) status: String,
+    pub(super) expected_close_date: Option<DateTime<Utc>>,
+    pub(super) actual_close_date: Option<DateTime<Utc>>,
+    pub(super) source: Option<String>,
+    pub(super) contact_id: Option<Uuid>,
+    pub(super) assigned_to_id: Option<Uuid>,
+    pub(super) created_at: DateTime<Utc>,
+    pub(super) updated_at: DateTime<Utc>,
+    pub(super) contact_name: Option<String>,
+    pub(super) contact_email: Option<String>,
+    pub(super) contact_phone_number: Option<String>,
+    pub(super) contact_company: Option<String>,
+    pub(super) member_name: Option<String>,
+    pub(super) member_email: Option<String>,
 }
-pub(super) use deal;
 
-/// The contact that a row was joined with.
-macro_rules! deal_contact {
-    ($row:expr) => {
-        match ($row.contact_id, $row.contact_name, $row.contact_phone_number) {
+impl Row {
+    pub(super) fn decode(self) -> Result<Deal, sqlx::Error> {
+        let contact = match (self.contact_id, self.contact_name, self.contact_phone_number) {
             (Some(id), Some(name), Some(phone_number)) => Some(DealContact {
                 id: ContactId(id),
                 name,
-                email: $row.contact_email,
+                email: self.contact_email,
                 phone_number,
-                current_company: $row.contact_company,
+                current_company: self.contact_company,
             }),
             _ => None,
-        }
-    };
-}
-pub(super) use deal_contact;
-
-/// The team member that a row was joined with.
-macro_rules! assigned_to {
-    ($row:expr) => {
-        match ($row.member_id, $row.member_name, $row.member_email) {
+        };
+        let assigned_to = match (self.assigned_to_id, self.member_name, self.member_email) {
             (Some(id), Some(name), Some(email)) => Some(AssignedTo { id: MemberId(id), name, email }),
             _ => None,
-        }
+        };
+        // CHECK constraints keep the words right.
+        let unknown = |word: &str| sqlx::Error::Decode(format!("unknown word {word:?}").into());
+        Ok(Deal {
+            id: DealId(self.id),
+            title: self.title,
+            description: self.description,
+            value: self.value.map(Money::from_decimal),
+            currency: self.currency,
+            stage: self.stage,
+            priority: Priority::parse(&self.priority).ok_or_else(|| unknown(&self.priority))?,
+            probability: self.probability,
+            status: Status::parse(&self.status).ok_or_else(|| unknown(&self.status))?,
+            expected_close_date: self.expected_close_date,
+            actual_close_date: self.actual_close_date,
+            source: self.source,
+            contact,
+            assigned_to,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+        })
+    }
+}
+
+/// Selects [`Row`]s: `joined` with their contacts and members, or `alone` from what `$rest`
+/// calls `d`.
+///
+/// A macro because `query_as!` wants the text spelt out.
+macro_rules! select {
+    ($executor:expr, joined $rest:literal, $($parameter:expr),+ $(,)?) => {
+        $crate::resources::deals::store::select!(
+            @ $executor,
+            r#"c.name AS "contact_name?", c.email AS contact_email, c.phone_number AS "contact_phone_number?",
+               c.current_company AS contact_company, m.name AS "member_name?", m.email AS "member_email?"
+               FROM deals d
+               LEFT JOIN contacts c ON c.company_id = d.company_id AND c.id = d.contact_id
+               LEFT JOIN team_members m ON m.company_id = d.company_id AND m.id = d.assigned_to_id "#,
+            $rest,
+            $($parameter),+
+        )
+    };
+    ($executor:expr, alone $rest:literal, $($parameter:expr),+ $(,)?) => {
+        $crate::resources::deals::store::select!(
+            @ $executor,
+            "NULL::text AS contact_name, NULL::text AS contact_email, NULL::text AS contact_phone_number,
+             NULL::text AS contact_company, NULL::text AS member_name, NULL::text AS member_email
+             FROM ",
+            $rest,
+            $($parameter),+
+        )
+    };
+    (@ $executor:expr, $joined:literal, $rest:literal, $($parameter:expr),+) => {
+        sqlx::query_as!(
+            $crate::resources::deals::store::Row,
+            "SELECT d.company_id, d.id, d.title, d.description, d.value, d.currency, d.stage, d.priority, d.probability,
+                    d.status, d.expected_close_date, d.actual_close_date, d.source, d.contact_id, d.assigned_to_id,
+                    d.created_at, d.updated_at, " + $joined + $rest,
+            $($parameter),+
+        )
+        .fetch_all($executor)
+        .await
     };
 }
-pub(super) use assigned_to;
-
-/// Reads a word that a CHECK constraint keeps right.
-pub(super) fn word<T>(parse: fn(&str) -> Option<T>, word: &str) -> Result<T, sqlx::Error> {
-    parse(word).ok_or_else(|| sqlx::Error::Decode(format!("unknown word {word:?}").into()))
-}
+pub(super) use select;
 
 /// One deal.
 pub async fn find(pool: &PgPool, company: CompanyId, id: DealId) -> Result<Option<Deal>, sqlx::Error> {
-    let row = sqlx::query!(
-        r#"SELECT d.id, title, description, value, currency, stage, priority, probability, status,
-                  expected_close_date, actual_close_date, source, d.created_at, d.updated_at,
-                  c.id AS "contact_id?", c.name AS "contact_name?", c.email AS contact_email,
-                  c.phone_number AS "contact_phone_number?", c.current_company AS contact_company,
-                  m.id AS "member_id?", m.name AS "member_name?", m.email AS "member_email?"
-           FROM deals d
-           LEFT JOIN contacts c ON c.company_id = d.company_id AND c.id = d.contact_id
-           LEFT JOIN team_members m ON m.company_id = d.company_id AND m.id = d.assigned_to_id
-           WHERE d.company_id = $1 AND d.id = $2"#,
-        company.0,
-        id.0,
-    )
-    .fetch_optional(pool)
-    .await?;
-    row.map(|row| Ok(deal!(row, deal_contact!(row), assigned_to!(row)))).transpose()
+    let rows = select!(pool, joined "WHERE d.company_id = $1 AND d.id = $2", company.0, id.0)?;
+    rows.into_iter().next().map(Row::decode).transpose()
 }
 
 /// Are these a contact and a member of the company?
@@ -135,8 +169,8 @@ pub async fn load(
             Command::Update(_, changes) => changes,
             Command::Delete(_) => continue,
         };
-        named.extend(changes.contact.flatten().map(|id| (*company, id.0)));
-        member_keys.extend(changes.assigned_to.flatten().map(|id| (*company, id.0)));
+        named.extend(changes.contact.value().map(|id| (*company, id.0)));
+        member_keys.extend(changes.assigned_to.value().map(|id| (*company, id.0)));
     }
     let locked = if touched.is_empty() { Vec::new() } else { lock(connection, touched.clone()).await? };
     named.retain(|key| contacts.rows.seen(*key).is_none());
@@ -181,26 +215,23 @@ struct Locked {
 /// contact it had before.
 async fn lock(connection: &mut PgConnection, touched: Vec<Key>) -> Result<Vec<Locked>, sqlx::Error> {
     let (companies, ids) = arrays(touched);
-    let rows = sqlx::query!(
-        "SELECT d.company_id, d.id, title, description, value, currency, stage, priority, probability, status,
-                expected_close_date, actual_close_date, source, contact_id, assigned_to_id, created_at, updated_at
-         FROM unnest($1::uuid[], $2::uuid[]) AS wanted (company_id, id)
-         CROSS JOIN LATERAL (
-             SELECT * FROM deals t WHERE t.company_id = wanted.company_id AND t.id = wanted.id
-             FOR UPDATE SKIP LOCKED
-         ) d",
+    let rows = select!(
+        connection,
+        alone "unnest($1::uuid[], $2::uuid[]) AS wanted (company_id, id)
+               CROSS JOIN LATERAL (
+                   SELECT * FROM deals t WHERE t.company_id = wanted.company_id AND t.id = wanted.id
+                   FOR UPDATE SKIP LOCKED
+               ) d",
         &companies,
         &ids,
-    )
-    .fetch_all(connection)
-    .await?;
+    )?;
     let rows = rows.into_iter().map(|row| {
         let company = CompanyId(row.company_id);
         Ok(Locked {
             key: (company, row.id),
             contact: row.contact_id.map(|id| (company, id)),
             assigned_to: row.assigned_to_id.map(|id| (company, id)),
-            deal: deal!(row, None, None),
+            deal: row.decode()?,
         })
     });
     rows.collect()
@@ -316,27 +347,18 @@ pub async fn newest(
     known: &[Uuid],
     limit: i64,
 ) -> Result<Vec<(Uuid, Box<RawValue>)>, ApiError> {
-    let rows = sqlx::query!(
-        r#"SELECT d.id, title, description, value, currency, stage, priority, probability, status,
-                  expected_close_date, actual_close_date, source, d.created_at, d.updated_at,
-                  c.id AS "contact_id?", c.name AS "contact_name?", c.email AS contact_email,
-                  c.phone_number AS "contact_phone_number?", c.current_company AS contact_company,
-                  m.id AS "member_id?", m.name AS "member_name?", m.email AS "member_email?"
-           FROM deals d
-           LEFT JOIN contacts c ON c.company_id = d.company_id AND c.id = d.contact_id
-           LEFT JOIN team_members m ON m.company_id = d.company_id AND m.id = d.assigned_to_id
-           WHERE d.company_id = $1 AND ($2::timestamptz IS NULL OR d.created_at >= $2) AND d.id <> ALL ($3)
-           ORDER BY d.created_at DESC, d.id DESC LIMIT $4"#,
+    let rows = select!(
+        pool,
+        joined "WHERE d.company_id = $1 AND ($2::timestamptz IS NULL OR d.created_at >= $2) AND d.id <> ALL ($3)
+                ORDER BY d.created_at DESC, d.id DESC LIMIT $4",
         company.0,
         since,
         known,
         limit,
-    )
-    .fetch_all(pool)
-    .await?;
+    )?;
     rows.into_iter()
         .map(|row| {
-            let deal = deal!(row, deal_contact!(row), assigned_to!(row));
+            let deal = row.decode()?;
             Ok((deal.id.0, to_raw_value(&deal).map_err(|error| ApiError::internal(&error))?))
         })
         .collect()

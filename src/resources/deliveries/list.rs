@@ -1,6 +1,6 @@
 //! Listing deliveries: walking from the newest to the oldest, a bounded way per page.
 
-use axum::extract::{Path, State as Shared};
+use axum::extract::State as Shared;
 use axum::http::StatusCode;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
@@ -11,17 +11,17 @@ use uuid::Uuid;
 
 use super::store;
 use super::view::{Delivery, DeliveryPage, PageMeta};
-use super::{Api, State, no_such_subscription};
+use super::{Api, State};
+use crate::http::allowed::{Allowed, WebhooksRead};
 use crate::http::answer;
-use crate::http::auth::Caller;
 use crate::http::error::ApiError;
+use crate::http::id::{Id, not_found};
 use crate::http::openapi::ReadErrors;
 use crate::http::paging::{DEFAULT_LIMIT, MAX_LIMIT};
 use crate::http::query::{self, Query};
 use crate::log::seek;
 use crate::model::events::EventType;
 use crate::model::ids::{CompanyId, ContactId, DealId, DeliveryId, SubscriptionId};
-use crate::model::permission::Permission;
 use crate::subscription::{self, Stored};
 
 /// Deliveries looked at for one page, so that a filter that matches little cannot make
@@ -65,21 +65,19 @@ pub(super) struct StateQuery {
 /// Every event that was attempted, is waiting or was skipped, newest first. A page can be short, or
 /// empty, and still have a `meta.nextCursor`: then it passed over many that were not wanted.
 #[utoipa::path(get, path = "/webhooks/{id}/deliveries", operation_id = "listDeliveries", tag = "Deliveries",
-    params(("id" = String, Path, description = "`sub_…` or `hook_…`"), StateQuery, ListQuery),
+    params(Id<SubscriptionId>, StateQuery, ListQuery),
     responses((status = 200, description = "A page of deliveries", body = DeliveryPage), ReadErrors))]
 pub(super) async fn list(
     Shared(api): Shared<Api>,
-    caller: Caller,
-    Path(id): Path<String>,
+    caller: Allowed<WebhooksRead>,
+    Id(id): Id<SubscriptionId>,
     Query(StateQuery { state }): Query<StateQuery>,
     Query(wanted): Query<ListQuery>,
 ) -> Result<Response, ApiError> {
-    caller.require(Permission::WebhooksRead)?;
     let state = query::word("state", state)?;
     let wanted = Wanted::parse(wanted, state)?;
-    let id = SubscriptionId::parse_either(&id).ok_or_else(no_such_subscription)?;
     let stored = subscription::one(&api.pool, caller.company(), id).await?;
-    let stored = stored.ok_or_else(no_such_subscription)?;
+    let stored = stored.ok_or_else(not_found::<SubscriptionId>)?;
     let page = if wanted.type_matches(stored.subscription.event_type) {
         page(&api.pool, caller.company(), &wanted, Some(stored)).await?
     } else {
@@ -96,10 +94,9 @@ pub(super) async fn list(
     responses((status = 200, description = "A page of deliveries", body = DeliveryPage), ReadErrors))]
 pub(super) async fn undelivered(
     Shared(api): Shared<Api>,
-    caller: Caller,
+    caller: Allowed<WebhooksRead>,
     Query(wanted): Query<ListQuery>,
 ) -> Result<Response, ApiError> {
-    caller.require(Permission::WebhooksRead)?;
     let wanted = Wanted::parse(wanted, Some(State::Undelivered))?;
     let page = page(&api.pool, caller.company(), &wanted, None).await?;
     Ok(answer::json(StatusCode::OK, &page))

@@ -16,7 +16,6 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Api;
-use crate::http::error::ApiError;
 use state::State;
 pub use trial::Tester;
 
@@ -28,8 +27,4 @@ pub fn router() -> OpenApiRouter<Api> {
         .routes(routes!(show::show))
         .routes(routes!(trial::test))
         .routes(routes!(trial::preview))
-}
-
-fn no_such_subscription() -> ApiError {
-    ApiError::not_found("Webhook subscription")
 }

@@ -1,20 +1,20 @@
 //! Showing one delivery with everything that is known of it.
 
-use axum::extract::{Path, State as Shared};
+use axum::extract::State as Shared;
 use axum::http::StatusCode;
 use axum::response::Response;
 
 use super::Api;
 use super::store::{self, AttemptDetails, EventSummary};
 use super::view::{Delivery, Request};
-use crate::http::answer;
-use crate::http::auth::Caller;
+use crate::http::allowed::{Allowed, WebhooksRead};
+use crate::http::answer::{self, Answered};
 use crate::http::error::ApiError;
-use crate::http::openapi::{Answered, ReadErrors};
+use crate::http::id::{Id, not_found};
+use crate::http::openapi::ReadErrors;
 use crate::log::read;
 use crate::model::events::Event;
 use crate::model::ids::DeliveryId;
-use crate::model::permission::Permission;
 use crate::outbound::request;
 use crate::subscription::{self, Subscription};
 
@@ -25,18 +25,16 @@ const HISTORY: usize = 100;
 ///
 /// With the exact bytes that were sent, and every attempt with what was answered.
 #[utoipa::path(get, path = "/webhooks/deliveries/{id}", operation_id = "getDelivery", tag = "Deliveries",
-    params(("id" = String, Path, description = "`delivery_…`")),
+    params(Id<DeliveryId>),
     responses((status = 200, description = "The delivery", body = Answered<Delivery>), ReadErrors))]
 pub(super) async fn show(
     Shared(api): Shared<Api>,
-    caller: Caller,
-    Path(id): Path<String>,
+    caller: Allowed<WebhooksRead>,
+    Id(id): Id<DeliveryId>,
 ) -> Result<Response, ApiError> {
-    caller.require(Permission::WebhooksRead)?;
     let (pool, company) = (&api.pool, caller.company());
-    let not_found = || ApiError::not_found("Delivery");
-    let id = DeliveryId::parse(&id).ok_or_else(not_found)?;
-    let stored = subscription::one(pool, company, id.subscription).await?.ok_or_else(not_found)?;
+    let stored =
+        subscription::one(pool, company, id.subscription).await?.ok_or_else(not_found::<DeliveryId>)?;
     let subscription = &stored.subscription;
     let event = read::by_numbers(pool, company, &[id.seq]).await?.pop();
     let event = event.filter(|event| event.event_type == subscription.event_type);
@@ -50,7 +48,7 @@ pub(super) async fn show(
     let summaries: Vec<_> = attempts.iter().map(|attempt| &attempt.summary).collect();
     let skipped = store::skipped(pool, company, &[&id]).await?.contains(&id);
     let delivery = Delivery::new(&stored, id.seq, summary.as_ref(), &summaries, skipped);
-    let mut delivery = delivery.ok_or_else(not_found)?;
+    let mut delivery = delivery.ok_or_else(not_found::<DeliveryId>)?;
     delivery.request = Some(sent(subscription, event.as_deref(), attempts.first()));
     delivery.history = Some(attempts.into_iter().map(Into::into).collect());
     Ok(answer::json(StatusCode::OK, &answer::data(delivery)))

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Path, State as Shared};
+use axum::extract::State as Shared;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
@@ -12,17 +12,17 @@ use tokio::sync::Semaphore;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::Api;
 use super::view::{Answer, Headers};
-use super::{Api, no_such_subscription};
-use crate::http::answer;
-use crate::http::auth::Caller;
+use crate::http::allowed::{Allowed, WebhooksRead, WebhooksWrite};
+use crate::http::answer::{self, Answered};
 use crate::http::body::Payload;
 use crate::http::error::{ApiError, Code};
 use crate::http::field::{Field, Problems, Text};
-use crate::http::openapi::{Answered, WriteErrors};
+use crate::http::id::{Id, not_found};
+use crate::http::openapi::WriteErrors;
 use crate::model::events::{Event, EventType, RecordKind, SOURCE_API};
 use crate::model::ids::{CompanyId, ContactId, DealId, EventId, SubscriptionId};
-use crate::model::permission::Permission;
 use crate::model::records::StageChange;
 use crate::outbound::client::Client;
 use crate::outbound::request::{self, Request};
@@ -87,18 +87,16 @@ struct TestRequest {
 /// `X-ISAO-Test: true`; also while the subscription is paused or deactivated. It waits 15
 /// seconds at most. It is neither recorded nor repeated, and nothing waits for it.
 #[utoipa::path(post, path = "/webhooks/{id}/test", operation_id = "testSubscription", tag = "Deliveries",
-    params(("id" = String, Path, description = "`sub_…` or `hook_…`")),
+    params(Id<SubscriptionId>),
     responses((status = 200, description = "What came of it, delivered or not", body = Answered<TestResult>), WriteErrors))]
 pub(super) async fn test(
     Shared(api): Shared<Api>,
-    caller: Caller,
-    Path(id): Path<String>,
+    caller: Allowed<WebhooksWrite>,
+    Id(id): Id<SubscriptionId>,
 ) -> Result<Response, ApiError> {
-    caller.require(Permission::WebhooksWrite)?;
-    let id = SubscriptionId::parse_either(&id).ok_or_else(no_such_subscription)?;
     let stored = subscription::one(&api.pool, caller.company(), id).await?;
     let Subscription { event_type, target, secrets, loopback, .. } =
-        stored.ok_or_else(no_such_subscription)?.subscription;
+        stored.ok_or_else(not_found::<SubscriptionId>)?.subscription;
     let Tester { client, timeout, in_flight } = &api.tester;
     let Ok(_permit) = in_flight.try_acquire() else {
         return Err(ApiError::new(
@@ -205,14 +203,13 @@ struct PreviewedSubscription {
     responses((status = 200, description = "What would be sent to whom", body = Answered<Preview>), WriteErrors))]
 pub(super) async fn preview(
     Shared(api): Shared<Api>,
-    caller: Caller,
+    caller: Allowed<WebhooksRead>,
     payload: Payload,
 ) -> Result<Response, ApiError> {
-    caller.require(Permission::WebhooksRead)?;
     let input = payload.json::<PreviewInput>()?;
     let mut problems = Problems::default();
     let event_type = problems.required("event", input.event);
-    let record = problems.optional("recordId", input.record_id).flatten();
+    let record = problems.optional("recordId", input.record_id).value();
     let Some(event_type) = event_type else {
         problems.finish()?;
         return Err(ApiError::internal(&"a required field is missing without a problem"));
@@ -263,12 +260,12 @@ async fn record_now(
         RecordKind::Contact => {
             let id = ContactId::parse(id).ok_or_else(|| malformed(ContactId::PREFIX))?;
             let contact = contacts::store::find(&api.pool, company, id).await?;
-            serde_json::to_string(&contact.ok_or_else(|| ApiError::not_found("Contact"))?)
+            serde_json::to_string(&contact.ok_or_else(not_found::<ContactId>)?)
         }
         RecordKind::Deal => {
             let id = DealId::parse(id).ok_or_else(|| malformed(DealId::PREFIX))?;
             let deal = deals::store::find(&api.pool, company, id).await?;
-            let deal = deal.ok_or_else(|| ApiError::not_found("Deal"))?;
+            let deal = deal.ok_or_else(not_found::<DealId>)?;
             match event_type.sample()["previousStage"].as_str() {
                 Some(previous_stage) => serde_json::to_string(&StageChange { deal: &deal, previous_stage }),
                 None => serde_json::to_string(&deal),

@@ -9,7 +9,7 @@ use super::store::{AttemptDetails, AttemptSummary, EventSummary};
 use crate::model::attempt::{AttemptCause, AttemptOutcome};
 use crate::model::events::EventType;
 use crate::model::ids::{DeliveryId, EventId};
-use crate::model::records::{serialize_time, serialize_time_option};
+use crate::model::time::{serialize_time, serialize_time_option};
 use crate::subscription::Stored;
 
 /// Headers in the order they were sent, each a name and a value.

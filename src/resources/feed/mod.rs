@@ -19,14 +19,14 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Api;
+use crate::http::allowed::{Allowed, WebhooksRead};
 use crate::http::answer;
-use crate::http::auth::Caller;
 use crate::http::error::{ApiError, Code, ErrorBody};
 use crate::http::openapi::ReadErrors;
 use crate::http::query::{self, Query};
 use crate::log::read;
 use crate::model::events::{Event, EventType};
-use crate::model::permission::Permission;
+use crate::model::words::Words;
 
 pub use stream::Streams;
 
@@ -206,10 +206,9 @@ struct FeedMeta {
         ReadErrors))]
 async fn list(
     State(api): State<Api>,
-    caller: Caller,
+    caller: Allowed<WebhooksRead>,
     Query(wanted): Query<ListQuery>,
 ) -> Result<Response, ApiError> {
-    caller.require(Permission::WebhooksRead)?;
     let after = query::text(wanted.after).map_or(Ok(Start::Oldest), |after| Start::parse(&after))?;
     let types = parse_types(wanted.types)?;
     let limit = query::number("limit", wanted.limit, 1..=MAX_LIMIT)?.unwrap_or(DEFAULT_LIMIT);

@@ -22,6 +22,7 @@ use tokio::sync::{Semaphore, watch};
 use utoipa::IntoParams;
 
 use super::{Start, encode, parse_types};
+use crate::http::allowed::{Allowed, WebhooksRead};
 use crate::http::auth::Caller;
 use crate::http::error::{ApiError, Code, ErrorBody};
 use crate::http::openapi::ReadErrors;
@@ -103,11 +104,10 @@ pub(super) struct StreamQuery {
         ReadErrors))]
 pub(super) async fn follow(
     State(api): State<Api>,
-    caller: Caller,
+    caller: Allowed<WebhooksRead>,
     headers: HeaderMap,
     Query(wanted): Query<StreamQuery>,
 ) -> Result<Response, ApiError> {
-    caller.require(Permission::WebhooksRead)?;
     let types = parse_types(wanted.types)?;
     let start = match headers.get(LAST_EVENT_ID).filter(|id| !id.is_empty()) {
         Some(id) => Start::parse(id.to_str().unwrap_or_default())?,
@@ -120,7 +120,7 @@ pub(super) async fn follow(
     let stream = Stream {
         streams: api.streams.clone(),
         api,
-        caller,
+        caller: caller.into_caller(),
         types,
         listener,
         head,

@@ -77,10 +77,10 @@ impl ReplayInput {
     pub(super) fn into_wanted(self, now: DateTime<Utc>) -> Result<Wanted, ApiError> {
         let mut problems = Problems::default();
         let since = problems.required("since", self.since).map(|Time(since)| since);
-        let until = problems.optional("until", self.until).flatten().map(|Time(until)| until);
+        let until = problems.optional("until", self.until).value().map(|Time(until)| until);
         let only = problems.required("only", self.only);
-        let per_second = problems.optional("perSecond", self.per_second).flatten();
-        let dry_run = problems.optional("dryRun", self.dry_run).flatten();
+        let per_second = problems.optional("perSecond", self.per_second).value();
+        let dry_run = problems.optional("dryRun", self.dry_run).value();
         if let (Some(since), Some(until)) = (since, until)
             && until <= since
         {

@@ -7,25 +7,26 @@
 mod input;
 mod store;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Api;
-use super::subscriptions::{self, Command, NewReplay};
-use crate::http::answer;
+use super::subscriptions::{Command, NewReplay, ReplayView};
+use crate::http::allowed::{Allowed, WebhooksRead, WebhooksWrite};
+use crate::http::answer::{self, Answered};
 use crate::http::auth::Caller;
 use crate::http::body::Payload;
 use crate::http::error::{ApiError, Code};
-use crate::http::openapi::{Answered, ReadErrors, WriteErrors};
+use crate::http::id::{Id, not_found};
+use crate::http::openapi::{IdempotencyKeyHeader, ReadErrors, WriteErrors};
 use crate::log::seek;
 use crate::model::ids::{CompanyId, DeliveryId, ReplayId, SubscriptionId};
-use crate::model::permission::Permission;
 use crate::subscription::{self, Stored};
 use input::{ReplayInput, Wanted};
-pub use store::{DryRun, ReplayView};
+use store::DryRun;
 
 /// The routes.
 pub fn router() -> OpenApiRouter<Api> {
@@ -36,10 +37,6 @@ pub fn router() -> OpenApiRouter<Api> {
         .routes(routes!(redeliver))
 }
 
-fn not_found() -> ApiError {
-    ApiError::not_found("Replay")
-}
-
 /// Replay events
 ///
 /// Sends the events of a time once more, beside the live deliveries: in order, one after the
@@ -48,20 +45,18 @@ fn not_found() -> ApiError {
 /// counts and lists what would be.
 #[utoipa::path(post, path = "/webhooks/{id}/replay", operation_id = "startReplay", tag = "Deliveries", request_body = ReplayInput,
     params(
-        ("id" = String, Path, description = "`sub_…` or `hook_…`"),
-        ("Idempotency-Key" = Option<String>, Header, description = "Repeats of the same request with the same key get the first answer for 24 hours")),
+        Id<SubscriptionId>,
+        IdempotencyKeyHeader),
     responses(
         (status = 202, description = "The replay that runs now", body = Answered<ReplayView>),
         (status = 200, description = "What a replay would send (`dryRun`)", body = Answered<DryRun>),
         WriteErrors))]
 async fn replay(
     State(api): State<Api>,
-    caller: Caller,
-    Path(id): Path<String>,
+    caller: Allowed<WebhooksWrite>,
+    Id(id): Id<SubscriptionId>,
     payload: Payload,
 ) -> Result<Response, ApiError> {
-    caller.require(Permission::WebhooksWrite)?;
-    let id = subscriptions::parse_id(&id)?;
     let stored = stored(&api, caller.company(), id).await?;
     let Wanted { since, until, only_undelivered, per_second, dry_run } =
         payload.json::<ReplayInput>()?.into_wanted(api.clock.now())?;
@@ -84,18 +79,16 @@ async fn replay(
 /// The attempts are listed with the delivery.
 #[utoipa::path(post, path = "/webhooks/deliveries/{id}/redeliver", operation_id = "redeliver", tag = "Deliveries",
     params(
-        ("id" = String, Path, description = "`delivery_…`"),
-        ("Idempotency-Key" = Option<String>, Header, description = "Repeats of the same request with the same key get the first answer for 24 hours")),
+        Id<DeliveryId>,
+        IdempotencyKeyHeader),
     responses((status = 202, description = "The replay of this one event", body = Answered<ReplayView>), WriteErrors))]
 async fn redeliver(
     State(api): State<Api>,
-    caller: Caller,
-    Path(id): Path<String>,
+    caller: Allowed<WebhooksWrite>,
+    Id(delivery): Id<DeliveryId>,
     payload: Payload,
 ) -> Result<Response, ApiError> {
-    caller.require(Permission::WebhooksWrite)?;
-    let gone = || ApiError::not_found("Delivery");
-    let delivery = DeliveryId::parse(&id).ok_or_else(gone)?;
+    let gone = not_found::<DeliveryId>;
     let stored =
         stored(&api, caller.company(), delivery.subscription).await.map_err(|error| match error.code {
             Code::NotFound => gone(),
@@ -110,7 +103,7 @@ async fn redeliver(
 }
 
 async fn stored(api: &Api, company: CompanyId, id: SubscriptionId) -> Result<Stored, ApiError> {
-    subscription::one(&api.pool, company, id).await?.ok_or_else(subscriptions::not_found)
+    subscription::one(&api.pool, company, id).await?.ok_or_else(not_found::<SubscriptionId>)
 }
 
 async fn start(
@@ -128,11 +121,13 @@ async fn start(
 ///
 /// The newest hundred.
 #[utoipa::path(get, path = "/webhooks/{id}/replays", operation_id = "listReplays", tag = "Deliveries",
-    params(("id" = String, Path, description = "`sub_…` or `hook_…`")),
+    params(Id<SubscriptionId>),
     responses((status = 200, description = "The replays", body = Answered<Vec<ReplayView>>), ReadErrors))]
-async fn list(State(api): State<Api>, caller: Caller, Path(id): Path<String>) -> Result<Response, ApiError> {
-    caller.require(Permission::WebhooksRead)?;
-    let id = subscriptions::parse_id(&id)?;
+async fn list(
+    State(api): State<Api>,
+    caller: Allowed<WebhooksRead>,
+    Id(id): Id<SubscriptionId>,
+) -> Result<Response, ApiError> {
     stored(&api, caller.company(), id).await?;
     let replays = store::of_subscription(&api.pool, caller.company(), id).await?;
     Ok(answer::json(StatusCode::OK, &answer::data(replays)))
@@ -140,12 +135,14 @@ async fn list(State(api): State<Api>, caller: Caller, Path(id): Path<String>) ->
 
 /// Show a replay
 #[utoipa::path(get, path = "/webhooks/replays/{id}", operation_id = "getReplay", tag = "Deliveries",
-    params(("id" = String, Path, description = "`replay_…`")),
+    params(Id<ReplayId>),
     responses((status = 200, description = "The replay and how far it is", body = Answered<ReplayView>), ReadErrors))]
-async fn show(State(api): State<Api>, caller: Caller, Path(id): Path<String>) -> Result<Response, ApiError> {
-    caller.require(Permission::WebhooksRead)?;
-    let id = ReplayId::parse(&id).ok_or_else(not_found)?;
-    let found = store::one(&api.pool, caller.company(), id).await?.ok_or_else(not_found)?;
+async fn show(
+    State(api): State<Api>,
+    caller: Allowed<WebhooksRead>,
+    Id(id): Id<ReplayId>,
+) -> Result<Response, ApiError> {
+    let found = store::one(&api.pool, caller.company(), id).await?.ok_or_else(not_found::<ReplayId>)?;
     Ok(answer::json(StatusCode::OK, &answer::data(found)))
 }
 
@@ -153,16 +150,14 @@ async fn show(State(api): State<Api>, caller: Caller, Path(id): Path<String>) ->
 ///
 /// It ends within a second or so. One that has ended stays as it is.
 #[utoipa::path(delete, path = "/webhooks/replays/{id}", operation_id = "cancelReplay", tag = "Deliveries",
-    params(("id" = String, Path, description = "`replay_…`")),
+    params(Id<ReplayId>),
     responses((status = 200, description = "The replay as it is now", body = Answered<ReplayView>), WriteErrors))]
 async fn cancel(
     State(api): State<Api>,
-    caller: Caller,
-    Path(id): Path<String>,
+    caller: Allowed<WebhooksWrite>,
+    Id(id): Id<ReplayId>,
 ) -> Result<Response, ApiError> {
-    caller.require(Permission::WebhooksWrite)?;
-    let id = ReplayId::parse(&id).ok_or_else(not_found)?;
     store::cancel(&api.pool, caller.company(), id, api.clock.now()).await?;
-    let found = store::one(&api.pool, caller.company(), id).await?.ok_or_else(not_found)?;
+    let found = store::one(&api.pool, caller.company(), id).await?.ok_or_else(not_found::<ReplayId>)?;
     Ok(answer::json(StatusCode::OK, &answer::data(found)))
 }

@@ -7,8 +7,8 @@ use utoipa::ToSchema;
 
 use crate::model::events::EventType;
 use crate::model::ids::{CompanyId, DeliveryId, EventId, ReplayId, SubscriptionId};
-use crate::model::records::serialize_time;
-use crate::resources::subscriptions::NewReplay;
+use crate::model::time::serialize_time;
+use crate::resources::subscriptions::{NewReplay, ReplayView};
 use crate::subscription::{Stored, Subscription};
 
 /// Replays in a list.
@@ -18,62 +18,6 @@ const LOOKED_AT: i64 = 10_000;
 const PAGE: i64 = 500;
 /// Events that a dry run lists.
 const SHOWN: usize = 100;
-
-/// A replay as shown.
-#[derive(Serialize, ToSchema)]
-pub struct ReplayView {
-    /// `replay_…`
-    #[schema(value_type = String)]
-    id: ReplayId,
-    /// `sub_…`
-    #[schema(value_type = String)]
-    subscription_id: SubscriptionId,
-    /// `running`, `done`, `cancelled` or `failed`.
-    #[schema(example = "running")]
-    status: String,
-    /// Why it failed.
-    #[schema(required)]
-    status_reason: Option<String>,
-    /// `undelivered` or `all`.
-    #[schema(example = "undelivered")]
-    only: &'static str,
-    /// Events a second at most.
-    per_second: i16,
-    /// How much of its part of the log is done, from 0 to 1.
-    #[schema(example = 0.5)]
-    progress: f64,
-    /// Events that were delivered.
-    delivered: i64,
-    /// Events that were given up after four attempts.
-    undelivered: i64,
-    #[serde(serialize_with = "serialize_time")]
-    created_at: DateTime<Utc>,
-    #[serde(serialize_with = "serialize_time")]
-    updated_at: DateTime<Utc>,
-}
-
-impl ReplayView {
-    /// One that begins.
-    pub fn new(id: ReplayId, subscription: SubscriptionId, new: &NewReplay, now: DateTime<Utc>) -> Self {
-        Self {
-            id,
-            subscription_id: subscription,
-            status: "running".to_owned(),
-            status_reason: None,
-            only: only(new.only_undelivered),
-            per_second: new.per_second,
-            progress: 0.0,
-            delivered: 0,
-            undelivered: 0,
-            created_at: now,
-            updated_at: now,
-        }
-    }
-}
-
-fn only(only_undelivered: bool) -> &'static str {
-    if only_undelivered { "undelivered" } else { "all" }
-}
 
 /// What a replay would send.
 #[derive(Serialize, ToSchema)]
@@ -219,7 +163,7 @@ async fn select(
         subscription_id: SubscriptionId(row.subscription_id),
         status: row.status,
         status_reason: row.status_reason,
-        only: only(row.only_undelivered),
+        only: ReplayView::only(row.only_undelivered),
         per_second: row.per_second,
         progress: row.progress,
         delivered: row.delivered,

@@ -8,13 +8,12 @@ use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::http::answer;
-use crate::http::auth::Caller;
+use crate::http::allowed::{Allowed, WebhooksWrite};
+use crate::http::answer::{self, Answered};
 use crate::http::body::Payload;
 use crate::http::error::ApiError;
 use crate::http::field::{Field, Problems};
-use crate::http::openapi::{Answered, WriteErrors};
-use crate::model::permission::Permission;
+use crate::http::openapi::WriteErrors;
 use crate::outbound::address::{ALLOW_TARGETS, TargetUrl};
 use crate::outbound::targets::{Judged, Verdict};
 use crate::resources::Api;
@@ -115,10 +114,9 @@ impl From<&Judged> for CheckedAddress {
     responses((status = 200, description = "What subscribing would say", body = Answered<CheckedUrl>), WriteErrors))]
 pub(super) async fn check_url(
     State(api): State<Api>,
-    caller: Caller,
+    caller: Allowed<WebhooksWrite>,
     payload: Payload,
 ) -> Result<Response, ApiError> {
-    caller.require(Permission::WebhooksWrite)?;
     let input = payload.json::<CheckUrlInput>()?;
     let mut problems = Problems::default();
     let target = problems.required("target_url", input.target_url);

@@ -7,13 +7,13 @@ use chrono::{DateTime, Utc};
 use super::input::{Changes, NewSubscription, ordering};
 use super::rotate::{RotatedSecret, Rotation};
 use super::view::{Subscribed, SubscriptionView};
-use super::{Command, NewReplay, not_found};
+use super::{Command, NewReplay, ReplayView};
 use crate::http::answer::{data, message};
 use crate::http::error::{ApiError, Code};
+use crate::http::id::not_found;
 use crate::model::events::{EventType, Filters};
 use crate::model::ids::{CompanyId, ReplayId, SubscriptionId};
 use crate::outbound::signature::Secrets;
-use crate::resources::replays::ReplayView;
 use crate::resources::table::{Held, Key, Table};
 use crate::resources::{Decided, answer};
 use crate::subscription::{Status, Subscription};
@@ -109,11 +109,11 @@ pub fn run(
         Command::Subscribe(id, new) => subscribe(subscriptions, company, *id, new, now)?,
         Command::Change(id, changes) => match subscriptions.find(company, *id)? {
             Some(current) => change(subscriptions, company, &current, changes, now),
-            None => Err(not_found()),
+            None => Err(not_found::<SubscriptionId>()),
         },
         Command::Rotate(id, rotation) => match subscriptions.find(company, *id)? {
             Some(current) => rotate(subscriptions, company, &current, rotation, now),
-            None => Err(not_found()),
+            None => Err(not_found::<SubscriptionId>()),
         },
         Command::Unsubscribe(id) => match subscriptions.find(company, *id)? {
             Some(current) => {
@@ -127,11 +127,11 @@ pub fn run(
                 subscriptions.put(company, Some(&current), deleted);
                 answer(200, &message("Webhook unsubscribed successfully"))
             }
-            None => Err(not_found()),
+            None => Err(not_found::<SubscriptionId>()),
         },
         Command::Replay(id, replay, new) => match subscriptions.find(company, *id)? {
             Some(current) => begin(subscriptions, company, current, (*replay, new), now),
-            None => Err(not_found()),
+            None => Err(not_found::<SubscriptionId>()),
         },
     };
     // Changes of subscriptions are no events.
@@ -186,7 +186,10 @@ fn subscribe(
     };
     if let Some(known) = subscriptions.twins.get(&twin(&subscription)) {
         let known = subscriptions.rows.get((company, known.0))?;
-        return Ok(known.map_or_else(|| Err(not_found()), |known| answer(200, &Subscribed::from(known))));
+        return Ok(known.map_or_else(
+            || Err(not_found::<SubscriptionId>()),
+            |known| answer(200, &Subscribed::from(known)),
+        ));
     }
     let count = subscriptions.counts.entry(company).or_default();
     if *count >= MAX_PER_COMPANY {

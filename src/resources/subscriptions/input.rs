@@ -153,14 +153,14 @@ impl SubscribeInput {
         let event_type = problems.required("event", self.event);
         let target = problems.required("target_url", self.target_url);
         check_target(&mut problems, targets, loopback, target.as_ref()).await;
-        let filters = problems.optional("filters", self.filters).flatten().unwrap_or_default();
+        let filters = problems.optional("filters", self.filters).value().unwrap_or_default();
         let filters = event_type.and_then(|event_type| check_filters(&mut problems, event_type, &filters));
-        let secret = problems.optional("secret", self.secret).flatten().unwrap_or(made);
-        let word = problems.optional("ordering", self.ordering).flatten();
-        let concurrency = problems.optional("concurrency", self.concurrency).flatten();
+        let secret = problems.optional("secret", self.secret).value().unwrap_or(made);
+        let word = problems.optional("ordering", self.ordering).value();
+        let concurrency = problems.optional("concurrency", self.concurrency).value();
         let ordering = ordering(Ordering::default(), word, concurrency)
             .map_err(|sentence| problems.add("concurrency", sentence));
-        let since = problems.optional("since", self.since).flatten().map(|Time(since)| since);
+        let since = problems.optional("since", self.since).value().map(|Time(since)| since);
         problems.finish()?;
         match (event_type, target, filters, ordering) {
             (Some(event_type), Some(target), Some(filters), Ok(ordering)) => {
@@ -244,7 +244,7 @@ impl ChangeInput {
         let active = problems.kept("is_active", self.is_active);
         let target = problems.kept("target_url", self.target_url);
         check_target(&mut problems, targets, loopback, target.as_ref()).await;
-        let filters = problems.optional("filters", self.filters).map(Option::unwrap_or_default);
+        let filters = problems.optional("filters", self.filters).or_default();
         let ordering = problems.kept("ordering", self.ordering);
         let concurrency = problems.kept("concurrency", self.concurrency);
         let resume = problems.kept("resume", self.resume);

@@ -7,11 +7,12 @@
 mod check_url;
 pub(super) mod decide;
 mod input;
+mod replay;
 mod rotate;
 pub(super) mod store;
 mod view;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
@@ -20,20 +21,21 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Api;
-use crate::http::answer;
-use crate::http::auth::Caller;
+use crate::http::allowed::{Allowed, WebhooksRead, WebhooksWrite};
+use crate::http::answer::{self, Answered, Message};
 use crate::http::body::Payload;
 use crate::http::error::ApiError;
-use crate::http::openapi::{Answered, ReadErrors, Said, WriteErrors};
+use crate::http::id::{Id, not_found};
+use crate::http::openapi::{IdempotencyKeyHeader, ReadErrors, WriteErrors};
 use crate::http::query::{self, Query};
 use crate::log::seek;
 use crate::model::ids::{ReplayId, SubscriptionId};
-use crate::model::permission::Permission;
 use crate::model::words::words;
 use crate::outbound::signature::Secret;
 use crate::random;
 use crate::subscription::Status;
 use input::{ChangeInput, Changes, NewSubscription, SubscribeInput, UnsubscribeInput};
+pub use replay::{NewReplay, ReplayView};
 use rotate::Rotation;
 use view::{Subscribed, SubscriptionView};
 
@@ -49,33 +51,6 @@ pub enum Command {
     Unsubscribe(SubscriptionId),
     /// Send events again.
     Replay(SubscriptionId, ReplayId, NewReplay),
-}
-
-/// Events to send again.
-#[derive(Clone, Copy, Debug)]
-pub struct NewReplay {
-    /// Only those that were given up?
-    pub only_undelivered: bool,
-    /// Events a second at most.
-    pub per_second: i16,
-    /// Those after this number.
-    pub from: i64,
-    /// Up to this one.
-    pub to: i64,
-    /// How far it is; before `from` only if it is about the one event `from`, which is `to` too.
-    pub position: i64,
-}
-
-impl NewReplay {
-    /// Of the events after `from`, up to `to`.
-    pub fn range(from: i64, to: i64, only_undelivered: bool, per_second: i16) -> Self {
-        Self { only_undelivered, per_second, from, to: to.max(from), position: from }
-    }
-
-    /// Of one event, whether it matches the filters or not.
-    pub fn single(seq: i64) -> Self {
-        Self { only_undelivered: false, per_second: 1, from: seq, to: seq, position: seq - 1 }
-    }
 }
 
 impl From<Command> for super::Command {
@@ -95,14 +70,6 @@ pub fn router() -> OpenApiRouter<Api> {
         .routes(routes!(show, change, delete))
 }
 
-pub(super) fn parse_id(id: &str) -> Result<SubscriptionId, ApiError> {
-    SubscriptionId::parse_either(id).ok_or_else(not_found)
-}
-
-pub(super) fn not_found() -> ApiError {
-    ApiError::not_found("Webhook subscription")
-}
-
 /// Subscribe to an event
 ///
 /// Events that happen after the answer (or after `since`) are delivered to `target_url`,
@@ -110,13 +77,16 @@ pub(super) fn not_found() -> ApiError {
 /// only those of the same contact or deal wait for each other. Subscribing again with the same event, URL and
 /// filters returns the first subscription with 200.
 #[utoipa::path(post, path = "/webhooks/subscribe", operation_id = "subscribe", tag = "Webhooks", request_body = SubscribeInput,
-    params(("Idempotency-Key" = Option<String>, Header, description = "Repeats of the same request with the same key get the first answer for 24 hours")),
+    params(IdempotencyKeyHeader),
     responses(
         (status = 201, description = "Subscribed", body = Subscribed),
         (status = 200, description = "There was such a subscription already", body = Subscribed),
         WriteErrors))]
-async fn subscribe(State(api): State<Api>, caller: Caller, payload: Payload) -> Result<Response, ApiError> {
-    caller.require(Permission::WebhooksWrite)?;
+async fn subscribe(
+    State(api): State<Api>,
+    caller: Allowed<WebhooksWrite>,
+    payload: Payload,
+) -> Result<Response, ApiError> {
     let random = random::bytes().map_err(|error| ApiError::internal(&error))?;
     let input = payload.json::<SubscribeInput>()?;
     let (mut new, since) = input.into_new(&api.targets, !caller.proxied, Secret::generate(random)).await?;
@@ -140,33 +110,36 @@ struct UnsubscribeQuery {
 /// The id in the body or in the query; `sub_…` and `hook_…` both work.
 #[utoipa::path(delete, path = "/webhooks/unsubscribe", operation_id = "unsubscribe", tag = "Webhooks", params(UnsubscribeQuery),
     request_body = Option<UnsubscribeInput>,
-    responses((status = 200, description = "Unsubscribed", body = Said), WriteErrors))]
+    responses((status = 200, description = "Unsubscribed", body = Message), WriteErrors))]
 async fn unsubscribe(
     State(api): State<Api>,
-    caller: Caller,
+    caller: Allowed<WebhooksWrite>,
     Query(wanted): Query<UnsubscribeQuery>,
     payload: Payload,
 ) -> Result<Response, ApiError> {
-    caller.require(Permission::WebhooksWrite)?;
     let id = match query::text(wanted.subscription_id) {
         Some(id) => id,
         None if payload.is_empty() => return Err(ApiError::invalid_field("subscription_id", "is required")),
         None => payload.json::<UnsubscribeInput>()?.into_id()?,
     };
-    api.write(&caller, None, Command::Unsubscribe(parse_id(&id)?)).await
+    api.write(
+        &caller,
+        None,
+        Command::Unsubscribe(SubscriptionId::parse_either(&id).ok_or_else(not_found::<SubscriptionId>)?),
+    )
+    .await
 }
 
 /// Unsubscribe, by path
 #[utoipa::path(delete, path = "/webhooks/{id}", operation_id = "deleteSubscription", tag = "Webhooks",
-    params(("id" = String, Path, description = "`sub_…` or `hook_…`")),
-    responses((status = 200, description = "Unsubscribed", body = Said), WriteErrors))]
+    params(Id<SubscriptionId>),
+    responses((status = 200, description = "Unsubscribed", body = Message), WriteErrors))]
 async fn delete(
     State(api): State<Api>,
-    caller: Caller,
-    Path(id): Path<String>,
+    caller: Allowed<WebhooksWrite>,
+    Id(id): Id<SubscriptionId>,
 ) -> Result<Response, ApiError> {
-    caller.require(Permission::WebhooksWrite)?;
-    api.write(&caller, None, Command::Unsubscribe(parse_id(&id)?)).await
+    api.write(&caller, None, Command::Unsubscribe(id)).await
 }
 
 /// Pause, resume or change a subscription
@@ -174,23 +147,21 @@ async fn delete(
 /// Paused or deactivated, its events wait. Resumed, they are delivered in order from where it
 /// stood; with `resume: "now"` those that wait are skipped, and `GET` shows how many.
 #[utoipa::path(patch, path = "/webhooks/{id}", operation_id = "updateSubscription", tag = "Webhooks", request_body = ChangeInput,
-    params(("id" = String, Path, description = "`sub_…` or `hook_…`")),
+    params(Id<SubscriptionId>),
     responses((status = 200, description = "The subscription as it is now", body = Answered<SubscriptionView>), WriteErrors))]
 async fn change(
     State(api): State<Api>,
-    caller: Caller,
-    Path(id): Path<String>,
+    caller: Allowed<WebhooksWrite>,
+    Id(id): Id<SubscriptionId>,
     payload: Payload,
 ) -> Result<Response, ApiError> {
-    caller.require(Permission::WebhooksWrite)?;
-    let id = parse_id(&id)?;
     let changes = payload.json::<ChangeInput>()?.into_changes(&api.targets, !caller.proxied).await?;
     api.write(&caller, None, Command::Change(id, changes)).await
 }
 
 words! {
     /// Which subscriptions are listed.
-    enum Listed {
+    enum StatusFilter {
         /// Those that are delivered to.
         Active = "active",
         /// Those that their owner paused.
@@ -218,15 +189,14 @@ struct ListQuery {
     responses((status = 200, description = "The subscriptions", body = Answered<Vec<SubscriptionView>>), ReadErrors))]
 async fn list(
     State(api): State<Api>,
-    caller: Caller,
+    caller: Allowed<WebhooksRead>,
     Query(wanted): Query<ListQuery>,
 ) -> Result<Response, ApiError> {
-    caller.require(Permission::WebhooksRead)?;
     let status = match query::word("status", wanted.status)? {
-        None | Some(Listed::Active) => Some(Status::Active),
-        Some(Listed::Paused) => Some(Status::Paused),
-        Some(Listed::Deactivated) => Some(Status::Deactivated),
-        Some(Listed::All) => None,
+        None | Some(StatusFilter::Active) => Some(Status::Active),
+        Some(StatusFilter::Paused) => Some(Status::Paused),
+        Some(StatusFilter::Deactivated) => Some(Status::Deactivated),
+        Some(StatusFilter::All) => None,
     };
     let subscriptions = view::all(&api.pool, caller.company(), status, api.clock.now()).await?;
     Ok(answer::json(StatusCode::OK, &answer::data(subscriptions)))
@@ -234,11 +204,14 @@ async fn list(
 
 /// Show a subscription
 #[utoipa::path(get, path = "/webhooks/{id}", operation_id = "getSubscription", tag = "Webhooks",
-    params(("id" = String, Path, description = "`sub_…` or `hook_…`")),
+    params(Id<SubscriptionId>),
     responses((status = 200, description = "The subscription", body = Answered<SubscriptionView>), ReadErrors))]
-async fn show(State(api): State<Api>, caller: Caller, Path(id): Path<String>) -> Result<Response, ApiError> {
-    caller.require(Permission::WebhooksRead)?;
-    let found = view::one(&api.pool, caller.company(), parse_id(&id)?, api.clock.now()).await?;
-    let found = found.ok_or_else(not_found)?;
+async fn show(
+    State(api): State<Api>,
+    caller: Allowed<WebhooksRead>,
+    Id(id): Id<SubscriptionId>,
+) -> Result<Response, ApiError> {
+    let found = view::one(&api.pool, caller.company(), id, api.clock.now()).await?;
+    let found = found.ok_or_else(not_found::<SubscriptionId>)?;
     Ok(answer::json(StatusCode::OK, &answer::data(found)))
 }

@@ -2,21 +2,23 @@
 
 use std::time::Duration;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Command, parse_id};
-use crate::http::auth::Caller;
+use super::Command;
+use crate::http::allowed::{Allowed, WebhooksWrite};
+use crate::http::answer::Answered;
 use crate::http::body::Payload;
 use crate::http::error::ApiError;
 use crate::http::field::{Field, FromJson, Problems};
-use crate::http::openapi::{Answered, WriteErrors};
+use crate::http::id::Id;
+use crate::http::openapi::{IdempotencyKeyHeader, WriteErrors};
 use crate::model::duration::parse_duration;
-use crate::model::permission::Permission;
-use crate::model::records::serialize_time_option;
+use crate::model::ids::SubscriptionId;
+use crate::model::time::serialize_time_option;
 use crate::outbound::signature::Secret;
 use crate::random;
 use crate::resources::Api;
@@ -66,9 +68,8 @@ pub struct Rotation {
 impl RotateInput {
     fn into_rotation(self, made: Secret) -> Result<Rotation, ApiError> {
         let mut problems = Problems::default();
-        let secret = problems.optional("secret", self.secret).flatten().unwrap_or(made);
-        let Overlap(overlap) =
-            problems.optional("overlap", self.overlap).flatten().unwrap_or(Overlap::DEFAULT);
+        let secret = problems.optional("secret", self.secret).value().unwrap_or(made);
+        let Overlap(overlap) = problems.optional("overlap", self.overlap).value().unwrap_or(Overlap::DEFAULT);
         problems.finish()?;
         Ok(Rotation { secret, overlap })
     }
@@ -106,17 +107,15 @@ impl From<&Subscription> for RotatedSecret {
 /// `webhook-signature` has both signatures, separated by a space, and receivers may take
 /// either. Changing again during it ends the overlap of the secret before the current one.
 #[utoipa::path(post, path = "/webhooks/{id}/rotate-secret", operation_id = "rotateSecret", tag = "Webhooks", request_body = Option<RotateInput>,
-    params(("id" = String, Path, description = "`sub_…` or `hook_…`"),
-           ("Idempotency-Key" = Option<String>, Header, description = "Repeats of the same request with the same key get the first answer for 24 hours")),
+    params(Id<SubscriptionId>,
+           IdempotencyKeyHeader),
     responses((status = 200, description = "The new secret", body = Answered<RotatedSecret>), WriteErrors))]
 pub(super) async fn rotate_secret(
     State(api): State<Api>,
-    caller: Caller,
-    Path(id): Path<String>,
+    caller: Allowed<WebhooksWrite>,
+    Id(id): Id<SubscriptionId>,
     payload: Payload,
 ) -> Result<Response, ApiError> {
-    caller.require(Permission::WebhooksWrite)?;
-    let id = parse_id(&id)?;
     let random = random::bytes().map_err(|error| ApiError::internal(&error))?;
     let input = if payload.is_empty() { RotateInput::default() } else { payload.json::<RotateInput>()? };
     let rotation = input.into_rotation(Secret::generate(random))?;

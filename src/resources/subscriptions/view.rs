@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::model::events::EventType;
 use crate::model::ids::{CompanyId, SubscriptionId};
-use crate::model::records::{serialize_time, serialize_time_option};
+use crate::model::time::{serialize_time, serialize_time_option};
 use crate::subscription::{self, Health, OrderingWord, Status, Stored, Subscription};
 
 /// Gaps that are shown of one subscription, the newest.

@@ -3,6 +3,7 @@
 use isao::listeners::PER_COMPANY;
 use isao::model::api_key::ApiKey;
 use isao::model::permission::Permission;
+use isao::model::words::Words;
 use reqwest::Method;
 use serde_json::json;
 
@@ -42,7 +43,7 @@ async fn events_arrive_as_they_happen_byte_for_byte() {
 async fn only_the_wanted_types_of_the_own_company_arrive() {
     let world = World::new().await;
     let other = world.add_company("Other").await;
-    let stranger = world.add_key(other, &Permission::ALL).await;
+    let stranger = world.add_key(other, Permission::ALL).await;
     let mut follower = Follower::connect(&world, "?types=deal.won,contact.updated", None).await;
     let body = json!({"title": "Theirs", "status": "won"});
     world.send(world.http.post(world.url("/deals")).bearer_auth(&stranger).json(&body)).await.data(201);
@@ -157,7 +158,7 @@ async fn a_company_has_so_many_streams_and_gets_places_back() {
     refused.assert_error(429, "TOO_MANY_STREAMS");
     assert_eq!(refused.header("retry-after"), "30");
     let other = world.add_company("Other").await;
-    let stranger = world.add_key(other, &Permission::ALL).await;
+    let stranger = world.add_key(other, Permission::ALL).await;
     let theirs = world.http.get(world.url("/events/stream")).bearer_auth(&stranger).send().await.unwrap();
     assert_eq!(theirs.status(), 200);
     followers.pop();

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use isao::model::ids::DeliveryId;
 use isao::model::permission::Permission;
+use isao::model::words::Words;
 use isao::server::Role;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -160,7 +161,7 @@ async fn other_companies_find_nothing() {
     let replay = super::replay(&world, &subscription, body.clone()).await;
 
     let company = world.add_company("Other").await;
-    let key = world.add_key(company, &Permission::ALL).await;
+    let key = world.add_key(company, Permission::ALL).await;
     let one = format!("/webhooks/replays/{}", replay["id"].as_str().unwrap());
     for (method, path) in [
         (Method::POST, format!("{}/replay", path(&subscription))),

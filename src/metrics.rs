@@ -100,46 +100,63 @@ impl Default for Metrics {
     fn default() -> Self {
         let mut new = New(Registry::with_prefix("isao"));
         Self {
-            write_batches: new.metric("write_batches", "Transactions of the writer"),
-            write_commands: new.metric("write_commands", "Commands in the writer's transactions"),
+            write_batches: new
+                .metric("write_batches", "Transactions that the writer of this process committed"),
+            write_commands: new
+                .metric("write_commands", "Write commands that these transactions carried out"),
             write_failures: new.counters(
                 "write_failures",
-                "Writes that were not carried out",
+                "Write commands that were refused or failed, by reason",
                 "reason",
                 &["full", "unavailable", "held", "key_reused", "outcome_unknown", "failed"],
             ),
-            events_appended: new.metric("events_appended", "Events appended to the log by this process"),
+            events_appended: new.metric("events_appended", "Events that this process appended to the log"),
             http: new.seconds(
                 "http_request_duration",
-                "HTTP requests, until their answer begins",
+                "Time from an HTTP request to the first byte of its answer",
                 Family::new_with_constructor(|| Histogram::new(REQUEST_SECONDS)),
             ),
             attempts: new.counters(
                 "delivery_attempts",
-                "Attempts to deliver that ended",
+                "Delivery attempts that ended, by outcome",
                 "outcome",
                 AttemptOutcome::WORDS,
             ),
             attempt_duration: new.seconds(
                 "delivery_attempt_duration",
-                "Attempts to deliver, from connecting to the end of the answer",
+                "Time of a delivery attempt, from connecting to the end of the receiver's answer",
                 Histogram::new(ATTEMPT_SECONDS),
             ),
-            attempts_in_flight: new.metric("delivery_attempts_in_flight", "Attempts to deliver in flight"),
+            attempts_in_flight: new
+                .metric("delivery_attempts_in_flight", "Delivery attempts that are in flight now"),
             deactivated: new.counters(
                 "subscriptions_deactivated",
-                "Subscriptions deactivated by this process",
+                "Subscriptions that this process deactivated, by reason",
                 "reason",
                 &["gone", "undelivered"],
             ),
-            degraded: new.metric("subscriptions_degraded", "Subscriptions that fail at the moment"),
-            lanes_behind: new.metric("lanes_behind", "Subscriptions that read their backlog from the log"),
-            shards_held: new.metric("shards_held", "Shards of the deliveries that this process holds"),
-            recorder_flushes: new.metric("recorder_flushes", "Times that deliveries were written down"),
-            recorder_failures: new.metric("recorder_failures", "Times that this failed and was repeated"),
-            streams_open: new.metric("event_streams_open", "Event streams that are open"),
-            connections_in_use: new.metric("database_connections_in_use", "Connections of the pool in use"),
-            connections_idle: new.metric("database_connections_idle", "Connections of the pool not in use"),
+            degraded: new
+                .metric("subscriptions_degraded", "Active subscriptions whose last event was not delivered"),
+            lanes_behind: new.metric(
+                "lanes_behind",
+                "Active subscriptions that are behind and read their backlog from the log",
+            ),
+            shards_held: new
+                .metric("shards_held", "Shards of the delivery work that this process holds, of 16"),
+            recorder_flushes: new
+                .metric("recorder_flushes", "Writes of cursors and attempts to the database"),
+            recorder_failures: new
+                .metric("recorder_failures", "Writes of cursors and attempts that failed and were repeated"),
+            streams_open: new
+                .metric("event_streams_open", "Event streams (GET /events/stream) that are open now"),
+            connections_in_use: new.metric(
+                "database_connections_in_use",
+                "Database connections of the request pool that are in use now",
+            ),
+            connections_idle: new.metric(
+                "database_connections_idle",
+                "Database connections of the request pool that are idle now",
+            ),
             registry: new.0,
         }
     }

@@ -6,6 +6,7 @@
 )]
 
 mod bad_input;
+mod bad_query;
 mod contacts;
 mod contention;
 mod crash;
@@ -17,6 +18,7 @@ mod errors;
 mod events;
 mod fast_path;
 mod feed;
+mod fields;
 mod health;
 mod idempotency;
 mod isolation;

@@ -71,7 +71,7 @@ pub struct ContactInput {
     phone_number: Field<Phone>,
     /// An email address.
     #[serde(default)]
-    #[schema(value_type = Option<String>, max_length = 254)]
+    #[schema(value_type = Option<String>, format = "email", max_length = 254)]
     email: Field<Email>,
     /// Job title.
     #[serde(default)]

@@ -68,11 +68,11 @@ pub struct DealInput {
     status: Field<Status>,
     /// When it should close (ISO 8601).
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, format = "date-time")]
     expected_close_date: Field<Time>,
     /// When it was won or lost (ISO 8601); now when absent.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, format = "date-time")]
     actual_close_date: Field<Time>,
     /// Where it came from. At most 255 characters.
     #[serde(default)]
@@ -107,7 +107,7 @@ pub struct StatusInput {
     probability: Field<Percent>,
     /// When it was won or lost (ISO 8601); now when absent.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, format = "date-time")]
     actual_close_date: Field<Time>,
 }
 

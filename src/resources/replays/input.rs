@@ -52,7 +52,7 @@ pub struct ReplayInput {
     /// `undelivered`: those that were given up and not delivered since. `all`: every one that
     /// matches the filters as they are now.
     #[serde(default)]
-    #[schema(value_type = String, example = "undelivered")]
+    #[schema(value_type = Only)]
     only: Field<Only>,
     /// Events a second at most; 50 unless given.
     #[serde(default)]

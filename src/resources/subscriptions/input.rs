@@ -117,7 +117,7 @@ pub struct SubscribeInput {
     /// `subscription` (the default): each delivery waits for the one before it. `record`: only for
     /// the one before it of the same contact or deal.
     #[serde(default)]
-    #[schema(value_type = Option<String>, example = "record")]
+    #[schema(value_type = Option<OrderingWord>)]
     ordering: Field<OrderingWord>,
     /// Deliveries at a time with `ordering: "record"`; 16 unless given.
     #[serde(default)]
@@ -211,7 +211,7 @@ pub struct ChangeInput {
     filters: Field<Value>,
     /// `subscription` or `record`.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<OrderingWord>)]
     ordering: Field<OrderingWord>,
     /// Deliveries at a time with `ordering: "record"`.
     #[serde(default)]
@@ -219,7 +219,7 @@ pub struct ChangeInput {
     concurrency: Field<Concurrency>,
     /// `waiting` resumes with the events that wait, like `is_active: true`; `now` skips them.
     #[serde(default)]
-    #[schema(value_type = Option<String>, example = "now")]
+    #[schema(value_type = Option<Resume>)]
     resume: Field<Resume>,
 }
 

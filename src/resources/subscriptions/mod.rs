@@ -177,8 +177,8 @@ words! {
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct ListQuery {
-    /// `active` (the default), `paused`, `deactivated` or `all`.
-    #[param(example = "all")]
+    /// `active` unless given.
+    #[param(inline, value_type = Option<StatusFilter>)]
     status: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! Numbers about the running process, for Prometheus. None of them tells whose data
+//! Numbers about the running process, for Prometheus. None of them reveals whose data
 //! it counts.
 //!
 //! Whoever counts gets the one [`Metrics`] passed in; counting is an atomic addition,
@@ -65,7 +65,7 @@ pub struct Metrics {
 /// Method, route template and class of the status.
 type Route = [(&'static str, std::borrow::Cow<'static, str>); 3];
 
-/// Counters that the value of one label tells apart.
+/// Counters that differ in the value of one label.
 pub struct Counters {
     label: &'static str,
     family: Family<[(&'static str, &'static str); 1], Counter>,

@@ -59,7 +59,7 @@ async fn ensure_configured(
     match keys::state(&mut *connection, key, admin.clock.now()).await? {
         Some(State::Active) => {}
         Some(state) => {
-            tracing::warn!("the key of ISAO_DEMO_KEY is {state} and stays so; choose another one");
+            tracing::warn!("the key of ISAO_DEMO_KEY is {state} and cannot be used; choose another one");
             return Ok(None);
         }
         None => create(connection, admin, key).await?,

@@ -1,4 +1,4 @@
-//! Team members: to whom deals are assigned.
+//! Team members, to whom deals are assigned.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;

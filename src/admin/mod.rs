@@ -32,19 +32,19 @@ pub struct Admin {
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages say it")]
 pub enum Error {
-    #[error("there is no company {0:?}; `isao companies list` shows those there are")]
+    #[error("there is no company {0:?}; `isao companies list` lists the companies")]
     NoCompany(String),
     #[error("several companies are called {name:?}; use the id of the one you mean: {}", list(ids))]
     AmbiguousCompany { name: String, ids: Vec<CompanyId> },
-    #[error("there is no such API key; `isao keys list` shows those there are, each with its id (key_…)")]
+    #[error("there is no such API key; `isao keys list` lists the keys with their ids (key_…)")]
     NoKey,
-    #[error("the key would be expired from the start: {} is not in the future", wire_time(*.0))]
+    #[error("the expiry {} is not in the future", wire_time(*.0))]
     ExpiresInPast(DateTime<Utc>),
-    #[error("the operating system gave no randomness for the key ({0})")]
+    #[error("the operating system provided no random bytes for the key ({0})")]
     Random(#[from] getrandom::Error),
     #[error("{} could not be read or written ({cause})", path.display())]
     KeyFile { path: PathBuf, cause: std::io::Error },
-    #[error("the database did not do it ({0})")]
+    #[error("the database reported an error ({0})")]
     Database(#[from] sqlx::Error),
 }
 

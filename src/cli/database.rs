@@ -60,7 +60,7 @@ impl Command {
     }
 }
 
-/// What tells PostgreSQL's programs where the database is.
+/// The environment by which PostgreSQL's programs find the database.
 fn environment(url: &str) -> Result<Vec<(&'static str, String)>, sqlx::Error> {
     let options: PgConnectOptions = url.parse()?;
     let host = match options.get_socket() {

@@ -16,9 +16,9 @@ use crate::model::words::Words;
 #[derive(Subcommand)]
 #[expect(missing_docs, reason = "the help texts say it")]
 pub enum Command {
-    /// Create an API key and print it, this once
+    /// Create an API key and print it; it is shown only once
     Create(Create),
-    /// List the keys, without the keys themselves
+    /// List the keys (name, permissions, expiry), not the secrets themselves
     List {
         /// Only those of one company, by its id or its exact name
         #[arg(long)]
@@ -26,7 +26,7 @@ pub enum Command {
         #[command(flatten)]
         common: Common,
     },
-    /// Take a key back; a running server hears of it within a second
+    /// Revoke a key; running servers refuse it within a second
     Revoke {
         /// The key's id (key_…), or the key itself
         #[arg(value_name = "KEY")]
@@ -42,27 +42,27 @@ pub struct Create {
     /// The company, by its id or its exact name
     #[arg(long)]
     company: String,
-    /// What to call the key, for example after the program that uses it
+    /// The name of the key, for example the program that uses it
     #[arg(long, value_parser = values::name)]
     name: String,
-    /// What it is for, at more length
+    /// A longer description
     #[arg(long, value_parser = values::name)]
     description: Option<String>,
-    /// Which kind of program it is for; the key's prefix tells it (ck, zap, make, whk or cst)
+    /// The kind of program that uses the key; it sets the prefix of the key (ck, zap, make, whk or cst)
     #[arg(long = "type", value_name = "TYPE", value_enum, default_value_t = ServiceType::Generic)]
     service: ServiceType,
-    /// What it may do: all, or names separated by commas
+    /// The permissions of the key: all, or names separated by commas
     ///
     /// The names are contacts:read, contacts:write, deals:read, deals:write, agents:read,
     /// webhooks:read and webhooks:write. Writing includes reading.
     #[arg(long)]
     permissions: Permissions,
-    /// When it ends, in ISO 8601, such as 2030-01-31 or 2030-01-31T12:00:00+01:00
+    /// When the key expires, in ISO 8601, such as 2030-01-31 or 2030-01-31T12:00:00+01:00
     ///
-    /// Without an offset it is UTC. Without this flag the key does not end.
+    /// Without an offset the time is UTC. Without this flag the key does not expire.
     #[arg(long, value_name = "TIME", value_parser = values::time)]
     expires_at: Option<DateTime<Utc>>,
-    /// How many requests it may make per minute; without this flag, any number
+    /// The most requests per minute; unlimited without this flag
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
     rate_limit: Option<i32>,
     #[command(flatten)]

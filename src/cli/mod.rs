@@ -32,11 +32,11 @@ const AT_THE_END: usize = 500;
 ///
 /// Begin with `isao serve`: it brings its own database and prints what to try first. The other
 /// commands work on the same database, also while the server runs. Every setting can be given
-/// as a flag or as an environment variable; a flag goes first.
+/// as a flag or as an environment variable; a flag takes precedence.
 #[derive(Parser)]
 #[command(name = "isao", version, max_term_width = 100)]
 pub struct Cli {
-    /// What to log to stderr: a level, or levels by module, such as info,isao::delivery=debug
+    /// What is logged to stderr: a level, or levels by module, such as info,isao::delivery=debug
     #[arg(
         long, env = "ISAO_LOG", value_name = "FILTER", global = true,
         display_order = AT_THE_END, default_value = "info,sqlx=warn",
@@ -54,13 +54,13 @@ pub struct Cli {
 pub enum Command {
     /// Run the server
     Serve(Box<Config>),
-    /// Companies: the tenants, each with keys and records of its own
+    /// Companies: the tenants, each with its own keys and records
     #[command(subcommand)]
     Companies(companies::Command),
-    /// API keys: how programs get in
+    /// API keys, with which programs authenticate
     #[command(subcommand)]
     Keys(keys::Command),
-    /// Team members: to whom deals are assigned
+    /// Team members, to whom deals are assigned
     #[command(subcommand)]
     Members(members::Command),
     /// Print the database's address, or run a command on it
@@ -85,7 +85,7 @@ pub enum Error {
     Admin(#[from] admin::Error),
     #[error(transparent)]
     Supervisor(#[from] embedded_postgres::Error),
-    #[error("DATABASE_URL cannot be taken apart for the command ({0})")]
+    #[error("DATABASE_URL cannot be parsed for the command ({0})")]
     Url(#[from] sqlx::Error),
     #[error("{command} could not be run ({cause})")]
     Run { command: String, cause: io::Error },

@@ -35,7 +35,7 @@ fn without_blanks(command: Command, is_blank: &dyn Fn(&OsStr) -> bool) -> Comman
         .mut_subcommands(|command| without_blanks(command, is_blank))
 }
 
-/// Says which setting has a bad value, under both of its names (clap tells only the flag, which
+/// Says which setting has a bad value, under both of its names (clap names only the flag, which
 /// helps nobody who set the variable).
 fn sentence(error: &clap::Error) -> Option<String> {
     if error.kind() != ErrorKind::ValueValidation {
@@ -50,11 +50,11 @@ fn sentence(error: &clap::Error) -> Option<String> {
     let variable =
         arg.and_then(Arg::get_env).map(|name| format!(" ({})", name.display())).unwrap_or_default();
     let shown = match arg {
-        Some(arg) if arg.is_hide_env_values_set() => "what it is".to_owned(),
-        _ => format!("{value:?}"),
+        Some(arg) if arg.is_hide_env_values_set() => String::new(),
+        _ => format!(" {value:?}"),
     };
     let flag = flag.split(' ').next().unwrap_or(flag);
-    Some(format!("{flag}{variable} cannot be {shown}: {because}"))
+    Some(format!("{flag}{variable} has a bad value{shown}: {because}"))
 }
 
 /// The arguments of a command and of all below it.
@@ -108,21 +108,24 @@ mod tests {
     #[test]
     fn a_bad_value_is_named_with_its_setting() {
         for (args, said) in [
-            (&["isao", "serve", "--bind", "8080"][..], "--bind (ISAO_BIND) cannot be \"8080\": write an IP"),
+            (
+                &["isao", "serve", "--bind", "8080"][..],
+                "--bind (ISAO_BIND) has a bad value \"8080\": write an IP",
+            ),
             (
                 &["isao", "serve", "--retry-delays", "2s"],
-                "--retry-delays (ISAO_RETRY_DELAYS) cannot be \"2s\": \"2s\" is not a list of 3",
+                "--retry-delays (ISAO_RETRY_DELAYS) has a bad value \"2s\": \"2s\" is not a list of 3",
             ),
             (
                 &["isao", "serve", "--delivery-timeout", "0s"],
-                "--delivery-timeout (ISAO_DELIVERY_TIMEOUT) cannot be \"0s\": it has to",
+                "--delivery-timeout (ISAO_DELIVERY_TIMEOUT) has a bad value \"0s\": must be greater",
             ),
             (
                 &["isao", "serve", "--allow-targets", "a b"],
-                "--allow-targets (ISAO_ALLOW_TARGETS) cannot be \"a b\": ",
+                "--allow-targets (ISAO_ALLOW_TARGETS) has a bad value \"a b\": ",
             ),
-            (&["isao", "--log", "a=b=c", "serve"], "--log (ISAO_LOG) cannot be \"a=b=c\": "),
-            (&["isao", "companies", "create", " "], "<NAME> cannot be \" \": must not be empty"),
+            (&["isao", "--log", "a=b=c", "serve"], "--log (ISAO_LOG) has a bad value \"a=b=c\": "),
+            (&["isao", "companies", "create", " "], "<NAME> has a bad value \" \": must not be empty"),
         ] {
             let sentence = refusal(args);
             assert!(sentence.starts_with(said), "{sentence}");
@@ -134,7 +137,7 @@ mod tests {
     fn a_secret_is_not_repeated() {
         let secret = format!("{KEY}0");
         let sentence = refusal(&["isao", "serve", "--demo-key", &secret]);
-        assert!(sentence.starts_with("--demo-key (ISAO_DEMO_KEY) cannot be what it is: "), "{sentence}");
+        assert!(sentence.starts_with("--demo-key (ISAO_DEMO_KEY) has a bad value: "), "{sentence}");
         assert!(!sentence.contains(&secret), "{sentence}");
     }
 

@@ -20,15 +20,15 @@ pub struct DatabaseConfig {
     )]
     pub database_url: Option<String>,
 
-    /// Where isao's own PostgreSQL keeps its data
+    /// The directory in which isao's own PostgreSQL keeps its data
     ///
     /// Without it, root uses /var/lib/isao and others $XDG_DATA_HOME/isao or ~/.local/share/isao.
     #[arg(long, env = "ISAO_DATA_DIR", help_heading = DATABASE, value_name = "DIRECTORY")]
     pub data_dir: Option<PathBuf>,
 
-    /// Where the programs of isao's own PostgreSQL are (initdb, pg_ctl, postgres)
+    /// The directory with the programs of isao's own PostgreSQL (initdb, pg_ctl, postgres)
     ///
-    /// Without it, they are looked for on this machine, and fetched if there are none.
+    /// Without it, isao searches this machine, and fetches them if there are none.
     #[arg(long, env = "PG_BIN_DIR", help_heading = DATABASE, value_name = "DIRECTORY")]
     pub pg_bin_dir: Option<PathBuf>,
 }

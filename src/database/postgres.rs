@@ -10,7 +10,7 @@ use sqlx::{ConnectOptions, Connection as _, PgConnection, PgPool};
 /// share the writer's one connection.
 const CONNECTIONS: u32 = 8;
 /// How long a request waits for the database before it is told to come back.
-const ACQUIRE_AT_MOST: Duration = Duration::from_secs(3);
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long after its last use a connection is taken to be there still.
 const TRUSTED_FOR: Duration = Duration::from_secs(1);
 /// The oldest major version whose features we use (`ON DELETE SET NULL (column)`).
@@ -92,7 +92,7 @@ pub fn another(pool: &PgPool) -> PgPool {
 fn pool_with(options: PgConnectOptions) -> PgPool {
     PgPoolOptions::new()
         .max_connections(CONNECTIONS)
-        .acquire_timeout(ACQUIRE_AT_MOST)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
         .test_before_acquire(false)
         // One that was used a moment ago is not asked first whether it is still there.
         .before_acquire(|connection, used| {
@@ -132,7 +132,7 @@ pub async fn connect_steady(pool: &PgPool) -> Result<PgConnection, sqlx::Error> 
 }
 
 async fn connect_with(options: &PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
-    match tokio::time::timeout(ACQUIRE_AT_MOST, options.connect()).await {
+    match tokio::time::timeout(ACQUIRE_TIMEOUT, options.connect()).await {
         Ok(connection) => connection,
         Err(_) => Err(sqlx::Error::PoolTimedOut),
     }

@@ -25,9 +25,9 @@ const LOOK: Duration = Duration::from_secs(2);
 pub enum Error {
     #[error(transparent)]
     Embedded(#[from] embedded_postgres::Error),
-    #[error("isao cannot find its own binary, which is to look after PostgreSQL ({0})")]
+    #[error("isao cannot find its own binary, which supervises PostgreSQL ({0})")]
     OwnBinary(std::io::Error),
-    #[error("the start of PostgreSQL was cut short ({0})")]
+    #[error("the start of PostgreSQL was interrupted ({0})")]
     CutShort(#[from] tokio::task::JoinError),
     #[error("the database `{NAME}` could not be created ({0})")]
     Create(sqlx::Error),
@@ -88,7 +88,7 @@ impl Server {
             if own.server.listens().await {
                 continue;
             }
-            tracing::warn!("PostgreSQL is gone; starting it again");
+            tracing::warn!("PostgreSQL stopped; it is started again");
             let say = Box::new(|line: &str| tracing::info!("{line}"));
             // Until then the old one keeps the supervisor from stopping what was started.
             match Own::start(own.data_dir.clone(), own.search.clone(), say).await {
@@ -96,7 +96,7 @@ impl Server {
                     *own = started;
                     tracing::info!("PostgreSQL runs again");
                 }
-                Err(error) => tracing::error!(%error, "PostgreSQL does not start; trying again soon"),
+                Err(error) => tracing::error!(%error, "PostgreSQL does not start; another attempt follows"),
             }
         }
     }

@@ -13,7 +13,7 @@ use crate::metrics::Metrics;
 use crate::model::attempt::{AttemptCause, AttemptOutcome};
 use crate::model::events::Event;
 use crate::outbound::client::{Client, Response};
-use crate::outbound::request::{self, Answer, Failure, Request};
+use crate::outbound::request::{self, Exchange, Failure, Request};
 use crate::outbound::retry::{MAX_ATTEMPTS, RetryDelays, retry_after};
 use crate::random;
 use crate::subscription::Subscription;
@@ -30,7 +30,7 @@ pub(super) struct Sender {
 }
 
 /// An attempt that has ended.
-pub(super) struct Sent {
+pub(super) struct EndedAttempt {
     pub(super) at: DateTime<Utc>,
     pub(super) duration: Duration,
     outcome: AttemptOutcome,
@@ -47,7 +47,7 @@ impl Sender {
         outgoing: &Arc<Outgoing>,
         subscription: &Subscription,
         attempt: u8,
-    ) -> Sent {
+    ) -> EndedAttempt {
         let Self { clock, client, retry_delays, timeout, metrics } = self;
         let in_flight = metrics.attempt_begins();
         let body = outgoing.body();
@@ -56,7 +56,7 @@ impl Sender {
         let request = Request { event: id, event_type, attempt, at, test: false };
         let signature = request.sign(&subscription.secrets, &body);
         let target = (&subscription.target, subscription.loopback);
-        let Answer { response: answer, failure } =
+        let Exchange { response: answer, failure } =
             request::send(client, (clock, *timeout), target, request.headers(&signature), body).await;
         let ended = clock.now();
         drop(in_flight);
@@ -72,7 +72,7 @@ impl Sender {
         };
         let duration = (ended - at).to_std().unwrap_or_default();
         metrics.attempt_ended(outcome, duration);
-        Sent {
+        EndedAttempt {
             at,
             duration,
             outcome,
@@ -84,7 +84,7 @@ impl Sender {
     }
 }
 
-impl Sent {
+impl EndedAttempt {
     /// 410: the receiver wants nothing more.
     pub(super) fn is_gone(&self) -> bool {
         self.answer.as_ref().is_some_and(|answer| answer.status == 410)

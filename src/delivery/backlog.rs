@@ -22,7 +22,7 @@ const KEPT: usize = 32;
 const KEPT_BYTES: usize = 4 * 1024 * 1024;
 /// What an event takes in memory beside its data, in bytes; roughly.
 const EVENT_BYTES: usize = 512;
-/// Turns to read are forgotten when there are so many.
+/// The number of turns to read from which unused ones are forgotten.
 const TURNS: usize = 1024;
 
 /// Whose events, and which.
@@ -31,11 +31,11 @@ type Kind = (CompanyId, EventType);
 /// Reads the log for lanes.
 pub(super) struct Backlog {
     pool: PgPool,
-    kept: Mutex<Kept>,
+    kept: Mutex<Cache>,
 }
 
 #[derive(Default)]
-struct Kept {
+struct Cache {
     /// The newest comes last.
     stretches: VecDeque<Arc<Stretch>>,
     bytes: usize,
@@ -111,7 +111,7 @@ impl Backlog {
         }
     }
 
-    fn kept(&self) -> MutexGuard<'_, Kept> {
+    fn kept(&self) -> MutexGuard<'_, Cache> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

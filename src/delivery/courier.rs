@@ -29,7 +29,7 @@ pub(super) struct Courier {
 }
 
 /// An attempt that was made and recorded.
-pub(super) struct Made {
+pub(super) struct RecordedAttempt {
     pub(super) outcome: Outcome,
     pub(super) at: DateTime<Utc>,
     pub(super) duration: Duration,
@@ -44,10 +44,10 @@ impl Courier {
         (outgoing, subscription): (&Arc<Outgoing>, &Subscription),
         (number, cause): (u8, AttemptCause),
         permit: Permit,
-    ) -> Made {
+    ) -> RecordedAttempt {
         let sent = self.sender.send(outgoing, subscription, number).await;
         drop(permit);
-        let made = Made { outcome: sent.outcome(), at: sent.at, duration: sent.duration };
+        let made = RecordedAttempt { outcome: sent.outcome(), at: sent.at, duration: sent.duration };
         let gone = sent.is_gone();
         let event = &outgoing.event;
         match &made.outcome {

@@ -28,7 +28,7 @@ const DOUBLINGS: i32 = 6;
 pub(super) struct Degraded(pub(super) Duration);
 
 impl Degraded {
-    /// The pause after so many undelivered events in a row.
+    /// The pause after a number of undelivered events in a row.
     pub(super) fn pause(self, undelivered_in_row: i32) -> Duration {
         self.0 * 2_u32.pow((undelivered_in_row - 1).clamp(0, DOUBLINGS).unsigned_abs())
     }
@@ -73,7 +73,7 @@ impl Alerts {
         if let Some(sender) = &self.0
             && sender.try_send(alert).is_err()
         {
-            tracing::warn!("too many alerts wait: this one is only in the log");
+            tracing::warn!("too many alerts wait to be sent; this one is only in the log");
         }
     }
 }
@@ -81,7 +81,9 @@ impl Alerts {
 async fn send(url: Url, mut alerts: mpsc::Receiver<Alert>) {
     let client = match reqwest::Client::builder().timeout(ALERT_TIMEOUT).build() {
         Ok(client) => client,
-        Err(error) => return tracing::error!(%error, "alerts cannot be sent"),
+        Err(error) => {
+            return tracing::error!(%error, "the client for alerts cannot be made; alerts are only in the log");
+        }
     };
     while let Some(alert) = alerts.recv().await {
         let body = json!({

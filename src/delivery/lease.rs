@@ -22,11 +22,11 @@ use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
 use super::recorder::Notes;
-use super::shard::{Held, SHARDS, Shard};
+use super::shard::{HeldShards, SHARDS, Shard};
 use crate::log::CHANNEL;
 use crate::metrics::Metrics;
 
-/// A replica that is silent for so long is gone, unless told otherwise.
+/// How long a replica may be silent before it is gone, by default.
 pub const LEASE: Duration = Duration::from_secs(10);
 /// A lease is renewed so often within its time.
 const BEATS: u32 = 5;
@@ -61,7 +61,7 @@ pub(super) struct Keeper {
     /// Wakes the tail when other processes have written.
     pub(super) hints: Arc<Notify>,
     pub(super) notes: Notes,
-    held: Held,
+    held: HeldShards,
     metrics: Arc<Metrics>,
     /// The session that holds our advisory lock, and hears the NOTIFYs.
     session: Option<PgListener>,
@@ -93,7 +93,7 @@ enum Woken {
 impl Keeper {
     pub(super) fn new(
         (pool, replica, lease): (PgPool, Uuid, Duration),
-        (held, metrics): (Held, Arc<Metrics>),
+        (held, metrics): (HeldShards, Arc<Metrics>),
         valid: watch::Sender<Instant>,
         tail: mpsc::Sender<Change>,
         hints: Arc<Notify>,
@@ -114,7 +114,7 @@ impl Keeper {
             let pause = match beat {
                 Ok(beat) => {
                     if std::mem::take(&mut failing) {
-                        tracing::info!("deliveries go on");
+                        tracing::info!("the lease is renewed again; deliveries go on");
                     }
                     self.lose(beat.lost).await;
                     let _ = self.valid.send_replace(asked + self.lease);
@@ -210,7 +210,7 @@ impl Keeper {
         .fetch_all(&mut *transaction)
         .await?;
         for replica in buried {
-            tracing::warn!(%replica, "another process that delivered is gone");
+            tracing::warn!(%replica, "the lease of another process expired; its shards are taken over");
         }
         let replicas = sqlx::query!(
             r#"SELECT id, extract(epoch FROM expires_at - clock_timestamp())::float8 AS "left!" FROM replicas ORDER BY id"#
@@ -262,7 +262,7 @@ impl Keeper {
         }
         let mut ids: Vec<_> = taken.iter().map(|shard| shard.id).collect();
         ids.sort_unstable();
-        tracing::info!(shards = ?ids, others = self.others, "this process delivers");
+        tracing::info!(shards = ?ids, others = self.others, "this process took shards and delivers for them");
         self.held.insert(&taken);
         // The tail ends when the server does.
         let _ = self.tail.send(Change::Take(taken)).await;
@@ -275,9 +275,9 @@ impl Keeper {
             return;
         }
         let surplus = ids.split_off(share);
-        tracing::info!(shards = ?surplus, "handing over to another process");
+        tracing::info!(shards = ?surplus, "shards are handed over to another process");
         if let Err(error) = self.release(surplus, HAND_OVER).await {
-            tracing::warn!(%error, "shards could not be let go of yet");
+            tracing::warn!(%error, "shards cannot be released yet");
         }
     }
 
@@ -288,10 +288,12 @@ impl Keeper {
         self.leave(ids.clone(), at_most).await;
         let rests = shards.iter().map(|shard| shard.rest(at_most));
         if futures_util::future::join_all(rests).await.contains(&true) {
-            tracing::warn!("some attempts were still in flight; they will be made again");
+            tracing::warn!("some attempts were still in flight; they are made again by the next process");
         }
         if timeout(LAST_RECORD, self.notes.flush()).await.is_err() {
-            tracing::warn!("the last deliveries could not be recorded; they will be made again");
+            tracing::warn!(
+                "the last deliveries could not be recorded; they are made again by the next process"
+            );
         }
         self.held.remove(&ids);
         let mut transaction = self.pool.begin().await?;
@@ -347,7 +349,7 @@ impl Keeper {
         let released: Result<(), sqlx::Error> =
             timeout(at_most + 2 * LAST_RECORD, released).await.unwrap_or(Err(sqlx::Error::PoolTimedOut));
         if let Err(error) = released {
-            tracing::warn!(%error, "the lease could not be let go of; it expires by itself");
+            tracing::warn!(%error, "the lease could not be released; it expires by itself");
         }
     }
 }

@@ -26,7 +26,7 @@ const FORGET_FROM: usize = 256;
 
 /// What is known of a receiver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum Reputation {
     /// It did well last time.
     Good,
     /// It has not answered yet, neither well nor badly.
@@ -83,17 +83,17 @@ impl Limits {
     }
 
     /// The share that such receivers have to do with.
-    fn share(&self, standing: Standing) -> Option<Arc<Semaphore>> {
-        match standing {
-            Standing::Good => None,
-            Standing::New => Some(self.new.clone()),
-            Standing::Suspect => Some(self.suspect.clone()),
+    fn share(&self, reputation: Reputation) -> Option<Arc<Semaphore>> {
+        match reputation {
+            Reputation::Good => None,
+            Reputation::New => Some(self.new.clone()),
+            Reputation::Suspect => Some(self.suspect.clone()),
         }
     }
 
     /// A permit, if one is to be had at once.
-    pub(super) fn try_acquire(&self, host: &str, standing: Standing) -> Option<Permit> {
-        let share = match self.share(standing) {
+    pub(super) fn try_acquire(&self, host: &str, reputation: Reputation) -> Option<Permit> {
+        let share = match self.share(reputation) {
             Some(share) => Some(share.try_acquire_owned().ok()?),
             None => None,
         };
@@ -105,8 +105,8 @@ impl Limits {
     /// Waits for a permit. First for the share, then for the host: whoever waits for a
     /// share that is used up takes no room at its host away from those that do well, and
     /// whoever waits for a busy host takes none away at others.
-    pub(super) async fn acquire(self: Arc<Self>, host: String, standing: Standing) -> Option<Permit> {
-        let share = match self.share(standing) {
+    pub(super) async fn acquire(self: Arc<Self>, host: String, reputation: Reputation) -> Option<Permit> {
+        let share = match self.share(reputation) {
             Some(share) => Some(share.acquire_owned().await.ok()?),
             None => None,
         };
@@ -123,35 +123,36 @@ mod tests {
     #[tokio::test]
     async fn a_busy_host_and_those_that_hang_leave_room_for_others() {
         let limits = Arc::new(Limits::new(8, 3));
-        let one_host: Vec<_> = (0..4).map(|_| limits.try_acquire("a:80", Standing::Good)).collect();
+        let one_host: Vec<_> = (0..4).map(|_| limits.try_acquire("a:80", Reputation::Good)).collect();
         assert_eq!(one_host.iter().flatten().count(), 3);
         let suspects: Vec<_> =
-            (0..3).map(|n| limits.try_acquire(&format!("s{n}:80"), Standing::Suspect)).collect();
+            (0..3).map(|n| limits.try_acquire(&format!("s{n}:80"), Reputation::Suspect)).collect();
         assert_eq!(suspects.iter().flatten().count(), 2);
-        assert!(limits.try_acquire("b:80", Standing::Good).is_some());
+        assert!(limits.try_acquire("b:80", Reputation::Good).is_some());
         assert_eq!(limits.all.available_permits(), 3);
         drop(one_host);
-        assert!(limits.clone().acquire("a:80".into(), Standing::Good).await.is_some());
+        assert!(limits.clone().acquire("a:80".into(), Reputation::Good).await.is_some());
     }
 
     #[test]
     fn new_ones_that_hang_leave_room_too() {
         let limits = Limits::new(8, 3);
-        let new: Vec<_> = (0..9).map(|n| limits.try_acquire(&format!("n{n}:80"), Standing::New)).collect();
+        let new: Vec<_> = (0..9).map(|n| limits.try_acquire(&format!("n{n}:80"), Reputation::New)).collect();
         assert_eq!(new.iter().flatten().count(), 4);
-        assert!(limits.try_acquire("s:80", Standing::Suspect).is_some());
-        assert!(limits.try_acquire("g:80", Standing::Good).is_some());
+        assert!(limits.try_acquire("s:80", Reputation::Suspect).is_some());
+        assert!(limits.try_acquire("g:80", Reputation::Good).is_some());
     }
 
     #[tokio::test]
     async fn whoever_waits_for_a_share_takes_no_room_at_its_host() {
         let limits = Arc::new(Limits::new(8, 3));
         let hang: Vec<_> =
-            (0..2).map(|n| limits.try_acquire(&format!("s{n}:80"), Standing::Suspect)).collect();
-        let waiting: Vec<_> =
-            (0..3).map(|_| tokio::spawn(limits.clone().acquire("a:80".into(), Standing::Suspect))).collect();
+            (0..2).map(|n| limits.try_acquire(&format!("s{n}:80"), Reputation::Suspect)).collect();
+        let waiting: Vec<_> = (0..3)
+            .map(|_| tokio::spawn(limits.clone().acquire("a:80".into(), Reputation::Suspect)))
+            .collect();
         tokio::task::yield_now().await;
-        assert!(limits.try_acquire("a:80", Standing::Good).is_some());
+        assert!(limits.try_acquire("a:80", Reputation::Good).is_some());
         drop(hang);
         for waiting in waiting {
             assert!(waiting.await.unwrap().is_some());
@@ -161,9 +162,9 @@ mod tests {
     #[test]
     fn hosts_that_nobody_uses_are_forgotten() {
         let limits = Limits::new(8, 3);
-        let kept = limits.try_acquire("kept:80", Standing::Good);
+        let kept = limits.try_acquire("kept:80", Reputation::Good);
         for number in 0..10_000 {
-            limits.try_acquire(&format!("h{number}:80"), Standing::Good);
+            limits.try_acquire(&format!("h{number}:80"), Reputation::Good);
         }
         assert!(kept.is_some());
         let hosts = limits.hosts.lock().unwrap();

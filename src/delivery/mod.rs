@@ -56,7 +56,7 @@ use limits::Limits;
 use recorder::Recorder;
 use replay::Replays;
 use runner::Runner;
-use shard::Held;
+use shard::HeldShards;
 use tail::Tail;
 
 /// Changes of shards that the tail has not heard of yet.
@@ -69,7 +69,7 @@ pub struct Tuning {
     pub retry_delays: RetryDelays,
     /// For a whole attempt: connect, send, response headers and body.
     pub timeout: Duration,
-    /// After so much silence other processes take over.
+    /// How long this process may be silent before others take over.
     pub lease: Duration,
     /// Attempts in flight in this process.
     pub in_flight: usize,
@@ -123,9 +123,9 @@ pub struct Delivery {
 
 /// Delivers this process's share until `stop` is true; then finishes what is in flight,
 /// within a bound, records it, and hands over.
-pub async fn run(delivery: Delivery, mut feed: mpsc::Receiver<Committed>, stop: watch::Receiver<bool>) {
+pub async fn run(delivery: Delivery, mut committed: mpsc::Receiver<Committed>, stop: watch::Receiver<bool>) {
     let Delivery { pool, clock, client, replica, tuning, log, listeners, metrics, recording } = delivery;
-    let held = Held::default();
+    let held = HeldShards::default();
     let (recorder, notes) = Recorder::new(pool.clone(), held.clone(), metrics.clone());
     let (valid, validity) = watch::channel(Instant::now());
     let (changes, changed) = mpsc::channel(CHANGES);
@@ -160,7 +160,7 @@ pub async fn run(delivery: Delivery, mut feed: mpsc::Receiver<Committed>, stop: 
     // Whoever of them ends, but for the keeper when told to stop, has panicked: so has this.
     let mut recorder = recording.spawn(recorder.run());
     tokio::select! {
-        never = tail.run(&mut feed, &hints, changed) => match never {},
+        never = tail.run(&mut committed, &hints, changed) => match never {},
         () = keeper.run(stop) => recorder.abort(),
         ended = &mut recorder => {
             if let Err(error) = ended && error.is_panic() {

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::lane::{Lane, Snapshot};
-use super::shard::{Held, Shard};
+use super::shard::{HeldShards, Shard};
 use crate::database::postgres;
 use crate::metrics::Metrics;
 use crate::model::attempt::{AttemptCause, AttemptOutcome};
@@ -23,7 +23,7 @@ use crate::model::ids::{CompanyId, EventId, SubscriptionId};
 use crate::outbound::client::Response;
 use crate::retention;
 
-/// Results are gathered for so long before they are written.
+/// How long results are gathered before they are written.
 const GATHER: Duration = Duration::from_millis(10);
 /// The checkpoints are written so often, if they have moved; a restart reads the log
 /// from there.
@@ -33,7 +33,7 @@ const ATTEMPTS: usize = 4096;
 /// Lanes written in one statement, which must end well within `statement_timeout`
 /// also when all lanes changed at once, as they do when a database comes back.
 const LANES: usize = 2048;
-/// After so long on the same connection, what was written is on disk: PostgreSQL takes three
+/// The time after which what was written on the same connection is on disk: PostgreSQL takes three
 /// times its `wal_writer_delay` at most, which can be set to 10 s.
 const ON_DISK: Duration = Duration::from_secs(30);
 /// Pause before a write that failed is tried again.
@@ -106,7 +106,7 @@ pub(super) struct Recorder {
     attempts: mpsc::Receiver<Attempt>,
     flushes: mpsc::Receiver<oneshot::Sender<()>>,
     notes: Notes,
-    held: Held,
+    held: HeldShards,
     metrics: Arc<Metrics>,
     /// The checkpoints that were written last, by shard and epoch.
     written: BTreeMap<(i16, i64), i64>,
@@ -128,7 +128,7 @@ struct Gathered {
 
 impl Recorder {
     /// Writes the checkpoints of the shards that are `held`.
-    pub(super) fn new(pool: PgPool, held: Held, metrics: Arc<Metrics>) -> (Self, Notes) {
+    pub(super) fn new(pool: PgPool, held: HeldShards, metrics: Arc<Metrics>) -> (Self, Notes) {
         let (attempt, attempts) = mpsc::channel(ATTEMPTS);
         let (flush, flushes) = mpsc::channel(1);
         let notes = Notes { attempts: attempt, dirty: Arc::default(), flushes: flush, wake: Arc::default() };
@@ -179,7 +179,7 @@ impl Recorder {
             if postgres::lacks_partition(&error) && self.make_room(&gathered).await {
                 continue;
             }
-            tracing::warn!(%error, "deliveries cannot be recorded yet");
+            tracing::warn!(%error, "cursors and attempts cannot be recorded yet");
             self.metrics.recorder_failures.inc();
             self.write_again();
             again = true;

@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::courier::Courier;
 use super::lane::{Lane, Outcome};
-use super::limits::Standing;
+use super::limits::Reputation;
 use super::outgoing::Outgoing;
 use crate::log::read::{self, Page};
 use crate::model::attempt::AttemptCause;
@@ -226,7 +226,7 @@ impl Replay {
             wait(lane, courier.until_valid()).await?;
             // Like those that do not do well: live deliveries have most of the room.
             let host = subscription.target.authority().to_owned();
-            let permit = wait(lane, courier.limits.clone().acquire(host, Standing::Suspect)).await?;
+            let permit = wait(lane, courier.limits.clone().acquire(host, Reputation::Suspect)).await?;
             let permit = permit.ok_or(Ended::Halted)?;
             let kind = (attempt, AttemptCause::Replay);
             let made = courier.attempt(lane, (&outgoing, &subscription), kind, permit).await;

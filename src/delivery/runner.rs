@@ -14,8 +14,8 @@ use tokio::time::Instant;
 use super::backlog::Backlog;
 use super::courier::Courier;
 use super::health::Degraded;
-use super::lane::{Claim, Lane, Next, Started};
-use super::limits::{Permit, Standing};
+use super::lane::{Claim, Lane, Next, StartedAttempt};
+use super::limits::{Permit, Reputation};
 use crate::log::read;
 use crate::model::attempt::AttemptCause;
 use crate::outbound::retry::MAX_ATTEMPTS;
@@ -38,7 +38,7 @@ struct Inner {
 /// A lane waits for a permit.
 struct Acquiring {
     host: String,
-    standing: Standing,
+    reputation: Reputation,
     permit: BoxFuture<'static, Option<Permit>>,
 }
 
@@ -174,17 +174,19 @@ impl Runner {
         subscription: &Subscription,
         acquiring: &mut Option<Acquiring>,
     ) -> Option<Permit> {
-        let wanted = (subscription.target.authority(), lane.standing());
-        if acquiring.as_ref().is_some_and(|acquiring| (acquiring.host.as_str(), acquiring.standing) == wanted)
+        let wanted = (subscription.target.authority(), lane.reputation());
+        if acquiring
+            .as_ref()
+            .is_some_and(|acquiring| (acquiring.host.as_str(), acquiring.reputation) == wanted)
         {
             return None;
         }
-        let (host, standing) = wanted;
-        if let Some(permit) = self.0.courier.limits.try_acquire(host, standing) {
+        let (host, reputation) = wanted;
+        if let Some(permit) = self.0.courier.limits.try_acquire(host, reputation) {
             return Some(permit);
         }
-        let permit = self.0.courier.limits.clone().acquire(host.to_owned(), standing).boxed();
-        *acquiring = Some(Acquiring { host: host.to_owned(), standing, permit });
+        let permit = self.0.courier.limits.clone().acquire(host.to_owned(), reputation).boxed();
+        *acquiring = Some(Acquiring { host: host.to_owned(), reputation, permit });
         None
     }
 
@@ -213,9 +215,9 @@ impl Runner {
         lane.not_read();
     }
 
-    /// Makes one attempt and tells the lane what became of it.
-    async fn attempt(&self, lane: &Arc<Lane>, started: Started, permit: Permit) {
-        let Started { outgoing, subscription, attempt } = started;
+    /// Makes one attempt and passes its outcome to the lane.
+    async fn attempt(&self, lane: &Arc<Lane>, started: StartedAttempt, permit: Permit) {
+        let StartedAttempt { outgoing, subscription, attempt } = started;
         let Inner { courier, degraded, .. } = &*self.0;
         let kind = (attempt, AttemptCause::Live);
         let made = courier.attempt(lane, (&outgoing, &subscription), kind, permit).await;

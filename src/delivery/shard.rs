@@ -1,7 +1,7 @@
 //! A shard: the part of the subscriptions that one process delivers for at a time.
 //!
 //! A subscription's shard follows from its id. A process *holds* a shard by lease
-//! (see [`super::lease`]); the epoch tells its holding apart from all others before
+//! (see [`super::lease`]); the epoch distinguishes its holding from all others before
 //! and after. It is *halted* before it is given up.
 
 use std::collections::BTreeMap;
@@ -26,9 +26,9 @@ pub(super) fn of(id: SubscriptionId) -> i16 {
 
 /// The shards that this process holds, by number.
 #[derive(Clone, Default)]
-pub(super) struct Held(Arc<Mutex<BTreeMap<i16, Arc<Shard>>>>);
+pub(super) struct HeldShards(Arc<Mutex<BTreeMap<i16, Arc<Shard>>>>);
 
-impl Held {
+impl HeldShards {
     pub(super) fn all(&self) -> Vec<Arc<Shard>> {
         self.map().values().cloned().collect()
     }
@@ -143,7 +143,7 @@ impl Shard {
     }
 
     /// Halts, and waits for the attempts in flight; cuts short those that take longer.
-    /// Answers whether there were any.
+    /// Returns whether there were any.
     pub(super) async fn rest(&self, at_most: Duration) -> bool {
         self.halt();
         let mut tasks = std::mem::take(&mut *self.tasks());

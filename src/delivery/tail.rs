@@ -100,7 +100,7 @@ impl Tail {
     /// Reads and offers until it is dropped.
     pub(super) async fn run(
         &mut self,
-        feed: &mut mpsc::Receiver<Committed>,
+        committed: &mut mpsc::Receiver<Committed>,
         hints: &Notify,
         mut changes: mpsc::Receiver<Change>,
     ) -> Infallible {
@@ -118,7 +118,7 @@ impl Tail {
                         Ok(())
                     }
                 },
-                Some(committed) = feed.recv() => self.take(committed).await,
+                Some(batch) = committed.recv() => self.take(batch).await,
                 () = hints.notified() => self.catch_up().await,
                 () = tokio::time::sleep(POLL) => self.catch_up().await,
             };
@@ -236,7 +236,7 @@ impl Tail {
             match self.join(&new, &mut lanes, &mut joined).await {
                 Ok(()) => break,
                 Err(error) => {
-                    tracing::warn!(%error, "deliveries cannot begin yet");
+                    tracing::warn!(%error, "the subscriptions of new shards cannot be read yet");
                     tokio::time::sleep(RETRY).await;
                 }
             }
@@ -250,7 +250,7 @@ impl Tail {
     }
 
     /// Makes the lanes of new shards, once, and offers them what the tail has passed:
-    /// `joined` tells up to where.
+    /// `joined` is the last number they were offered.
     async fn join(
         &mut self,
         new: &[Arc<Shard>],
@@ -314,7 +314,7 @@ mod tests {
     use crate::delivery::health::{Alerts, Degraded};
     use crate::delivery::limits::Limits;
     use crate::delivery::recorder::Recorder;
-    use crate::delivery::shard::Held;
+    use crate::delivery::shard::HeldShards;
     use crate::metrics::Metrics;
     use crate::outbound::address::AddressPolicy;
     use crate::outbound::client::Client;
@@ -326,7 +326,7 @@ mod tests {
         let pool = PgPoolOptions::new().connect_lazy("postgres://localhost/").unwrap();
         pool.close().await;
         let (tuning, clock, metrics) = (Tuning::default(), Clock::system(), Arc::new(Metrics::default()));
-        let (_, notes) = Recorder::new(pool.clone(), Held::default(), metrics.clone());
+        let (_, notes) = Recorder::new(pool.clone(), HeldShards::default(), metrics.clone());
         let targets = Targets::new(AddressPolicy::default(), Resolver::asking(&[]));
         let sender = Sender {
             clock: clock.clone(),

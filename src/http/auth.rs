@@ -11,7 +11,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgPool;
 
 use super::error::{ApiError, Code};
-use super::rate_limit::{RateLimits, Standing};
+use super::rate_limit::{RateLimits, Usage};
 use crate::clock::Clock;
 use crate::model::api_key::ApiKey;
 use crate::model::ids::{CompanyId, KeyId};
@@ -34,11 +34,11 @@ struct Inner {
 }
 
 /// Keys by their hash, and when each was looked up.
-type Cache = HashMap<[u8; 32], (DateTime<Utc>, Arc<Known>)>;
+type Cache = HashMap<[u8; 32], (DateTime<Utc>, Arc<KeyRecord>)>;
 
 /// A key that is in force.
 #[derive(Debug)]
-struct Known {
+struct KeyRecord {
     id: KeyId,
     hash: [u8; 32],
     company: CompanyId,
@@ -51,7 +51,7 @@ struct Known {
 /// The caller of a request; a handler gets it as [`Allowed`](super::allowed::Allowed).
 #[derive(Clone, Debug)]
 pub struct Caller {
-    key: Arc<Known>,
+    key: Arc<KeyRecord>,
     /// Did the request come through a proxy? Then being on loopback says nothing
     /// about where the caller is.
     pub proxied: bool,
@@ -90,23 +90,23 @@ pub async fn authenticate(State(auth): State<Auth>, mut request: Request, next: 
         Err(error) => return error.into_response(),
     };
     let now = auth.0.clock.now();
-    let standing = known.rate_limit.map(|limit| auth.0.limits.count(known.id, limit, now));
-    let mut response = match standing {
-        Some(standing) if !standing.allowed => rate_limited(standing, now).into_response(),
+    let usage = known.rate_limit.map(|limit| auth.0.limits.count(known.id, limit, now));
+    let mut response = match usage {
+        Some(usage) if !usage.allowed => rate_limited(usage, now).into_response(),
         _ => {
             let proxied = is_proxied(request.headers());
             request.extensions_mut().insert(Caller { key: known, proxied });
             next.run(request).await
         }
     };
-    if let Some(standing) = standing {
-        standing.write(response.headers_mut());
+    if let Some(usage) = usage {
+        usage.write(response.headers_mut());
     }
     response
 }
 
-fn rate_limited(standing: Standing, now: DateTime<Utc>) -> ApiError {
-    let seconds = standing.seconds_left(now);
+fn rate_limited(usage: Usage, now: DateTime<Utc>) -> ApiError {
+    let seconds = usage.seconds_left(now);
     ApiError::new(
         Code::RateLimitExceeded,
         "Rate limit exceeded",
@@ -128,7 +128,7 @@ impl Auth {
         Self(Arc::new(Inner { pool, clock, limits: RateLimits::default(), cache: Mutex::default() }))
     }
 
-    async fn identify(&self, headers: &HeaderMap) -> Result<Arc<Known>, ApiError> {
+    async fn identify(&self, headers: &HeaderMap) -> Result<Arc<KeyRecord>, ApiError> {
         let Some(token) = bearer(headers) else {
             return Err(unauthorized(
                 Code::MissingApiKey,
@@ -160,19 +160,19 @@ impl Auth {
     }
 
     /// The key with this hash, unless it is unknown, expired or revoked.
-    async fn in_force(&self, hash: [u8; 32]) -> Result<Option<Arc<Known>>, ApiError> {
+    async fn in_force(&self, hash: [u8; 32]) -> Result<Option<Arc<KeyRecord>>, ApiError> {
         let now = self.0.clock.now();
         let known = self.look_up(hash, now).await?;
         Ok(known.filter(|known| known.expires_at.is_none_or(|expiry| expiry > now)))
     }
 
-    async fn look_up(&self, hash: [u8; 32], now: DateTime<Utc>) -> Result<Option<Arc<Known>>, ApiError> {
+    async fn look_up(&self, hash: [u8; 32], now: DateTime<Utc>) -> Result<Option<Arc<KeyRecord>>, ApiError> {
         if let Some((seen, known)) = self.cache().get(&hash)
             && now < *seen + CACHED_FOR
         {
             return Ok(Some(known.clone()));
         }
-        // Equality of SHA-256 hashes of 256-bit random keys: timing tells nothing useful.
+        // Equality of SHA-256 hashes of 256-bit random keys: timing reveals nothing useful.
         let row = sqlx::query!(
             "SELECT k.id, k.company_id, c.name AS company_name, k.permissions, k.rate_limit, k.expires_at
              FROM api_keys k JOIN companies c ON c.id = k.company_id
@@ -182,7 +182,7 @@ impl Auth {
         .fetch_optional(&self.0.pool)
         .await?;
         let known = row.map(|row| {
-            Arc::new(Known {
+            Arc::new(KeyRecord {
                 id: KeyId(row.id),
                 hash,
                 company: CompanyId(row.company_id),

@@ -86,11 +86,11 @@ pub struct ApiError {
     /// Which of the closed list.
     pub code: Code,
     /// Boxed, because every `Result` of a handler has room for it.
-    told: Box<Told>,
+    content: Box<Content>,
 }
 
 #[derive(Clone, Debug)]
-struct Told {
+struct Content {
     error: String,
     message: String,
     details: Map<String, Value>,
@@ -102,25 +102,25 @@ struct Told {
 impl ApiError {
     /// An error with a short description and a longer message for people.
     pub fn new(code: Code, error: impl Into<String>, message: impl Into<String>) -> Self {
-        let told = Told {
+        let content = Content {
             error: error.into(),
             message: message.into(),
             details: Map::new(),
             extra: Map::new(),
             headers: Vec::new(),
         };
-        Self { code, told: Box::new(told) }
+        Self { code, content: Box::new(content) }
     }
 
     /// Adds one entry to `details`.
     pub fn detail(mut self, name: &str, value: impl Into<Value>) -> Self {
-        self.told.details.insert(name.into(), value.into());
+        self.content.details.insert(name.into(), value.into());
         self
     }
 
     /// Adds a header to the response.
     pub fn header(mut self, name: HeaderName, value: impl Into<HeaderValue>) -> Self {
-        self.told.headers.push((name, value.into()));
+        self.content.headers.push((name, value.into()));
         self
     }
 
@@ -146,8 +146,8 @@ impl ApiError {
             format!("Permission denied: {name} required"),
             format!("This API key does not have the required permission: {name}"),
         );
-        error.told.extra.insert("requiredPermission".into(), name.into());
-        error.told.extra.insert("availablePermissions".into(), json!(available));
+        error.content.extra.insert("requiredPermission".into(), name.into());
+        error.content.extra.insert("availablePermissions".into(), json!(available));
         error
     }
 
@@ -198,21 +198,21 @@ impl ApiError {
     pub fn body(&self, now: DateTime<Utc>) -> String {
         let mut body = json!({
             "success": false,
-            "error": self.told.error,
-            "message": self.told.message,
+            "error": self.content.error,
+            "message": self.content.message,
             "code": self.code.name(),
-            "details": self.told.details,
+            "details": self.content.details,
             "timestamp": wire_time(now),
         });
         if let Value::Object(body) = &mut body {
-            body.extend(self.told.extra.clone());
+            body.extend(self.content.extra.clone());
         }
         body.to_string()
     }
 
     /// Headers that belong to it.
     pub fn headers(&self) -> &[(HeaderName, HeaderValue)] {
-        &self.told.headers
+        &self.content.headers
     }
 }
 
@@ -243,24 +243,24 @@ pub struct ErrorBody {
     /// Always false.
     #[schema(example = false)]
     pub success: bool,
-    /// Short description.
+    /// A short description.
     #[schema(example = "Validation failed")]
     pub error: String,
-    /// For people.
+    /// An explanation for people: what is wrong and what to do.
     #[schema(example = "Please correct `phoneNumber` and send the request again")]
     pub message: String,
-    /// For programs; a closed list.
+    /// The kind of error, for programs; one of a closed list.
     pub code: Code,
-    /// More of it, by `code`.
+    /// Further details; which ones depends on `code`.
     #[schema(value_type = Object, example = json!({"fields": {"phoneNumber": "is required"}}))]
     pub details: Value,
-    /// When.
+    /// The time of the answer.
     #[schema(example = "2024-11-08T10:30:00.000Z")]
     pub timestamp: String,
-    /// With 403: the permission that is missing.
+    /// The permission that is missing; only with 403.
     #[schema(example = "contacts:write")]
     pub required_permission: Option<String>,
-    /// With 403: those the key has.
+    /// The permissions that the key has; only with 403.
     #[schema(example = json!(["contacts:read"]))]
     pub available_permissions: Option<Vec<String>>,
 }

@@ -18,12 +18,12 @@ use crate::model::ids::Ids;
 
 /// How long a request may take in all, its body included. Longer than the
 /// database's own limits, so that those speak first.
-const REQUEST_AT_MOST: Duration = Duration::from_secs(20);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 /// Quoted in reports; on every response.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Longest request id that is taken over from the caller.
 const MAX_REQUEST_ID: usize = 128;
-/// How often the log tells of refused requests: where there is one 503 there are thousands.
+/// How often refused requests are logged: where there is one 503 there are thousands.
 const TELL_REFUSALS: Duration = Duration::from_secs(1);
 /// What requests for a route that there is not are counted under.
 const NO_ROUTE: &str = "none";
@@ -75,7 +75,7 @@ pub async fn outermost(
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
     let handled =
-        tokio::time::timeout(REQUEST_AT_MOST, std::panic::AssertUnwindSafe(next.run(request)).catch_unwind());
+        tokio::time::timeout(REQUEST_TIMEOUT, std::panic::AssertUnwindSafe(next.run(request)).catch_unwind());
     let response = match handled.await {
         Ok(Ok(response)) => response,
         Ok(Err(_)) => {

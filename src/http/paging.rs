@@ -65,7 +65,7 @@ impl Page {
         self.after.unzip()
     }
 
-    /// The answer: `data` and `meta`. `position` tells a record's time and id.
+    /// The answer: `data` and `meta`. `position` gives a record's time and id.
     pub fn respond<T: Serialize>(
         self,
         mut records: Vec<T>,
@@ -94,27 +94,27 @@ pub struct Listed<T> {
     success: bool,
     /// The records on this page.
     data: Vec<T>,
-    /// About the list.
+    /// The page and how to go on.
     meta: Meta,
 }
 
-/// What a list tells about itself.
+/// The page and how to go on.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Meta {
-    /// The page, from 1.
+    /// The number of the page, from 1.
     #[schema(example = 1)]
     pub page: i64,
-    /// Records on a page.
+    /// The most records on a page.
     #[schema(example = 50)]
     pub limit: i64,
-    /// Records that match, on all pages.
+    /// The number of records that match, on all pages.
     #[schema(example = 1)]
     pub total: i64,
-    /// Pages there are.
+    /// The number of pages.
     #[schema(example = 1)]
     pub total_pages: i64,
-    /// For `cursor`; missing on the last page.
+    /// The `cursor` of the next page; absent on the last page.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_cursor: Option<String>,
 }

@@ -53,13 +53,13 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
 }
 
 /// The query parameters of every route and method, as the OpenAPI document has them.
-pub struct Known {
+pub struct KnownParameters {
     /// What the paths of the document come after.
     base: &'static str,
     parameters: HashMap<(String, Method), Vec<String>>,
 }
 
-impl Known {
+impl KnownParameters {
     /// Reads them from the document, whose paths are below `base`.
     pub fn new(base: &'static str, document: &OpenApi) -> Self {
         let mut parameters = HashMap::new();
@@ -105,7 +105,7 @@ impl Known {
 
 /// The layer in front of every route that refuses unknown parameters.
 pub async fn refuse_unknown(
-    State(known): State<Arc<Known>>,
+    State(known): State<Arc<KnownParameters>>,
     path: MatchedPath,
     request: Request,
     next: Next,

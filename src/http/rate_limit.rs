@@ -24,7 +24,7 @@ struct Count {
 
 /// Where a key stands after a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Standing {
+pub struct Usage {
     limit: u32,
     remaining: u32,
     reset: DateTime<Utc>,
@@ -34,7 +34,7 @@ pub struct Standing {
 
 impl RateLimits {
     /// Counts one request of a key with `limit` requests per minute.
-    pub fn count(&self, key: KeyId, limit: u32, now: DateTime<Utc>) -> Standing {
+    pub fn count(&self, key: KeyId, limit: u32, now: DateTime<Utc>) -> Usage {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if counts.len() >= SWEEP_AT {
             counts.retain(|_, count| count.window_ends > now);
@@ -45,11 +45,11 @@ impl RateLimits {
         }
         let allowed = count.requests < limit;
         count.requests += u32::from(allowed);
-        Standing { limit, remaining: limit - count.requests.min(limit), reset: count.window_ends, allowed }
+        Usage { limit, remaining: limit - count.requests.min(limit), reset: count.window_ends, allowed }
     }
 }
 
-impl Standing {
+impl Usage {
     /// Whole seconds until the window ends, at least 1.
     pub fn seconds_left(self, now: DateTime<Utc>) -> u64 {
         let millis = (self.reset - now).num_milliseconds().max(1);

@@ -59,7 +59,7 @@ pub(crate) struct HeadRow {
 }
 
 /// Appends entries and takes their numbers. The lock on `log_head` lasts until commit, so
-/// the order of numbers is the order of commits. Answers nothing if the row is not in its
+/// the order of numbers is the order of commits. Returns nothing if the row is not in its
 /// place any more.
 ///
 /// With the text of an INSERT, which must return something, and its parameters from `$11`

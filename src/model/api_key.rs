@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 /// Bytes of randomness in a key.
 const RANDOM_BYTES: usize = 32;
 
-/// What a key is meant for; its prefix tells.
+/// The kind of program a key is for; the key's prefix shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum ServiceType {
     /// `ck_…`

@@ -1,4 +1,4 @@
-//! Identifiers: UUIDs of version 7 (RFC 9562), shown with a prefix that tells what they name.
+//! Identifiers: UUIDs of version 7 (RFC 9562), shown with a prefix for each kind.
 
 use std::fmt;
 use std::sync::Arc;

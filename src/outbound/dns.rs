@@ -104,7 +104,7 @@ impl Resolver {
         let mut builder = match &self.servers {
             Some(servers) => asking(servers),
             None => TokioResolver::builder_tokio().unwrap_or_else(|error| {
-                tracing::warn!(%error, "no name server is known; only /etc/hosts is looked into");
+                tracing::warn!(%error, "no name server is configured; host names are only looked up in /etc/hosts");
                 asking(&[])
             }),
         };

@@ -93,7 +93,7 @@ impl Request {
 }
 
 /// What came of a request: an answer, or a failure, or an answer that is one.
-pub struct Answer {
+pub struct Exchange {
     /// What the receiver answered, if it did so completely.
     pub response: Option<Response>,
     /// Why it counts as not delivered.
@@ -115,23 +115,23 @@ pub async fn send(
     (target, loopback): (&TargetUrl, bool),
     headers: HeaderMap,
     body: Bytes,
-) -> Answer {
+) -> Exchange {
     let answered = tokio::select! {
         answered = client.post(target, loopback, headers, body) => answered,
         () = clock.sleep(timeout) => {
             let message = format!("no complete answer within {}", format_duration(timeout));
-            return Answer { response: None, failure: Some(Failure { message, class: "timeout" }) };
+            return Exchange { response: None, failure: Some(Failure { message, class: "timeout" }) };
         }
     };
     match answered {
         Ok(response) => {
             let failure = (!(200..300).contains(&response.status))
                 .then(|| Failure { message: format!("answered {}", response.status), class: "status" });
-            Answer { response: Some(response), failure }
+            Exchange { response: Some(response), failure }
         }
         Err(error) => {
             let failure = Failure { message: error.to_string(), class: error.class() };
-            Answer { response: None, failure: Some(failure) }
+            Exchange { response: None, failure: Some(failure) }
         }
     }
 }

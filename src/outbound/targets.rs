@@ -34,7 +34,7 @@ pub struct Targets {
 
 /// One address of a host.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Judged {
+pub struct AddressVerdict {
     /// The address.
     pub ip: IpAddr,
     /// Why nothing connects to it, if nothing does.
@@ -47,7 +47,7 @@ pub struct Verdict {
     /// Why the target is refused, if it is: no address of it is allowed.
     pub refusal: Option<Refusal>,
     /// Its addresses, or why there are none now.
-    pub addresses: Result<Vec<Judged>, LookupError>,
+    pub addresses: Result<Vec<AddressVerdict>, LookupError>,
 }
 
 impl Targets {
@@ -108,14 +108,14 @@ impl Targets {
         Verdict { refusal, addresses }
     }
 
-    fn judge(&self, host: &str, ips: Vec<IpAddr>, loopback: bool) -> Vec<Judged> {
-        let judge = |ip| Judged { ip, refusal: self.policy.check_ip(host, ip, loopback).err() };
+    fn judge(&self, host: &str, ips: Vec<IpAddr>, loopback: bool) -> Vec<AddressVerdict> {
+        let judge = |ip| AddressVerdict { ip, refusal: self.policy.check_ip(host, ip, loopback).err() };
         ips.into_iter().map(judge).collect()
     }
 }
 
 /// Why the first address is refused, if all of them are.
-fn refused(judged: &[Judged]) -> Option<Refusal> {
+fn refused(judged: &[AddressVerdict]) -> Option<Refusal> {
     let all = judged.iter().all(|judged| judged.refusal.is_some());
     judged.first().filter(|_| all)?.refusal.clone()
 }

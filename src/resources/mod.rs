@@ -28,7 +28,7 @@ use crate::model::ids::{CompanyId, Ids};
 use crate::outbound::targets::Targets;
 use crate::writer::{Answer, Decision, Domain, Writer};
 use deliveries::Tester;
-use table::Held;
+use table::RowHeld;
 
 /// What handlers have at hand; cheap to clone, as every layer of every request does.
 #[derive(Clone)]
@@ -148,7 +148,7 @@ impl Domain for Crm {
                 Answer { status: error.code.status().as_u16(), body: error.body(now), replayed: false },
                 Vec::new(),
             ),
-            Err(Held) => Decision::Held,
+            Err(RowHeld) => Decision::Held,
         }
     }
 
@@ -174,7 +174,7 @@ impl Domain for Crm {
 }
 
 /// A decision of a resource: held, or refused, or an answer with its events.
-type Decided = Result<Result<(Answer, Vec<NewEvent>), ApiError>, Held>;
+type DecisionResult = Result<Result<(Answer, Vec<NewEvent>), ApiError>, RowHeld>;
 
 /// The answer to a write.
 fn answer(status: u16, body: &impl serde::Serialize) -> Result<Answer, ApiError> {

@@ -22,7 +22,7 @@ enum Slot<R> {
 
 /// A row is locked by another process; the command must wait.
 #[derive(Debug)]
-pub struct Held;
+pub struct RowHeld;
 
 impl<R> Default for Table<R> {
     fn default() -> Self {
@@ -42,9 +42,9 @@ impl<R> Table<R> {
     }
 
     /// The row as of now, or none.
-    pub fn get(&self, key: Key) -> Result<Option<&R>, Held> {
+    pub fn get(&self, key: Key) -> Result<Option<&R>, RowHeld> {
         match self.0.get(&key) {
-            Some(Slot::Held) => Err(Held),
+            Some(Slot::Held) => Err(RowHeld),
             _ => Ok(self.seen(key).flatten()),
         }
     }

@@ -57,17 +57,17 @@ async fn sample(_: Allowed<WebhooksRead>, Path(event_type): Path<String>) -> Res
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct RecentQuery {
-    /// Records in the answer, 1–100; 100 by default and for anything under 1.
+    /// The most records in the answer, 1–100; 100 by default and for values under 1.
     #[param(value_type = Option<i64>, maximum = 100)]
     limit: Option<String>,
-    /// Only events at that time or later (any ISO 8601 form).
+    /// Return only records of events at this time or later (ISO 8601).
     since: Option<String>,
 }
 
 /// List recent records of an event type
 ///
-/// Bare, newest first, one item per record (its latest event of that type), so that
-/// `id` can be used to tell what is new.
+/// Lists bare records, newest first, each once with its latest event of that type, so that a
+/// poller recognises new ones by `id`.
 #[utoipa::path(get, path = "/triggers/{event_type}/recent", operation_id = "listRecentEvents", tag = "Triggers",
     params(("event_type" = EventType, Path), RecentQuery),
     responses((status = 200, description = "Records, bare", body = Vec<Object>,

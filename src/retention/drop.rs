@@ -15,14 +15,14 @@ const DROPPING: i64 = 0x6973_616f_0003;
 /// to keep it would look the same as one that a crash left behind.
 const CONDEMNED: &str = "isao: to be dropped";
 /// Bound on one statement. To count what is lost takes longest.
-const STATEMENT_AT_MOST: &str = "10min";
+const STATEMENT_TIMEOUT: &str = "10min";
 /// How long a statement waits for others. Meanwhile it keeps those who read the partition
 /// waiting, and those who make new ones; what does not work now is tried again in a minute.
-const LOCK_AT_MOST: &str = "1s";
-/// The database takes the lock from a process that it has not heard of for so long.
-const SILENT_AT_MOST: &str = "20s";
+const LOCK_TIMEOUT: &str = "1s";
+/// The time after which the database takes the lock from a silent process.
+const SILENT_TIMEOUT: &str = "20s";
 /// Bound on everything.
-const DROP_AT_MOST: Duration = Duration::from_secs(30 * 60);
+const DROP_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 
 /// A table on its way out.
 struct Condemned {
@@ -43,7 +43,7 @@ pub(super) async fn drop_old(pool: &PgPool, now: DateTime<Utc>, keep: Duration) 
         }
         connection.close().await
     };
-    timeout(DROP_AT_MOST, work).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+    timeout(DROP_TIMEOUT, work).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
 }
 
 /// Gives the session its own limits, and the lock if it is free.
@@ -53,9 +53,9 @@ async fn alone(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
                   set_config('idle_session_timeout', $4, false) AS idle_timeout,
                   pg_try_advisory_lock($1) AS "locked!""#,
         DROPPING,
-        STATEMENT_AT_MOST,
-        LOCK_AT_MOST,
-        SILENT_AT_MOST,
+        STATEMENT_TIMEOUT,
+        LOCK_TIMEOUT,
+        SILENT_TIMEOUT,
     )
     .fetch_one(connection)
     .await?;
@@ -81,7 +81,11 @@ async fn drop_next(
         transaction.commit().await?;
         if lost.subscriptions > 0 {
             let gaps::Lost { subscriptions, events } = lost;
-            tracing::warn!(subscriptions, events, "events that were waited for became too old to be kept");
+            tracing::warn!(
+                subscriptions,
+                events,
+                "subscriptions lost events that became too old to be kept; their gaps are recorded"
+            );
         }
         return Ok(true);
     }

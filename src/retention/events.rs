@@ -33,7 +33,7 @@ impl Range {
 }
 
 /// Makes partitions until one is wholly ahead of the head of the log, and [`AHEAD`] numbers
-/// are. Answers the last head for which that is so.
+/// are. Returns the last head for which that is so.
 pub(super) async fn make_ahead(connection: &mut PgConnection) -> Result<i64, sqlx::Error> {
     let mut transaction = partitions::begin(connection).await?;
     let head = sqlx::query_scalar!("SELECT seq FROM log_head").fetch_one(&mut *transaction).await?;

@@ -41,7 +41,7 @@ const EVERY: Duration = Duration::from_secs(60);
 /// At its fastest it takes some 13,000 numbers in that time, of [`events::AHEAD`].
 const LOOK: Duration = Duration::from_secs(1);
 /// How long making partitions may take, the connection and the wait for others included.
-const MAKE_AT_MOST: Duration = Duration::from_secs(10);
+const MAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Looks after the tables that grow.
 pub struct Retention {
@@ -56,7 +56,7 @@ pub struct Retention {
 }
 
 impl Retention {
-    /// Makes the partitions that are needed next. Answers the last number of the log for
+    /// Makes the partitions that are needed next. Returns the last number of the log for
     /// which they suffice; if it fails, one that is passed already.
     pub async fn prepare(&self) -> i64 {
         let now = self.clock.now();
@@ -135,5 +135,5 @@ pub async fn ensure_attempts(pool: &PgPool, times: &[DateTime<Utc>]) -> Result<(
 }
 
 async fn bounded<T>(work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
-    timeout(MAKE_AT_MOST, work).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+    timeout(MAKE_TIMEOUT, work).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
 }

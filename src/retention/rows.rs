@@ -19,7 +19,7 @@ pub(super) async fn delete_old(pool: &PgPool, now: DateTime<Utc>) -> Result<(), 
     Ok(())
 }
 
-/// Deletes some of it. Answers how many rows of the table that had most.
+/// Deletes some of it. Returns how many rows of the table that had most.
 async fn delete_some(pool: &PgPool, now: DateTime<Utc>) -> Result<u64, sqlx::Error> {
     let answers = sqlx::query!(
         "DELETE FROM idempotency_keys WHERE ctid = ANY (ARRAY(

@@ -35,13 +35,13 @@ use crate::server::threads::{self, Threads};
 use crate::writer::{Batches, Writer};
 
 /// Batches that may wait for the tail; more, and it reads the log instead.
-const FEED: usize = 64;
+const TAIL_QUEUE: usize = 64;
 /// How long requests in flight are waited for when the server stops.
-const REQUESTS_AT_MOST: Duration = Duration::from_secs(10);
+const REQUESTS_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the other end of a connection may leave what it was sent: one that is gone
 /// without a word would else be waited for a quarter of an hour.
 #[cfg(target_os = "linux")]
-const TAKEN_AT_MOST: Duration = Duration::from_secs(30);
+const TAKEN_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How to run.
 pub struct Settings {
@@ -95,12 +95,12 @@ pub struct Server {
 fn tune(socket: &TcpStream) -> std::io::Result<()> {
     socket.set_nodelay(true)?;
     #[cfg(target_os = "linux")]
-    socket2::SockRef::from(socket).set_tcp_user_timeout(Some(TAKEN_AT_MOST))?;
+    socket2::SockRef::from(socket).set_tcp_user_timeout(Some(TAKEN_TIMEOUT))?;
     Ok(())
 }
 
 impl Server {
-    /// Starts everything; answers when it listens.
+    /// Starts everything; returns when the server listens.
     pub async fn start(settings: Settings) -> Result<Self, StartError> {
         let Settings { bind, pool, clock, .. } = settings;
         let listener = TcpListener::bind(bind).await.map_err(|error| StartError::Bind(bind, error))?;
@@ -124,12 +124,12 @@ impl Server {
 
         let writing = Threads::start("isao-write", 1).map_err(StartError::Threads)?;
         let delivering = Threads::start("isao-deliver", threads::half()).map_err(StartError::Threads)?;
-        let (feed, committed) = mpsc::channel(FEED);
+        let (tail, committed) = mpsc::channel(TAIL_QUEUE);
         let batches = Batches::new(
             Crm,
             (pool.clone(), clock.clone()),
             Appender::new(ids.clone(), log.clone()),
-            (feed, listeners.clone()),
+            (tail, listeners.clone()),
             metrics.clone(),
         );
         let (writer, writer_task) = Writer::start(batches, writing.handle());
@@ -163,7 +163,7 @@ impl Server {
         let service = ServiceExt::<Request>::into_make_service(router(api, settings.role));
         let listener = listener.tap_io(|socket| {
             if let Err(error) = tune(socket) {
-                tracing::debug!(%error, "a connection cannot be tuned");
+                tracing::debug!(%error, "a TCP option of a connection cannot be set");
             }
         });
         let http = tokio::spawn(async move {
@@ -171,7 +171,7 @@ impl Server {
                 let _ = stopped.wait_for(|stop| *stop).await;
             });
             if let Err(error) = serve.await {
-                tracing::error!(%error, "the HTTP server ended");
+                tracing::error!(%error, "the HTTP server failed");
             }
         });
         Ok(Self {
@@ -207,10 +207,10 @@ impl Server {
     /// True if every part ended as it should.
     pub async fn stop(mut self) -> bool {
         let _ = self.stop_http.send(true);
-        let mut well = match timeout(REQUESTS_AT_MOST, &mut self.http).await {
+        let mut well = match timeout(REQUESTS_TIMEOUT, &mut self.http).await {
             Ok(ended) => ended.is_ok(),
             Err(_) => {
-                tracing::warn!("some requests were still in flight");
+                tracing::warn!("some requests were still in flight after 10 s and were cut off");
                 self.http.abort();
                 true
             }
@@ -222,8 +222,8 @@ impl Server {
             well &= !matches!(task.await, Err(error) if error.is_panic());
         }
         // With the last handler gone the writer has answered everything.
-        if timeout(REQUESTS_AT_MOST, &mut self.writer).await.map_or(true, |ended| ended.is_err()) {
-            tracing::warn!("the writer did not come to an end");
+        if timeout(REQUESTS_TIMEOUT, &mut self.writer).await.map_or(true, |ended| ended.is_err()) {
+            tracing::warn!("the writer did not finish within 10 s and was stopped");
             self.writer.abort();
         }
         well
@@ -231,9 +231,9 @@ impl Server {
 }
 
 /// What a process does instead of delivering: it lets go of what others read from the log.
-async fn idle(mut feed: mpsc::Receiver<Committed>, mut stop: watch::Receiver<bool>) {
+async fn idle(mut committed: mpsc::Receiver<Committed>, mut stop: watch::Receiver<bool>) {
     tokio::select! {
         _ = stop.wait_for(|stop| *stop) => {}
-        () = async { while feed.recv().await.is_some() {} } => {}
+        () = async { while committed.recv().await.is_some() {} } => {}
     }
 }

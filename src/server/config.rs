@@ -1,6 +1,6 @@
 //! Settings: read once, from flags and the environment, into types.
 //!
-//! `.env.example` tells about every one of them; a test holds it to that.
+//! `.env.example` lists every one of them, which a test checks.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -53,14 +53,14 @@ pub struct Config {
     )]
     pub delivery_timeout: Duration,
 
-    /// Attempts in flight at a time, in all
+    /// The most delivery attempts in flight at a time, in all
     #[arg(
         long, env = "ISAO_IN_FLIGHT", value_name = "NUMBER", default_value_t = limits::IN_FLIGHT,
         value_parser = parse_in_flight
     )]
     pub in_flight: usize,
 
-    /// Attempts in flight at a time to one host and port
+    /// The most delivery attempts in flight at a time to one host and port
     #[arg(
         long, env = "ISAO_IN_FLIGHT_PER_HOST", value_name = "NUMBER",
         default_value_t = limits::IN_FLIGHT_PER_HOST, value_parser = parse_in_flight
@@ -84,17 +84,17 @@ pub struct Config {
     )]
     pub degraded_pause: Duration,
 
-    /// A URL that is told (POST, JSON) when a subscription fails and when it is deactivated
+    /// A URL to POST an alert to (JSON) when a subscription fails and when it is deactivated
     #[arg(long, env = "ISAO_ALERT_URL", value_name = "URL", hide_env_values = true)]
     pub alert_url: Option<Url>,
 
-    /// What this process does, where several share a database
+    /// The part of the work that this process does, where several share a database
     #[arg(long, env = "ISAO_ROLE", value_name = "ROLE", value_enum, default_value_t)]
     pub role: Role,
 
-    /// After so much silence of a process that delivers, others take over (2s to 10m)
+    /// How long a process that delivers may hang before others take over (2s to 10m)
     ///
-    /// Of one that stops or crashes they know at once; this is for one that hangs.
+    /// A process that stops or crashes is noticed at once; this is for one that hangs.
     #[arg(
         long, env = "ISAO_LEASE", value_name = "DURATION", default_value = "10s", value_parser = parse_lease
     )]
@@ -106,10 +106,10 @@ pub struct Config {
     #[arg(long, env = "ISAO_ALLOW_TARGETS", value_name = "TARGETS", default_value = "")]
     pub allow_targets: AllowList,
 
-    /// How long events and attempts are kept, at least (1h to 3650d)
+    /// The shortest time that events and attempts are kept (1h to 3650d)
     ///
     /// They are dropped many at once. An event that a subscription still waits for goes too;
-    /// `GET /webhooks` tells how many did.
+    /// `GET /webhooks` shows how many were.
     #[arg(
         long, env = "ISAO_RETENTION", value_name = "DURATION", default_value = "30d",
         value_parser = parse_retention
@@ -155,10 +155,7 @@ fn parse_bind(text: &str) -> Result<SocketAddr, &'static str> {
 fn parse_delivery_timeout(text: &str) -> Result<Duration, String> {
     let timeout = parse_duration(text).map_err(|error| error.to_string())?;
     if timeout.is_zero() || timeout > DELIVERY_TIMEOUT_MAX {
-        return Err(format!(
-            "it has to be longer than nothing and at most {}",
-            format_duration(DELIVERY_TIMEOUT_MAX)
-        ));
+        return Err(format!("must be greater than 0s and at most {}", format_duration(DELIVERY_TIMEOUT_MAX)));
     }
     Ok(timeout)
 }
@@ -167,7 +164,7 @@ fn parse_in_flight(text: &str) -> Result<usize, String> {
     let number: usize = text.parse().map_err(|_| "write a whole number")?;
     match IN_FLIGHT_RANGE.contains(&number) {
         true => Ok(number),
-        false => Err(format!("it has to be {} to {}", IN_FLIGHT_RANGE.start(), IN_FLIGHT_RANGE.end())),
+        false => Err(format!("must be from {} to {}", IN_FLIGHT_RANGE.start(), IN_FLIGHT_RANGE.end())),
     }
 }
 
@@ -175,7 +172,7 @@ fn parse_lease(text: &str) -> Result<Duration, String> {
     let lease = parse_duration(text).map_err(|error| error.to_string())?;
     match LEASE_RANGE.contains(&lease) {
         true => Ok(lease),
-        false => Err("it has to be between 2s and 10m".to_owned()),
+        false => Err("must be from 2s to 10m".to_owned()),
     }
 }
 
@@ -183,7 +180,7 @@ fn parse_retention(text: &str) -> Result<Duration, String> {
     let retention = parse_duration(text).map_err(|error| error.to_string())?;
     if !(RETENTION_MIN..=RETENTION_MAX).contains(&retention) {
         let (min, max) = (format_duration(RETENTION_MIN), format_duration(RETENTION_MAX));
-        return Err(format!("it has to be between {min} and {max}"));
+        return Err(format!("must be from {min} to {max}"));
     }
     Ok(retention)
 }

@@ -21,7 +21,7 @@ use crate::http::auth::authenticate;
 use crate::http::error::{ApiError, ErrorBody};
 use crate::http::layers::{Outermost, Refusals};
 use crate::http::openapi::ReadErrors;
-use crate::http::query::{Known, refuse_unknown};
+use crate::http::query::{KnownParameters, refuse_unknown};
 use crate::http::{answer, layers};
 use crate::metrics::CONTENT_TYPE;
 use crate::model::permission::Permission;
@@ -42,13 +42,13 @@ pub const BASE: &str = "/api/external";
     modifiers(&ApiKeyScheme, &Webhooks),
     components(schemas(ErrorBody, StageChange)),
     tags(
-        (name = "API key", description = "Is my key good?"),
+        (name = "API key", description = "Checking an API key"),
         (name = "Contacts", description = "People the company deals with"),
-        (name = "Deals", description = "Opportunities"),
+        (name = "Deals", description = "Opportunities of the company"),
         (name = "Webhooks", description = "Subscriptions to events (REST Hooks)"),
-        (name = "Deliveries", description = "What was delivered, what was not, and how to get it again"),
+        (name = "Deliveries", description = "What was delivered, what was not, and how to send it again"),
         (name = "Triggers", description = "Samples and recent records for polling clients"),
-        (name = "Events", description = "The log of all events, to be read or followed"),
+        (name = "Events", description = "The log of all events: reading and following it"),
     )
 )]
 struct Document;
@@ -97,7 +97,7 @@ pub fn openapi() -> String {
 /// Everything that answers HTTP.
 pub fn router(api: Api, role: Role) -> NormalizePath<Router> {
     let (routes, document) = routes().split_for_parts();
-    let known = Arc::new(Known::new(BASE, &document));
+    let known = Arc::new(KnownParameters::new(BASE, &document));
     let document = openapi();
     let external = routes
         .route_layer(from_fn_with_state(known, refuse_unknown))
@@ -153,7 +153,7 @@ struct TestAnswer {
     #[schema(example = "API key is valid and working")]
     message: &'static str,
     data: TestData,
-    /// Once more at top level: Zapier's connection label reads flat fields.
+    /// The same as `data.companyId`, because Zapier's connection label reads flat fields.
     company_id: String,
     #[serde(rename = "company_name")]
     #[schema(example = "Demo Company")]

@@ -27,7 +27,7 @@ pub enum Error {
     Admin(#[from] admin::Error),
     #[error(transparent)]
     Start(#[from] StartError),
-    #[error("signals cannot be heard ({0})")]
+    #[error("cannot install handlers for SIGINT and SIGTERM ({0})")]
     Signals(io::Error),
 }
 
@@ -43,12 +43,14 @@ pub async fn serve(config: Config) -> Result<ExitCode, Error> {
         () = signals.next() => {}
         part = server.failed() => {
             // Like a crash, which loses nothing; whoever runs it starts it again.
-            tracing::error!("{part} ended unexpectedly");
+            tracing::error!("{part} ended unexpectedly; the process stops so that it can be started again");
             return Ok(ExitCode::FAILURE);
         }
         never = database.server.keep_up() => match never {},
     }
-    tracing::info!("stopping: finishing what is in flight; once more to stop at once");
+    tracing::info!(
+        "stopping: requests and attempts in flight are finished first; send the signal again to stop at once"
+    );
     let stopped = tokio::select! {
         stopped = server.stop() => stopped,
         () = signals.next() => std::process::exit(INTERRUPTED),

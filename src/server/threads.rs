@@ -14,7 +14,7 @@ pub fn half() -> usize {
     std::thread::available_parallelism().map_or(1, |cores| cores.get() / 2).max(1)
 }
 
-/// A runtime on so many threads.
+/// A runtime on a fixed number of threads.
 ///
 /// # Errors
 /// When the operating system gives no more threads.
@@ -29,7 +29,7 @@ pub struct Threads {
 }
 
 impl Threads {
-    /// Starts so many.
+    /// Starts `count` threads.
     ///
     /// # Errors
     /// When the operating system gives no more threads.

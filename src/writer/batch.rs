@@ -11,9 +11,9 @@ use tokio::time::Instant;
 
 use super::Domain;
 use super::core::Core;
-use super::doubt::Sent;
+use super::doubt::Doubtful;
 use super::fast_path::FastPath;
-use super::job::{Decided, Job, WriteError};
+use super::job::{DecidedBatch, Job, WriteError};
 use super::outage::Outage;
 use super::transaction::Failure;
 use crate::clock::Clock;
@@ -32,7 +32,7 @@ const RERUN_DELAY: Duration = Duration::from_millis(20);
 /// How long room in the log is waited for before the callers are told to come back.
 const ROOM_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Carries out batches and tells those who wait for their events.
+/// Carries out batches and notifies those who wait for their events.
 pub struct Batches<D: Domain> {
     core: Core<D>,
     fast_path: FastPath,
@@ -83,15 +83,15 @@ impl<D: Domain> Batches<D> {
             };
             match failure {
                 Failure::Rerun(error) if reruns < RERUNS => {
-                    tracing::debug!(%error, jobs = jobs.len(), "a batch is rerun");
+                    tracing::debug!(%error, jobs = jobs.len(), "a batch of writes is run again");
                     reruns += 1;
                     tokio::time::sleep(RERUN_DELAY.mul_f64(random::fraction())).await;
                 }
                 // Partitions are made ahead; here, somebody was faster.
                 Failure::NoRoom if patience.elapsed() < ROOM_TIMEOUT => {
-                    tracing::warn!("the log has no room, making some");
+                    tracing::warn!("the log has no partition for the next numbers; one is made");
                     if let Err(error) = retention::make_room(&self.core.pool).await {
-                        tracing::warn!(%error, "the log has no room yet");
+                        tracing::warn!(%error, "no partition of the log can be made yet");
                     }
                     tokio::time::sleep(RERUN_DELAY).await;
                 }
@@ -108,7 +108,7 @@ impl<D: Domain> Batches<D> {
                     return fail(jobs, WriteError::Unavailable);
                 }
                 Failure::CommitLost(outcomes, appended) => {
-                    match self.core.resolve(outcomes, Sent::Commit(*appended)).await {
+                    match self.core.resolve(outcomes, Doubtful::Commit(*appended)).await {
                         Ok(Some(decided)) => return self.finish(jobs, decided),
                         Ok(None) => {}
                         Err(error) => return fail(jobs, error),
@@ -135,7 +135,7 @@ impl<D: Domain> Batches<D> {
         jobs: Vec<Job<D>>,
         error: &(dyn std::fmt::Display + Send + Sync),
     ) -> Vec<Job<D>> {
-        tracing::warn!(%error, jobs = jobs.len(), "a batch failed, trying each write by itself");
+        tracing::warn!(%error, jobs = jobs.len(), "a batch of writes failed; each write is run by itself");
         let mut held = Vec::new();
         for job in jobs {
             held.extend(Box::pin(self.run(vec![job])).await);
@@ -143,8 +143,8 @@ impl<D: Domain> Batches<D> {
         held
     }
 
-    /// Answers the handlers and hands the events to the tail and those who listen.
-    fn finish(&mut self, jobs: Vec<Job<D>>, decided: Decided) -> Vec<Job<D>> {
+    /// Returns the handlers and hands the events to the tail and those who listen.
+    fn finish(&mut self, jobs: Vec<Job<D>>, decided: DecidedBatch) -> Vec<Job<D>> {
         self.metrics.write_batches.inc();
         if let Some(appended) = decided.appended {
             self.core.appender.committed(&appended);

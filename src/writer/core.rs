@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 
-use super::idempotency::{Answers, Known};
+use super::idempotency::{Answers, KeyLookup};
 use super::job::{Job, Outcomes, WriteError};
 use super::outage::Outage;
 use super::session::Session;
@@ -47,10 +47,10 @@ impl<D: Domain> Core<D> {
     ) -> (Outcomes, Vec<(CompanyId, NewEvent)>) {
         let mut events = Vec::new();
         let outcomes = jobs.iter().map(|job| {
-            match job.idempotency.as_ref().map_or(Known::No, |key| answers.find(job.company, key)) {
-                Known::Answered(answer) => return Some(Ok(answer)),
-                Known::OtherRequest => return Some(Err(WriteError::KeyReused)),
-                Known::No => {}
+            match job.idempotency.as_ref().map_or(KeyLookup::No, |key| answers.find(job.company, key)) {
+                KeyLookup::Answered(answer) => return Some(Ok(answer)),
+                KeyLookup::OtherRequest => return Some(Err(WriteError::KeyReused)),
+                KeyLookup::No => {}
             }
             match self.domain.decide(state, job.company, &job.command, now) {
                 Decision::Held => None,

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use super::Domain;
 use super::core::Core;
-use super::job::{Decided, Outcomes, WriteError};
+use super::job::{DecidedBatch, Outcomes, WriteError};
 use super::session::Backend;
 use crate::database::postgres;
 use crate::log::append::{Appended, Entries, Numbers};
@@ -23,7 +23,7 @@ const ASK_TIMEOUT: Duration = Duration::from_secs(6);
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// What was sent and not answered.
-pub(super) enum Sent {
+pub(super) enum Doubtful {
     /// COMMIT, of a transaction that appended this.
     Commit(Appended),
     /// A statement that is a transaction of its own.
@@ -39,7 +39,7 @@ pub(super) struct Statement {
     pub(super) after: i64,
 }
 
-impl fmt::Display for Sent {
+impl fmt::Display for Doubtful {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Commit(appended) => write!(f, "COMMIT of {}", appended.xid.as_deref().unwrap_or_default()),
@@ -66,20 +66,20 @@ impl<D: Domain> Core<D> {
     pub(super) async fn resolve(
         &mut self,
         outcomes: Outcomes,
-        sent: Sent,
-    ) -> Result<Option<Decided>, WriteError> {
+        sent: Doubtful,
+    ) -> Result<Option<DecidedBatch>, WriteError> {
         tracing::warn!(%sent, "the connection was lost during a commit; its outcome is looked up");
         let fate = timeout(RESOLVE_TIMEOUT, self.fate(&sent)).await;
         self.outage.set(false);
         match fate {
-            Ok(Fate::Committed(appended)) => Ok(Some(Decided { outcomes, appended: Some(appended) })),
+            Ok(Fate::Committed(appended)) => Ok(Some(DecidedBatch { outcomes, appended: Some(appended) })),
             Ok(Fate::Aborted) => Ok(None),
             Ok(Fate::Forgotten | Fate::Undecided) | Err(_) => Err(WriteError::OutcomeUnknown),
         }
     }
 
     /// Asks until it is decided.
-    async fn fate(&mut self, sent: &Sent) -> Fate {
+    async fn fate(&mut self, sent: &Doubtful) -> Fate {
         loop {
             match timeout(ASK_TIMEOUT, self.ask(sent)).await {
                 Ok(Ok(Fate::Undecided)) => self.outage.set(false),
@@ -97,11 +97,11 @@ impl<D: Domain> Core<D> {
         }
     }
 
-    async fn ask(&mut self, sent: &Sent) -> Result<Fate, sqlx::Error> {
+    async fn ask(&mut self, sent: &Doubtful) -> Result<Fate, sqlx::Error> {
         let mut session = self.connected().await?;
         let fate = match sent {
-            Sent::Commit(appended) => fate_of_commit(&mut session.connection, appended).await?,
-            Sent::Statement(statement) => fate_of_statement(&mut session.connection, statement).await?,
+            Doubtful::Commit(appended) => fate_of_commit(&mut session.connection, appended).await?,
+            Doubtful::Statement(statement) => fate_of_statement(&mut session.connection, statement).await?,
         };
         self.session = Some(session);
         Ok(fate)

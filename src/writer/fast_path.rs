@@ -8,9 +8,9 @@ use tokio::time::timeout;
 
 use super::Domain;
 use super::core::Core;
-use super::doubt::{Sent, Statement};
+use super::doubt::{Doubtful, Statement};
 use super::idempotency::Answers;
-use super::job::{Decided, Job, Outcomes, WriteError};
+use super::job::{DecidedBatch, Job, Outcomes, WriteError};
 use crate::database::postgres;
 use crate::log::Numbers;
 
@@ -56,16 +56,16 @@ impl FastPath {
         &mut self,
         core: &mut Core<D>,
         jobs: &[Job<D>],
-    ) -> Result<Option<Decided>, WriteError> {
+    ) -> Result<Option<DecidedBatch>, WriteError> {
         let mut sent = None;
         // After a panic, too, what was sent is in doubt.
         let numbers = AssertUnwindSafe(self.send(core, jobs, &mut sent)).catch_unwind().await;
         match (sent, numbers) {
             (None, _) => Ok(None),
             (Some((outcomes, statement)), Ok(Some(numbers))) => {
-                Ok(Some(Decided { outcomes, appended: Some(statement.entries.numbered(numbers)) }))
+                Ok(Some(DecidedBatch { outcomes, appended: Some(statement.entries.numbered(numbers)) }))
             }
-            (Some((outcomes, statement)), _) => core.resolve(outcomes, Sent::Statement(statement)).await,
+            (Some((outcomes, statement)), _) => core.resolve(outcomes, Doubtful::Statement(statement)).await,
         }
     }
 

@@ -47,7 +47,7 @@ pub(super) struct Answers {
 }
 
 /// What is known about a key.
-pub(super) enum Known {
+pub(super) enum KeyLookup {
     /// Nothing: go on.
     No,
     /// The same request was answered.
@@ -89,11 +89,11 @@ impl Answers {
         Ok(answers)
     }
 
-    pub(super) fn find(&self, company: CompanyId, key: &IdempotencyKey) -> Known {
+    pub(super) fn find(&self, company: CompanyId, key: &IdempotencyKey) -> KeyLookup {
         match self.known.get(&(company, key.key.clone())) {
-            None => Known::No,
-            Some((request, answer)) if *request == key.request => Known::Answered(answer.clone()),
-            Some(_) => Known::OtherRequest,
+            None => KeyLookup::No,
+            Some((request, answer)) if *request == key.request => KeyLookup::Answered(answer.clone()),
+            Some(_) => KeyLookup::OtherRequest,
         }
     }
 
@@ -106,7 +106,7 @@ impl Answers {
         }
     }
 
-    /// Writes the new answers, sorted like every other lock. Answers whether there were any.
+    /// Writes the new answers, sorted like every other lock. Returns whether there were any.
     pub(super) async fn store(
         mut self,
         connection: &mut PgConnection,

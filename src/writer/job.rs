@@ -55,7 +55,7 @@ impl WriteError {
 pub(super) type Outcomes = Vec<Option<Result<Answer, WriteError>>>;
 
 /// A batch that is decided and stored, but perhaps not committed.
-pub(super) struct Decided {
+pub(super) struct DecidedBatch {
     pub(super) outcomes: Outcomes,
     /// If anything was written.
     pub(super) appended: Option<Appended>,

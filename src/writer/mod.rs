@@ -93,7 +93,7 @@ pub trait Domain: Send + Sync + 'static {
 /// What became of a command.
 #[derive(Debug)]
 pub enum Decision {
-    /// Decided, one way or the other.
+    /// DecidedBatch, one way or the other.
     Done(Answer, Vec<NewEvent>),
     /// A row it needs is locked by another process.
     Held,

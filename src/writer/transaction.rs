@@ -7,7 +7,7 @@ use tokio::time::timeout;
 use super::Domain;
 use super::core::Core;
 use super::idempotency::Answers;
-use super::job::{Decided, Job, Outcomes};
+use super::job::{DecidedBatch, Job, Outcomes};
 use super::session::Session;
 use crate::database::postgres;
 use crate::log::append::{self, Appended};
@@ -35,7 +35,7 @@ pub(super) enum Failure {
 
 impl<D: Domain> Core<D> {
     /// Load, decide, store, append, commit.
-    pub(super) async fn transact(&mut self, jobs: &[Job<D>]) -> Result<Decided, Failure> {
+    pub(super) async fn transact(&mut self, jobs: &[Job<D>]) -> Result<DecidedBatch, Failure> {
         let mut session = self.connected().await.map_err(Failure::Away)?;
         session.prepare().await.map_err(Failure::Lost)?;
         let decided = timeout(TRANSACTION_TIMEOUT, self.until_commit(&mut session, jobs)).await;
@@ -60,16 +60,16 @@ impl<D: Domain> Core<D> {
             }
             Err(_) => return Err(Failure::Lost(sqlx::Error::PoolTimedOut)),
         };
-        let Decided { outcomes, appended } = decided;
+        let DecidedBatch { outcomes, appended } = decided;
         let end = if appended.is_some() { "COMMIT" } else { "ROLLBACK" };
         let ended = timeout(COMMIT_TIMEOUT, sqlx::query(end).execute(&mut session.connection)).await;
         match (ended, appended) {
             (Ok(Ok(_)), appended) => {
                 self.session = Some(session);
-                Ok(Decided { outcomes, appended })
+                Ok(DecidedBatch { outcomes, appended })
             }
             // Nothing was written, so nothing is in doubt.
-            (_, None) => Ok(Decided { outcomes, appended: None }),
+            (_, None) => Ok(DecidedBatch { outcomes, appended: None }),
             (Ok(Err(error @ sqlx::Error::Database(_))), _) if !postgres::is_unavailable(&error) => {
                 Err(Failure::Rerun(error))
             }
@@ -77,7 +77,11 @@ impl<D: Domain> Core<D> {
         }
     }
 
-    async fn until_commit(&self, session: &mut Session, jobs: &[Job<D>]) -> Result<Decided, sqlx::Error> {
+    async fn until_commit(
+        &self,
+        session: &mut Session,
+        jobs: &[Job<D>],
+    ) -> Result<DecidedBatch, sqlx::Error> {
         let Session { connection, .. } = session;
         sqlx::query("BEGIN").execute(&mut *connection).await?;
         let now = self.clock.now();
@@ -98,6 +102,6 @@ impl<D: Domain> Core<D> {
         } else {
             None
         };
-        Ok(Decided { outcomes, appended })
+        Ok(DecidedBatch { outcomes, appended })
     }
 }

@@ -8,7 +8,7 @@
 //!
 //! What is done is told by one number, the cursor: everything before the head of
 //! the queue, or everything that was read if the queue is empty. Where order holds
-//! per record, later events may be done before the head: then the lane also tells
+//! per record, later events may be done before the head: then the lane also says
 //! how far it has read and what of that it still *owes*.
 
 mod parts;
@@ -24,7 +24,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::Notify;
 
 use super::health::Degraded;
-use super::limits::Standing;
+use super::limits::Reputation;
 use super::outgoing::{Backlogged, Outgoing};
 use super::shard::Shard;
 use crate::metrics::{Counted, Metrics};
@@ -33,10 +33,10 @@ use crate::model::ids::{CompanyId, SubscriptionId};
 use crate::outbound::retry::MAX_ATTEMPTS;
 use crate::subscription::{Health, Owed, Progress, ReadAhead, Status, Stored, Subscription};
 use parts::capacity;
-pub(super) use parts::{Claim, Next, Outcome, Snapshot, Started};
+pub(super) use parts::{Claim, Next, Outcome, Snapshot, StartedAttempt};
 use queue::{Choice, Queue};
 
-/// A receiver that takes so long is a slow one, until it takes less.
+/// A receiver that takes this long is slow, until it takes less.
 const SLOW: Duration = Duration::from_secs(5);
 
 /// One subscription's queue.
@@ -241,7 +241,7 @@ impl Lane {
     }
 
     /// Begins the next attempt, unless things have changed and there is none.
-    pub(super) fn start(&self, now: DateTime<Utc>) -> Option<Started> {
+    pub(super) fn start(&self, now: DateTime<Utc>) -> Option<StartedAttempt> {
         let mut state = self.state();
         let subscription = state.subscription.clone();
         if !subscription.is_active() {
@@ -251,7 +251,7 @@ impl Lane {
             return None;
         };
         let (outgoing, attempt) = state.queue.start(seq)?;
-        Some(Started { outgoing, subscription, attempt })
+        Some(StartedAttempt { outgoing, subscription, attempt })
     }
 
     /// Gives up the claim without having come to rest.
@@ -260,12 +260,12 @@ impl Lane {
     }
 
     /// How the receiver did last time.
-    pub(super) fn standing(&self) -> Standing {
+    pub(super) fn reputation(&self) -> Reputation {
         let state = self.state();
         match &state.health {
-            health if state.slow || health.last_error.is_some() => Standing::Suspect,
-            Health { last_success_at: None, .. } => Standing::New,
-            _ => Standing::Good,
+            health if state.slow || health.last_error.is_some() => Reputation::Suspect,
+            Health { last_success_at: None, .. } => Reputation::New,
+            _ => Reputation::Good,
         }
     }
 
@@ -284,7 +284,7 @@ impl Lane {
 
     /// Takes what was read from the log, and goes live if the tail
     /// has nothing that was not read. The tail raises the shard's `offering` before it
-    /// offers, so an event is either read or offered (or both; then the number tells).
+    /// offers, so an event is read or offered, or both, which its number reveals.
     pub(super) fn took_backlog(&self, Backlogged { events, read_to }: Backlogged) {
         let mut state = self.state();
         state.reading = false;
@@ -305,8 +305,8 @@ impl Lane {
         self.state().reading = false;
     }
 
-    /// Notes what became of an attempt for this event. `degraded` tells how long to
-    /// pause after an undelivered one. Answers how many events in a row are
+    /// Notes what became of an attempt for this event. `degraded` gives how long to
+    /// pause after an undelivered one. Returns how many events in a row are
     /// undelivered now, if this one is.
     pub(super) fn attempted(
         &self,

@@ -1,4 +1,4 @@
-//! What a lane is made of, what it tells and what it is told.
+//! The values that go into a lane and come out of it.
 
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ pub(in crate::delivery) enum Next {
     Attempt(Arc<Subscription>),
     /// Read these from the log: they are owed.
     Recall(Vec<i64>),
-    /// Read the backlog after this number, so many events.
+    /// Read the backlog after this number, at most this many events.
     Backlog(i64, usize),
     /// Nothing before then, or before an attempt or a read ends.
     Wait(Option<DateTime<Utc>>),
@@ -35,7 +35,7 @@ pub(in crate::delivery) enum Next {
 }
 
 /// An attempt that begins.
-pub(in crate::delivery) struct Started {
+pub(in crate::delivery) struct StartedAttempt {
     pub(in crate::delivery) outgoing: Arc<Outgoing>,
     pub(in crate::delivery) subscription: Arc<Subscription>,
     /// Its number, from 1.

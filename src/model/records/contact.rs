@@ -14,13 +14,13 @@ pub struct Contact {
     pub id: ContactId,
     /// The full name.
     pub name: String,
-    /// Derived from `name` when it is not given.
+    /// Derived from `name` unless given.
     #[schema(required)]
     pub first_name: Option<String>,
-    /// Derived from `name` when it is not given.
+    /// Derived from `name` unless given.
     #[schema(required)]
     pub last_name: Option<String>,
-    /// As the caller wrote it; unique in the company after normalising.
+    /// The phone number as it was written; unique in the company once punctuation is removed.
     pub phone_number: String,
     /// Email address.
     #[schema(required)]
@@ -40,12 +40,12 @@ pub struct Contact {
     /// Country.
     #[schema(required)]
     pub country: Option<String>,
-    /// Labels, without repeats.
+    /// Labels, each once.
     pub tags: Vec<String>,
-    /// When it was created.
+    /// The time of creation.
     #[serde(serialize_with = "crate::model::time::serialize_time")]
     pub created_at: DateTime<Utc>,
-    /// When its data last changed.
+    /// The time of the last change.
     #[serde(serialize_with = "crate::model::time::serialize_time")]
     pub updated_at: DateTime<Utc>,
 }

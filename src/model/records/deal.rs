@@ -14,9 +14,9 @@ pub struct Deal {
     /// `deal_…`
     #[schema(value_type = String)]
     pub id: DealId,
-    /// What it is about.
+    /// The title.
     pub title: String,
-    /// More of it.
+    /// A longer description.
     #[schema(required)]
     pub description: Option<String>,
     /// Exact amount; trailing zeros are trimmed.
@@ -26,39 +26,39 @@ pub struct Deal {
     pub currency: String,
     /// Free text, `new` at first.
     pub stage: String,
-    /// How urgent.
+    /// The priority.
     pub priority: Priority,
     /// Percent, 0–100.
     #[schema(required)]
     pub probability: Option<i16>,
-    /// Open, won or lost.
+    /// The status.
     pub status: Status,
-    /// When it should close.
+    /// The date on which the deal should close.
     #[serde(serialize_with = "crate::model::time::serialize_time_option")]
     #[schema(required)]
     pub expected_close_date: Option<DateTime<Utc>>,
-    /// When it was won or lost.
+    /// The time at which the deal was won or lost.
     #[serde(serialize_with = "crate::model::time::serialize_time_option")]
     #[schema(required)]
     pub actual_close_date: Option<DateTime<Utc>>,
-    /// Where it came from.
+    /// The source, such as a fair or a website.
     #[schema(required)]
     pub source: Option<String>,
-    /// The contact it is with.
+    /// The contact.
     #[schema(required)]
     pub contact: Option<DealContact>,
-    /// The team member it is assigned to.
+    /// The team member that the deal is assigned to.
     #[schema(required)]
     pub assigned_to: Option<AssignedTo>,
-    /// When it was created.
+    /// The time of creation.
     #[serde(serialize_with = "crate::model::time::serialize_time")]
     pub created_at: DateTime<Utc>,
-    /// When its data last changed.
+    /// The time of the last change.
     #[serde(serialize_with = "crate::model::time::serialize_time")]
     pub updated_at: DateTime<Utc>,
 }
 
-/// The contact of a deal, as of the moment the deal is shown.
+/// The contact of a deal, with its present data.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DealContact {

@@ -43,11 +43,11 @@ pub struct AddressPolicy {
 }
 
 impl AddressPolicy {
-    /// Judges as much of a target as its text tells: addresses, `localhost`, and the
+    /// Judges as much of a target as its text reveals: addresses, `localhost`, and the
     /// names of metadata services, which resolve only where there is one.
     /// Other names pass; see [`AddressPolicy::check_ip`] for what they resolve to.
     ///
-    /// `loopback` tells whether this subscription may use the loopback exception;
+    /// `loopback` says whether this subscription may use the loopback exception;
     /// one that came through a proxy may not, as its maker is somewhere else.
     pub fn check_url(&self, target: &TargetUrl, loopback: bool) -> Result<(), Refusal> {
         let check = |host: &str, ip: IpAddr| self.check_ip(host, ip, loopback);

@@ -103,7 +103,7 @@ impl Client {
         Ok(Self(Arc::new(Inner { targets, local, public })))
     }
 
-    /// Posts `body` to `target` and reads the answer. `loopback` tells whether this
+    /// Posts `body` to `target` and reads the answer. `loopback` says whether this
     /// subscription may use the policy's loopback exception.
     pub async fn post(
         &self,

@@ -10,7 +10,7 @@ use super::connection::Connection;
 
 /// How long an unused connection is kept. Under the 5 s after which Node and
 /// Apache close theirs: a request sent just then would be lost and cost a retry.
-const IDLE_AT_MOST: Duration = Duration::from_secs(4);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// How many unused connections are kept per host, so that many subscriptions of
 /// one receiver share a bounded number.
@@ -36,7 +36,7 @@ impl Pool {
     pub(super) fn take(&self, origin: &str) -> Option<Connection> {
         let mut hosts = self.hosts();
         let idle = hosts.idle.get_mut(origin)?;
-        let (used, connection) = idle.pop().filter(|(used, _)| used.elapsed() < IDLE_AT_MOST)?;
+        let (used, connection) = idle.pop().filter(|(used, _)| used.elapsed() < IDLE_TIMEOUT)?;
         if let Some(shared) = connection.share() {
             idle.push((used, shared));
         }
@@ -72,7 +72,7 @@ async fn sweep(pool: Pool) {
         tokio::time::sleep(SWEEP).await;
         let mut hosts = pool.hosts();
         hosts.idle.retain(|_, idle| {
-            idle.retain(|(used, _)| used.elapsed() < IDLE_AT_MOST);
+            idle.retain(|(used, _)| used.elapsed() < IDLE_TIMEOUT);
             !idle.is_empty()
         });
         if hosts.idle.is_empty() {

@@ -12,10 +12,15 @@ use crate::model::events::EventType;
 use crate::model::ids::{CompanyId, ContactId};
 use crate::model::patch::Patch;
 use crate::model::records::Contact;
-use crate::resources::{Decided, answer, record_answer, record_json};
+use crate::resources::{DecisionResult, answer, record_answer, record_json};
 
 /// Decides one command and notes what it changes.
-pub fn run(contacts: &mut Contacts, company: CompanyId, command: &Command, now: DateTime<Utc>) -> Decided {
+pub fn run(
+    contacts: &mut Contacts,
+    company: CompanyId,
+    command: &Command,
+    now: DateTime<Utc>,
+) -> DecisionResult {
     let (id, status, event_type, contact) = match command {
         Command::Create(id, new) => {
             if let Some(taken) = contacts.taken(company, &new.phone, *id) {

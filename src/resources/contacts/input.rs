@@ -53,7 +53,7 @@ impl FromJson for Phone {
 #[serde(rename_all = "camelCase")]
 #[schema(example = json!({"name": "Jane Smith", "phoneNumber": "+33987654321", "email": "jane@example.com", "tags": ["lead"]}))]
 pub struct ContactInput {
-    /// Required to create. At most 255 characters.
+    /// Required when a record is created. At most 255 characters.
     #[serde(default)]
     #[schema(value_type = Option<String>, max_length = 255)]
     name: Field<Text<255>>,
@@ -65,7 +65,8 @@ pub struct ContactInput {
     #[serde(default)]
     #[schema(value_type = Option<String>, max_length = 255)]
     last_name: Field<Text<255>>,
-    /// Required to create; unique in the company. At most 50 characters, at least 3 digits.
+    /// Required when a contact is created; unique in the company. At most 50 characters, at least 3
+    /// digits.
     #[serde(default)]
     #[schema(value_type = Option<String>, max_length = 50)]
     phone_number: Field<Phone>,

@@ -20,31 +20,32 @@ use crate::model::records::Contact;
 #[serde(rename_all = "camelCase")]
 #[into_params(parameter_in = Query)]
 pub struct ListQuery {
-    /// From 1 (the default) to 10000; `cursor` goes deeper.
+    /// The page, from 1 (the default) to 10000. Use `cursor` to read further.
     #[param(value_type = Option<i64>, minimum = 1, maximum = 10000)]
     page: Option<String>,
-    /// Records on a page, 1–200; 50 by default.
+    /// The most records on a page, 1–200; 50 by default.
     #[param(value_type = Option<i64>, minimum = 1, maximum = 200)]
     limit: Option<String>,
-    /// `meta.nextCursor` of the answer before.
+    /// The `meta.nextCursor` of the previous page.
     cursor: Option<String>,
-    /// Part of the name, email address or phone number, in any case.
+    /// Return only contacts whose name, email address or phone number contains this text, in upper
+    /// or lower case.
     search: Option<String>,
-    /// Only those created then or later (ISO 8601).
+    /// Return only records created at this time or later (ISO 8601).
     created_since: Option<String>,
-    /// Only those changed then or later (ISO 8601).
+    /// Return only records changed at this time or later (ISO 8601).
     updated_since: Option<String>,
-    /// Only those with one of these tags, separated by commas.
+    /// Return only contacts with at least one of these tags, separated by commas.
     tags: Option<String>,
-    /// Only those with exactly this email address, in any case.
+    /// Return only contacts with exactly this email address, in upper or lower case.
     email: Option<String>,
-    /// Only the one with this phone number, however it is punctuated.
+    /// Return only the contact with this phone number, whatever its punctuation.
     phone_number: Option<String>,
 }
 
 /// List contacts
 ///
-/// Newest first.
+/// The newest contacts come first.
 #[utoipa::path(get, path = "/contacts", operation_id = "listContacts", tag = "Contacts", params(ListQuery),
     responses((status = 200, description = "A page of contacts", body = Listed<Contact>), ReadErrors))]
 pub(super) async fn list(

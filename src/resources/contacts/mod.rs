@@ -57,8 +57,8 @@ pub fn router() -> OpenApiRouter<Api> {
 
 /// Create a contact
 ///
-/// Fires `contact.created`. `phoneNumber` is unique in the company: a second
-/// contact with the same number is refused with 409 and the id of the first.
+/// Fires `contact.created`. `phoneNumber` is unique in the company: a second contact with
+/// the same number is refused with 409, and the answer has the id of the first.
 #[utoipa::path(post, path = "/contacts", operation_id = "createContact", tag = "Contacts", request_body = ContactInput,
     params(IdempotencyKeyHeader),
     responses((status = 201, description = "Created", body = Answered<Contact>), WriteErrors))]
@@ -88,7 +88,7 @@ async fn show(
 /// Change a contact
 ///
 /// Fields that are left out stay as they are; `null` or empty text clears an
-/// optional one. Fires `contact.updated` if anything really changed.
+/// optional one. Fires `contact.updated` if any field changed.
 #[utoipa::path(put, path = "/contacts/{id}", operation_id = "updateContact", tag = "Contacts", request_body = ContactInput,
     params(Id<ContactId>),
     responses((status = 200, description = "The contact as it is now", body = Answered<Contact>), WriteErrors))]
@@ -117,7 +117,7 @@ async fn patch(
 
 /// Delete a contact
 ///
-/// Its deals stay, without a contact. Deletions fire no event.
+/// Deals of the contact stay, without a contact. A deletion fires no event.
 #[utoipa::path(delete, path = "/contacts/{id}", operation_id = "deleteContact", tag = "Contacts",
     params(Id<ContactId>),
     responses((status = 200, description = "Deleted", body = Message), WriteErrors))]

@@ -163,7 +163,7 @@ pub async fn load(
     Ok(())
 }
 
-/// Writes what changed. Answers whether anything did.
+/// Writes what changed. Returns whether anything did.
 pub async fn store(contacts: &Contacts, connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
     let (changed, deleted) = contacts.rows.changes();
     if changed.is_empty() && deleted.is_empty() {

@@ -14,8 +14,8 @@ use crate::model::ids::{CompanyId, DealId};
 use crate::model::patch::Patch;
 use crate::model::records::{AssignedTo, Deal, DealContact, Priority, StageChange, Status};
 use crate::resources::contacts::Contacts;
-use crate::resources::table::{Held, Key};
-use crate::resources::{Decided, answer, record_answer, record_json};
+use crate::resources::table::{Key, RowHeld};
+use crate::resources::{DecisionResult, answer, record_answer, record_json};
 
 /// Decides one command and notes what it changes. Of the contacts it only reads.
 pub fn run(
@@ -24,7 +24,7 @@ pub fn run(
     company: CompanyId,
     command: &Command,
     now: DateTime<Utc>,
-) -> Decided {
+) -> DecisionResult {
     let (status, before, deal) = match command {
         Command::Create(id, new) => match deals.named(contacts, company, &new.rest)? {
             Ok(named) => (201, None, created(*id, new, named, now)),
@@ -62,7 +62,7 @@ pub fn run(
 
 /// The contact and the member that a request names.
 #[derive(Default)]
-struct Named {
+struct References {
     contact: Patch<DealContact>,
     assigned_to: Patch<AssignedTo>,
 }
@@ -78,7 +78,7 @@ impl Deals {
     }
 
     /// A deal with its contact as of now.
-    fn current(&self, contacts: &Contacts, company: CompanyId, id: DealId) -> Result<Option<Deal>, Held> {
+    fn current(&self, contacts: &Contacts, company: CompanyId, id: DealId) -> Result<Option<Deal>, RowHeld> {
         let deal = self.rows.get((company, id.0))?.cloned();
         Ok(deal.map(|deal| {
             let contact =
@@ -93,9 +93,9 @@ impl Deals {
         contacts: &Contacts,
         company: CompanyId,
         changes: &Changes,
-    ) -> Result<Result<Named, ApiError>, Held> {
+    ) -> Result<Result<References, ApiError>, RowHeld> {
         if changes.contact.value().is_some_and(|id| self.held.contains(&(company, id.0))) {
-            return Err(Held);
+            return Err(RowHeld);
         }
         let mut problems = Problems::default();
         let contact = changes.contact.and_then(|id| {
@@ -112,11 +112,11 @@ impl Deals {
             }
             member
         });
-        Ok(problems.finish().map(|()| Named { contact, assigned_to }))
+        Ok(problems.finish().map(|()| References { contact, assigned_to }))
     }
 }
 
-fn created(id: DealId, new: &NewDeal, named: Named, now: DateTime<Utc>) -> Deal {
+fn created(id: DealId, new: &NewDeal, named: References, now: DateTime<Utc>) -> Deal {
     let mut deal = Deal {
         id,
         title: new.title.clone(),
@@ -140,7 +140,7 @@ fn created(id: DealId, new: &NewDeal, named: Named, now: DateTime<Utc>) -> Deal 
 }
 
 /// The deal with the changes, or none if nothing really changes.
-fn updated(current: &Deal, changes: &Changes, named: Named, now: DateTime<Utc>) -> Option<Deal> {
+fn updated(current: &Deal, changes: &Changes, named: References, now: DateTime<Utc>) -> Option<Deal> {
     // Never backwards, whichever process's clock it is.
     let now = now.max(current.updated_at);
     let mut deal = current.clone();
@@ -148,7 +148,7 @@ fn updated(current: &Deal, changes: &Changes, named: Named, now: DateTime<Utc>) 
     (deal != *current).then_some(Deal { updated_at: now, ..deal })
 }
 
-fn apply(deal: &mut Deal, changes: &Changes, named: Named, now: DateTime<Utc>) {
+fn apply(deal: &mut Deal, changes: &Changes, named: References, now: DateTime<Utc>) {
     fn set<T: Clone>(field: &mut T, change: &Option<T>) {
         if let Some(value) = change {
             field.clone_from(value);

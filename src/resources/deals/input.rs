@@ -34,7 +34,7 @@ impl FromJson for MemberId {
 #[serde(rename_all = "camelCase")]
 #[schema(example = json!({"title": "Enterprise License", "value": 25000, "currency": "EUR", "stage": "proposal", "contactId": "contact_01920f3e8c7a7b3c9d2e4f5a6b7c8d9e"}))]
 pub struct DealInput {
-    /// Required to create. At most 255 characters.
+    /// Required when a record is created. At most 255 characters.
     #[serde(default)]
     #[schema(value_type = Option<String>, max_length = 255)]
     title: Field<Text<255>>,
@@ -66,15 +66,15 @@ pub struct DealInput {
     #[serde(default)]
     #[schema(value_type = Option<Status>)]
     status: Field<Status>,
-    /// When it should close (ISO 8601).
+    /// The date on which the deal should close (ISO 8601).
     #[serde(default)]
     #[schema(value_type = Option<String>, format = "date-time")]
     expected_close_date: Field<Time>,
-    /// When it was won or lost (ISO 8601); now when absent.
+    /// The time at which the deal was won or lost (ISO 8601); the present when absent.
     #[serde(default)]
     #[schema(value_type = Option<String>, format = "date-time")]
     actual_close_date: Field<Time>,
-    /// Where it came from. At most 255 characters.
+    /// The source, such as a fair or a website. At most 255 characters.
     #[serde(default)]
     #[schema(value_type = Option<String>, max_length = 255)]
     source: Field<Text<255>>,
@@ -88,12 +88,12 @@ pub struct DealInput {
     assigned_to_id: Field<MemberId>,
 }
 
-/// Where a deal moves; at least one field. Unknown fields are ignored.
+/// The fields that a move changes; at least one is required. Unknown fields are ignored.
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(example = json!({"status": "won", "stage": "closed", "probability": 100}))]
 pub struct StatusInput {
-    /// Open, won or lost.
+    /// The status.
     #[serde(default)]
     #[schema(value_type = Option<Status>)]
     status: Field<Status>,
@@ -105,7 +105,7 @@ pub struct StatusInput {
     #[serde(default)]
     #[schema(value_type = Option<i16>, minimum = 0, maximum = 100)]
     probability: Field<Percent>,
-    /// When it was won or lost (ISO 8601); now when absent.
+    /// The time at which the deal was won or lost (ISO 8601); the present when absent.
     #[serde(default)]
     #[schema(value_type = Option<String>, format = "date-time")]
     actual_close_date: Field<Time>,
@@ -137,13 +137,13 @@ pub struct Changes {
 }
 
 /// A body with bad fields. What it names may not exist either.
-pub(super) struct Refused {
+pub(super) struct RefusedBody {
     pub(super) problems: Problems,
     pub(super) contact: Option<ContactId>,
     pub(super) assigned_to: Option<MemberId>,
 }
 
-impl Refused {
+impl RefusedBody {
     fn new(problems: Problems, changes: &Changes) -> Self {
         Self { problems, contact: changes.contact.value(), assigned_to: changes.assigned_to.value() }
     }
@@ -151,7 +151,7 @@ impl Refused {
 
 impl DealInput {
     /// Reads a deal to create. Blank means the default.
-    pub(super) fn into_new(mut self) -> Result<NewDeal, Refused> {
+    pub(super) fn into_new(mut self) -> Result<NewDeal, RefusedBody> {
         let mut problems = Problems::default();
         let title = problems.required("title", std::mem::take(&mut self.title));
         let defaulted = Self {
@@ -164,15 +164,15 @@ impl DealInput {
         let rest = defaulted.changes(&mut problems);
         match title {
             Some(Text(title)) if problems.is_empty() => Ok(NewDeal { title, rest }),
-            _ => Err(Refused::new(problems, &rest)),
+            _ => Err(RefusedBody::new(problems, &rest)),
         }
     }
 
     /// Reads changes to a deal.
-    pub(super) fn into_changes(self) -> Result<Changes, Refused> {
+    pub(super) fn into_changes(self) -> Result<Changes, RefusedBody> {
         let mut problems = Problems::default();
         let changes = self.changes(&mut problems);
-        if problems.is_empty() { Ok(changes) } else { Err(Refused::new(problems, &changes)) }
+        if problems.is_empty() { Ok(changes) } else { Err(RefusedBody::new(problems, &changes)) }
     }
 
     fn changes(self, problems: &mut Problems) -> Changes {
@@ -201,7 +201,7 @@ impl DealInput {
 
 impl StatusInput {
     /// Reads changes to a deal.
-    pub(super) fn into_changes(self) -> Result<Changes, Refused> {
+    pub(super) fn into_changes(self) -> Result<Changes, RefusedBody> {
         let Self { status, stage, probability, actual_close_date } = self;
         let nothing = status.is_absent()
             && stage.is_absent()
@@ -210,7 +210,7 @@ impl StatusInput {
         if nothing {
             let mut problems = Problems::default();
             problems.add("status", "must be given, or else stage, probability or actualCloseDate");
-            return Err(Refused::new(problems, &Changes::default()));
+            return Err(RefusedBody::new(problems, &Changes::default()));
         }
         DealInput { status, stage, probability, actual_close_date, ..DealInput::default() }.into_changes()
     }
@@ -221,7 +221,7 @@ mod tests {
     use super::*;
     use serde_json::{Value, json};
 
-    fn bad_fields<T>(read: Result<T, Refused>) -> Vec<String> {
+    fn bad_fields<T>(read: Result<T, RefusedBody>) -> Vec<String> {
         let Err(refused) = read else { return vec![] };
         let error = refused.problems.finish().unwrap_err();
         let body: Value = serde_json::from_str(&error.body(DateTime::UNIX_EPOCH)).unwrap();

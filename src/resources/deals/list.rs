@@ -20,37 +20,37 @@ use crate::model::records::{Deal, Priority, Status};
 #[serde(rename_all = "camelCase")]
 #[into_params(parameter_in = Query)]
 pub struct ListQuery {
-    /// From 1 (the default) to 10000; `cursor` goes deeper.
+    /// The page, from 1 (the default) to 10000. Use `cursor` to read further.
     #[param(value_type = Option<i64>, minimum = 1, maximum = 10000)]
     page: Option<String>,
-    /// Records on a page, 1–200; 50 by default.
+    /// The most records on a page, 1–200; 50 by default.
     #[param(value_type = Option<i64>, minimum = 1, maximum = 200)]
     limit: Option<String>,
-    /// `meta.nextCursor` of the answer before.
+    /// The `meta.nextCursor` of the previous page.
     cursor: Option<String>,
-    /// Only those that stand so.
+    /// Return only deals with this status.
     #[param(value_type = Option<Status>)]
     status: Option<String>,
-    /// Only those in exactly this stage.
+    /// Return only deals in exactly this stage.
     stage: Option<String>,
-    /// Only those this urgent.
+    /// Return only deals with this priority.
     #[param(value_type = Option<Priority>)]
     priority: Option<String>,
-    /// Only those with this contact.
+    /// Return only deals with this contact.
     contact_id: Option<String>,
-    /// Only those assigned to this team member.
+    /// Return only deals assigned to this team member.
     assigned_to_id: Option<String>,
-    /// Part of the title or description, in any case.
+    /// Return only deals whose title or description contains this text, in upper or lower case.
     search: Option<String>,
-    /// Only those created then or later (ISO 8601).
+    /// Return only records created at this time or later (ISO 8601).
     created_since: Option<String>,
-    /// Only those changed then or later (ISO 8601).
+    /// Return only records changed at this time or later (ISO 8601).
     updated_since: Option<String>,
 }
 
 /// List deals
 ///
-/// Newest first.
+/// The newest deals come first.
 #[utoipa::path(get, path = "/deals", operation_id = "listDeals", tag = "Deals", params(ListQuery),
     responses((status = 200, description = "A page of deals", body = Listed<Deal>), ReadErrors))]
 pub(super) async fn list(

@@ -26,7 +26,7 @@ use crate::http::id::{Id, not_found};
 use crate::http::openapi::{IdempotencyKeyHeader, ReadErrors, WriteErrors};
 use crate::model::ids::DealId;
 use crate::model::records::{AssignedTo, Contact, Deal};
-use input::{Changes, DealInput, NO_SUCH_CONTACT, NO_SUCH_MEMBER, NewDeal, Refused, StatusInput};
+use input::{Changes, DealInput, NO_SUCH_CONTACT, NO_SUCH_MEMBER, NewDeal, RefusedBody, StatusInput};
 
 /// A wish about a deal.
 pub enum Command {
@@ -68,8 +68,8 @@ pub fn router() -> OpenApiRouter<Api> {
 
 /// What was read from a body. If the body has bad fields, a contact or member that
 /// does not exist is told with them: every bad field at once.
-async fn accept<T>(api: &Api, caller: &Caller, read: Result<T, Refused>) -> Result<T, ApiError> {
-    let Refused { mut problems, contact, assigned_to } = match read {
+async fn accept<T>(api: &Api, caller: &Caller, read: Result<T, RefusedBody>) -> Result<T, ApiError> {
+    let RefusedBody { mut problems, contact, assigned_to } = match read {
         Ok(read) => return Ok(read),
         Err(refused) => refused,
     };
@@ -87,8 +87,8 @@ async fn accept<T>(api: &Api, caller: &Caller, read: Result<T, Refused>) -> Resu
 
 /// Create a deal
 ///
-/// Fires `deal.created`, and `deal.won` or `deal.lost` after it if the deal is
-/// created as such.
+/// Fires `deal.created`, then `deal.won` or `deal.lost` if the deal is created with
+/// that status.
 #[utoipa::path(post, path = "/deals", operation_id = "createDeal", tag = "Deals", request_body = DealInput,
     params(IdempotencyKeyHeader),
     responses((status = 201, description = "Created", body = Answered<Deal>), WriteErrors))]
@@ -118,8 +118,8 @@ async fn show(
 /// Change a deal
 ///
 /// Fields that are left out stay as they are; `null` or empty text clears an
-/// optional one. If anything really changed this fires `deal.updated`, then
-/// `deal.stage_changed` if the stage differs, then `deal.won` or `deal.lost` if the
+/// optional one. If any field changed, this fires `deal.updated`, then
+/// `deal.stage_changed` if the stage changed, then `deal.won` or `deal.lost` if the
 /// status became that.
 #[utoipa::path(put, path = "/deals/{id}", operation_id = "updateDeal", tag = "Deals", request_body = DealInput,
     params(Id<DealId>),
@@ -167,7 +167,7 @@ async fn update_status(
 
 /// Delete a deal
 ///
-/// Deletions fire no event.
+/// The deal is gone at once. A deletion fires no event.
 #[utoipa::path(delete, path = "/deals/{id}", operation_id = "deleteDeal", tag = "Deals",
     params(Id<DealId>),
     responses((status = 200, description = "Deleted", body = Message), WriteErrors))]

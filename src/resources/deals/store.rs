@@ -14,7 +14,7 @@ use crate::model::ids::{CompanyId, ContactId, DealId, MemberId};
 use crate::model::records::{AssignedTo, Contact, Deal, DealContact, Money, Priority, Status};
 use crate::resources::Command as AnyCommand;
 use crate::resources::contacts::{self, Contacts};
-use crate::resources::table::{Held, Key, Table, arrays, hold_rest};
+use crate::resources::table::{Key, RowHeld, Table, arrays, hold_rest};
 
 /// A row of `deals`, with the contact and the member it was joined with, if it was.
 pub(super) struct Row {
@@ -181,7 +181,7 @@ pub async fn load(
             match shared.get(key) {
                 Ok(Some(contact)) => drop(deals.contacts.insert(key, Contact::clone(contact))),
                 Ok(None) => {}
-                Err(Held) => drop(deals.held.insert(key)),
+                Err(RowHeld) => drop(deals.held.insert(key)),
             }
         }
     }
@@ -194,7 +194,7 @@ pub async fn load(
     if !member_keys.is_empty() {
         deals.members = find_members(connection, member_keys).await?;
     }
-    for Locked { key, mut deal, contact, assigned_to } in locked {
+    for LockedDeal { key, mut deal, contact, assigned_to } in locked {
         deal.contact = contact.and_then(|key| deals.contact(contacts, key));
         deal.assigned_to = assigned_to.and_then(|key| deals.members.get(&key).cloned());
         deals.rows.loaded(key, deal);
@@ -204,7 +204,7 @@ pub async fn load(
 }
 
 /// A deal as locked, its contact and member only by key.
-struct Locked {
+struct LockedDeal {
     key: Key,
     deal: Deal,
     contact: Option<Key>,
@@ -213,7 +213,7 @@ struct Locked {
 
 /// No join here: a row that changed while its lock was taken would come with the
 /// contact it had before.
-async fn lock(connection: &mut PgConnection, touched: Vec<Key>) -> Result<Vec<Locked>, sqlx::Error> {
+async fn lock(connection: &mut PgConnection, touched: Vec<Key>) -> Result<Vec<LockedDeal>, sqlx::Error> {
     let (companies, ids) = arrays(touched);
     let rows = select!(
         connection,
@@ -227,7 +227,7 @@ async fn lock(connection: &mut PgConnection, touched: Vec<Key>) -> Result<Vec<Lo
     )?;
     let rows = rows.into_iter().map(|row| {
         let company = CompanyId(row.company_id);
-        Ok(Locked {
+        Ok(LockedDeal {
             key: (company, row.id),
             contact: row.contact_id.map(|id| (company, id)),
             assigned_to: row.assigned_to_id.map(|id| (company, id)),
@@ -258,7 +258,7 @@ async fn find_members(
     Ok(members.collect())
 }
 
-/// Writes what changed. Answers whether anything did.
+/// Writes what changed. Returns whether anything did.
 pub async fn store(
     deals: &Deals,
     contacts: &Contacts,

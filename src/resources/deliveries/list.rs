@@ -26,7 +26,7 @@ use crate::subscription::{self, Stored};
 
 /// Deliveries looked at for one page, so that a filter that matches little cannot make
 /// a request expensive; the next page goes on from there.
-const LOOK_AT_MOST: usize = 2_000;
+const MAX_LOOKED_AT: usize = 2_000;
 /// Deliveries looked at in one go: the longest page, and whether there is more.
 const STEP: usize = MAX_LIMIT.unsigned_abs() as usize + 1;
 
@@ -35,19 +35,19 @@ const STEP: usize = MAX_LIMIT.unsigned_abs() as usize + 1;
 #[serde(rename_all = "camelCase")]
 #[into_params(parameter_in = Query)]
 pub(super) struct ListQuery {
-    /// Only events of this type.
+    /// Return only deliveries of events of this type.
     #[param(value_type = Option<EventType>)]
     event_type: Option<String>,
-    /// Only events about this contact or deal.
+    /// Return only deliveries of events about this contact or deal.
     record_id: Option<String>,
-    /// Only events that happened then or later (ISO 8601).
+    /// Return only deliveries of events at this time or later (ISO 8601).
     since: Option<String>,
-    /// Only events that happened before then (ISO 8601).
+    /// Return only deliveries of events before this time (ISO 8601).
     until: Option<String>,
-    /// Deliveries on a page, 1–200; 50 by default.
+    /// The most deliveries on a page, 1–200; 50 by default.
     #[param(value_type = Option<i64>, minimum = 1, maximum = 200)]
     limit: Option<String>,
-    /// `meta.nextCursor` of the answer before.
+    /// The `meta.nextCursor` of the previous page.
     cursor: Option<String>,
 }
 
@@ -55,15 +55,15 @@ pub(super) struct ListQuery {
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct StateQuery {
-    /// Only those that stand so.
+    /// Return only deliveries in this state.
     #[param(value_type = Option<State>)]
     state: Option<String>,
 }
 
 /// List the deliveries of a subscription
 ///
-/// Every event that was attempted, is waiting or was skipped, newest first. A page can be short, or
-/// empty, and still have a `meta.nextCursor`: then it passed over many that were not wanted.
+/// Lists every event that was attempted, is waiting or was skipped, newest first. A page can be
+/// short, or empty, and still have a `meta.nextCursor`: then many deliveries did not match.
 #[utoipa::path(get, path = "/webhooks/{id}/deliveries", operation_id = "listDeliveries", tag = "Deliveries",
     params(Id<SubscriptionId>, StateQuery, ListQuery),
     responses((status = 200, description = "A page of deliveries", body = DeliveryPage), ReadErrors))]
@@ -75,7 +75,7 @@ pub(super) async fn list(
     Query(wanted): Query<ListQuery>,
 ) -> Result<Response, ApiError> {
     let state = query::word("state", state)?;
-    let wanted = Wanted::parse(wanted, state)?;
+    let wanted = Selection::parse(wanted, state)?;
     let stored = subscription::one(&api.pool, caller.company(), id).await?;
     let stored = stored.ok_or_else(not_found::<SubscriptionId>)?;
     let page = if wanted.type_matches(stored.subscription.event_type) {
@@ -88,8 +88,9 @@ pub(super) async fn list(
 
 /// List what was not delivered
 ///
-/// Events that were given up after the last attempt, of all subscriptions, newest first;
-/// without those that a replay has delivered since. Pages are as those of one subscription.
+/// Lists the events that were given up after the last attempt, of all subscriptions, newest
+/// first, without those that a replay has delivered since. A page can be short, or empty, and
+/// still have a `meta.nextCursor`.
 #[utoipa::path(get, path = "/webhooks/undelivered", operation_id = "listUndelivered", tag = "Deliveries", params(ListQuery),
     responses((status = 200, description = "A page of deliveries", body = DeliveryPage), ReadErrors))]
 pub(super) async fn undelivered(
@@ -97,13 +98,13 @@ pub(super) async fn undelivered(
     caller: Allowed<WebhooksRead>,
     Query(wanted): Query<ListQuery>,
 ) -> Result<Response, ApiError> {
-    let wanted = Wanted::parse(wanted, Some(State::Undelivered))?;
+    let wanted = Selection::parse(wanted, Some(State::Undelivered))?;
     let page = page(&api.pool, caller.company(), &wanted, None).await?;
     Ok(answer::json(StatusCode::OK, &page))
 }
 
 /// What a caller wants to see.
-struct Wanted {
+struct Selection {
     state: Option<State>,
     event_type: Option<EventType>,
     record_id: Option<String>,
@@ -114,7 +115,7 @@ struct Wanted {
     cursor: Option<DeliveryId>,
 }
 
-impl Wanted {
+impl Selection {
     fn parse(query: ListQuery, state: Option<State>) -> Result<Self, ApiError> {
         let record_id = query::text(query.record_id);
         let is_record = |id: &String| ContactId::parse(id).is_some() || DealId::parse(id).is_some();
@@ -156,7 +157,7 @@ impl Wanted {
 async fn page(
     pool: &PgPool,
     company: CompanyId,
-    wanted: &Wanted,
+    wanted: &Selection,
     only: Option<Stored>,
 ) -> Result<DeliveryPage, ApiError> {
     let limit = usize::try_from(wanted.limit).unwrap_or(usize::MAX);
@@ -195,14 +196,14 @@ async fn page(
             Some(last) if step.more => place = *last,
             _ => return Ok(wanted.page(data, None)),
         }
-        if data.len() == limit || looked_at >= LOOK_AT_MOST {
+        if data.len() == limit || looked_at >= MAX_LOOKED_AT {
             return Ok(wanted.page(data, Some(place)));
         }
     }
 }
 
 /// Where the walk begins and ends, both excluded.
-async fn bounds(pool: &PgPool, wanted: &Wanted) -> Result<(i64, DeliveryId), ApiError> {
+async fn bounds(pool: &PgPool, wanted: &Selection) -> Result<(i64, DeliveryId), ApiError> {
     let after = match wanted.since {
         Some(since) => seek::before(pool, since).await?,
         None => 0,

@@ -23,7 +23,7 @@ const HISTORY: usize = 100;
 
 /// Show a delivery
 ///
-/// With the exact bytes that were sent, and every attempt with what was answered.
+/// Shows the exact bytes that were sent, and every attempt with the receiver's answer.
 #[utoipa::path(get, path = "/webhooks/deliveries/{id}", operation_id = "getDelivery", tag = "Deliveries",
     params(Id<DeliveryId>),
     responses((status = 200, description = "The delivery", body = Answered<Delivery>), ReadErrors))]

@@ -4,7 +4,7 @@ use crate::model::attempt::{AttemptCause, AttemptOutcome};
 use crate::model::words::words;
 
 words! {
-    /// How a delivery stands.
+    /// The state of a delivery.
     #[schema(as = DeliveryState)]
     pub(super) enum State {
         /// No attempt was made yet.

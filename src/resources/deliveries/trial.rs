@@ -32,7 +32,7 @@ use crate::subscription::{self, Status, Subscription};
 /// Tests in flight in this process: they come on top of the deliveries.
 const IN_FLIGHT: usize = 8;
 /// The longest test: under what a request may take in all, so that the caller hears of it.
-const TEST_AT_MOST: Duration = Duration::from_secs(15);
+const TEST_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Makes tests.
 #[derive(Clone)]
@@ -46,24 +46,25 @@ impl Tester {
     /// `timeout` is that of a delivery.
     pub fn new(client: Client, timeout: Duration) -> Self {
         let in_flight = Arc::new(Semaphore::new(IN_FLIGHT));
-        Self { client, timeout: timeout.min(TEST_AT_MOST), in_flight }
+        Self { client, timeout: timeout.min(TEST_TIMEOUT), in_flight }
     }
 }
 
-/// What came of a test.
+/// The result of a test.
 #[derive(Serialize, ToSchema)]
 struct TestResult {
-    /// Did the receiver answer 2xx in time?
+    /// Whether the receiver answered 2xx in time.
     delivered: bool,
     duration_ms: i64,
     #[schema(required)]
     status: Option<u16>,
     #[schema(required)]
     error: Option<String>,
-    /// `dns`, `connect`, `tls`, `timeout`, `status`, `blocked`, `broken` or `other`.
+    /// The kind of failure: `dns`, `connect`, `tls`, `timeout`, `status`, `blocked`, `broken` or
+    /// `other`.
     #[schema(required)]
     error_class: Option<&'static str>,
-    /// Who answered.
+    /// The address that answered.
     #[schema(required)]
     remote_addr: Option<String>,
     request: TestRequest,
@@ -74,21 +75,21 @@ struct TestResult {
 /// What was sent.
 #[derive(Serialize, ToSchema)]
 struct TestRequest {
-    /// In the order they were sent.
+    /// The headers in the order in which they were sent.
     #[schema(value_type = Vec<Vec<String>>)]
     headers: Headers,
-    /// Byte for byte.
+    /// The body, byte for byte.
     body: String,
 }
 
 /// Send a test
 ///
-/// One attempt, now, with an invented record, signed like every delivery and marked with
-/// `X-ISAO-Test: true`; also while the subscription is paused or deactivated. It waits 15
-/// seconds at most. It is neither recorded nor repeated, and nothing waits for it.
+/// Makes one attempt at once with an invented record, signed like every delivery and marked with
+/// `X-ISAO-Test: true`, also while the subscription is paused or deactivated. The attempt takes
+/// at most 15 seconds, is neither recorded nor repeated, and delays no delivery.
 #[utoipa::path(post, path = "/webhooks/{id}/test", operation_id = "testSubscription", tag = "Deliveries",
     params(Id<SubscriptionId>),
-    responses((status = 200, description = "What came of it, delivered or not", body = Answered<TestResult>), WriteErrors))]
+    responses((status = 200, description = "The result of the test, delivered or not", body = Answered<TestResult>), WriteErrors))]
 pub(super) async fn test(
     Shared(api): Shared<Api>,
     caller: Allowed<WebhooksWrite>,
@@ -151,7 +152,7 @@ fn text(body: &[u8]) -> String {
     String::from_utf8_lossy(body).into_owned()
 }
 
-/// What to preview.
+/// The event to preview.
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(example = json!({"event": "contact.created"}))]
@@ -160,22 +161,22 @@ struct PreviewInput {
     #[serde(default)]
     #[schema(value_type = EventType)]
     event: Field<EventType>,
-    /// The contact or deal, shown as it is now; without it, an invented one.
+    /// The id of the contact or deal whose present data is used; without it, the data is invented.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     record_id: Field<Text<255>>,
 }
 
-/// What an event would look like.
+/// An event as it would be delivered.
 #[derive(Serialize, ToSchema)]
 struct Preview {
     /// The body, byte for byte.
     body: String,
-    /// The subscriptions to this type, newest first.
+    /// The subscriptions to this event type, newest first.
     subscriptions: Vec<PreviewedSubscription>,
 }
 
-/// Whether and how a subscription would get it.
+/// Whether and how a subscription would get the event.
 #[derive(Serialize, ToSchema)]
 struct PreviewedSubscription {
     /// `hook_…`
@@ -183,24 +184,25 @@ struct PreviewedSubscription {
     /// `sub_…`
     subscription_id: String,
     target_url: String,
-    /// `active`, `paused` or `deactivated`: the latter two would get it later.
+    /// `active`, `paused` or `deactivated`; with the latter two the event would wait.
     status: Status,
     #[schema(value_type = Object)]
     filters: Value,
-    /// Does the record meet the filters?
+    /// Whether the record matches the filters.
     matches: bool,
-    /// Signature included, in the order they would be sent, if it matches.
+    /// The headers in the order in which they would be sent, signature included; null if the record
+    /// does not match.
     #[schema(required, value_type = Option<Vec<Vec<String>>>)]
     headers: Option<Headers>,
 }
 
 /// Preview an event
 ///
-/// The body and the headers, byte for byte, that an event about this record would be
-/// delivered with right now, and to whom. Nothing is sent.
-/// `previousStage` of `deal.stage_changed` is invented.
+/// Shows the body and the headers, byte for byte, with which an event about this record would be
+/// delivered now, and to which subscriptions. Nothing is sent. The `previousStage` of
+/// `deal.stage_changed` is invented.
 #[utoipa::path(post, path = "/webhooks/preview", operation_id = "previewEvent", tag = "Deliveries", request_body = PreviewInput,
-    responses((status = 200, description = "What would be sent to whom", body = Answered<Preview>), WriteErrors))]
+    responses((status = 200, description = "The event, and the subscriptions that would get it", body = Answered<Preview>), WriteErrors))]
 pub(super) async fn preview(
     Shared(api): Shared<Api>,
     caller: Allowed<WebhooksRead>,

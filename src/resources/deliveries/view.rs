@@ -15,7 +15,7 @@ use crate::subscription::Stored;
 /// Headers in the order they were sent, each a name and a value.
 pub(super) type Headers = Vec<(String, String)>;
 
-/// One event to one subscription, and how that stands.
+/// One event for one subscription, and its state.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Delivery {
     /// `delivery_…`
@@ -27,38 +27,39 @@ pub(super) struct Delivery {
     /// `event_…`, as in the body and in `webhook-id`.
     #[schema(value_type = String)]
     pub(super) event_id: EventId,
-    /// The contact or deal; null when the event is older than the retention.
+    /// The id of the contact or deal; null when the event is no longer kept.
     #[schema(required)]
     pub(super) record_id: Option<String>,
-    /// When it happened; null when the event is older than the retention.
+    /// The time of the event; null when the event is no longer kept.
     #[serde(serialize_with = "serialize_time_option")]
     #[schema(required)]
     pub(super) occurred_at: Option<DateTime<Utc>>,
     pub(super) state: State,
-    /// How many were made.
+    /// The number of attempts made.
     pub(super) attempts: usize,
     #[serde(serialize_with = "serialize_time_option")]
     #[schema(required)]
     pub(super) last_attempt_at: Option<DateTime<Utc>>,
-    /// The HTTP status of the last attempt, if there was an answer.
+    /// The HTTP status that the receiver answered to the last attempt; null without an answer.
     #[schema(required)]
     pub(super) last_status: Option<i16>,
-    /// Why the last attempt did not deliver.
+    /// Why the last attempt failed.
     #[schema(required)]
     pub(super) last_error: Option<String>,
-    /// Likewise in one word: `dns`, `connect`, `tls`, `timeout`, `status`, `blocked`, `broken` or `other`.
+    /// The kind of that failure: `dns`, `connect`, `tls`, `timeout`, `status`, `blocked`, `broken`
+    /// or `other`.
     #[schema(required)]
     pub(super) error_class: Option<String>,
-    /// When it is tried again, while it is `retrying`.
+    /// The time of the next attempt, while the state is `retrying`.
     #[serde(serialize_with = "serialize_time_option")]
     #[schema(required)]
     pub(super) next_attempt_at: Option<DateTime<Utc>>,
-    /// Where to, as of now.
+    /// The present target URL of the subscription.
     pub(super) target_url: String,
-    /// What is sent; when one delivery is shown.
+    /// The request; only when a single delivery is shown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) request: Option<Request>,
-    /// The attempts, newest first, the newest 100 at most; when one delivery is shown.
+    /// The newest 100 attempts, newest first; only when a single delivery is shown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) history: Option<Vec<Attempt>>,
 }
@@ -105,7 +106,7 @@ impl Delivery {
     }
 }
 
-/// What is sent.
+/// The request that carries the event.
 #[derive(Serialize, ToSchema)]
 #[schema(as = DeliveryRequest)]
 pub(super) struct Request {
@@ -116,7 +117,7 @@ pub(super) struct Request {
     /// The body, byte for byte.
     #[schema(required)]
     pub(super) body: Option<String>,
-    /// Why there is no body.
+    /// Why the body is missing.
     #[schema(required)]
     pub(super) note: Option<&'static str>,
 }
@@ -125,7 +126,7 @@ pub(super) struct Request {
 #[derive(Serialize, ToSchema)]
 #[schema(as = DeliveryAttempt)]
 pub(super) struct Attempt {
-    /// From 1 to 4; it starts again when the event is replayed.
+    /// The number of the attempt, from 1 to 4; it starts again when the event is replayed.
     number: i16,
     #[serde(serialize_with = "serialize_time")]
     at: DateTime<Utc>,
@@ -138,10 +139,10 @@ pub(super) struct Attempt {
     error: Option<String>,
     #[schema(required)]
     error_class: Option<String>,
-    /// Who answered.
+    /// The address that answered.
     #[schema(required)]
     remote_addr: Option<String>,
-    /// What was answered.
+    /// The receiver's answer.
     #[schema(required)]
     response: Option<Answer>,
 }
@@ -172,14 +173,14 @@ impl From<AttemptDetails> for Attempt {
     }
 }
 
-/// What a receiver answered, as far as it is kept.
+/// The part of a receiver's answer that is kept.
 #[derive(Serialize, ToSchema)]
 #[schema(as = ReceiverAnswer)]
 pub(super) struct Answer {
-    /// At most 32, their values cut at 256 characters; those of cookies are left out.
+    /// At most 32 headers, values cut after 256 characters; cookies are left out.
     #[schema(value_type = Vec<Vec<String>>)]
     pub(super) headers: Headers,
-    /// The first 1024 bytes.
+    /// The first 1024 bytes of the body.
     pub(super) body: String,
 }
 
@@ -192,15 +193,15 @@ pub(super) struct DeliveryPage {
     pub(super) meta: PageMeta,
 }
 
-/// Where the list goes on.
+/// How the list goes on.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = DeliveryPageMeta)]
 pub(super) struct PageMeta {
-    /// Deliveries on a page at most.
+    /// The most deliveries on a page.
     #[schema(example = 50)]
     pub(super) limit: i64,
-    /// For `cursor`; missing at the end of the list.
+    /// The `cursor` of the next page; absent at the end of the list.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub(super) next_cursor: Option<DeliveryId>,

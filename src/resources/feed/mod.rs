@@ -132,9 +132,9 @@ struct ListQuery {
     /// Only events after this cursor (`meta.nextCursor` of an earlier answer); `now`
     /// begins at the end. Without it, the page begins at the oldest event that is kept.
     after: Option<String>,
-    /// Only events of these types, with commas between: `contact.created,deal.won`.
+    /// Return only events of these types, separated by commas: `contact.created,deal.won`.
     types: Option<String>,
-    /// Events on the page.
+    /// The most events on a page.
     #[param(value_type = Option<i64>, minimum = 1, maximum = 200, default = 100)]
     limit: Option<String>,
 }
@@ -144,25 +144,25 @@ struct ListQuery {
 #[expect(dead_code, reason = "documentation: the bytes come from `Event::envelope`")]
 struct Envelope {
     event: EventType,
-    /// When it happened.
+    /// The time of the event.
     #[schema(example = "2024-11-08T10:30:00.000Z")]
     timestamp: String,
-    /// The record as of then.
+    /// The record as it was after the event.
     #[schema(value_type = Object, example = json!(EventType::ContactCreated.sample()))]
     data: serde_json::Value,
     metadata: EnvelopeMetadata,
 }
 
-/// Where an event comes from.
+/// The origin of an event.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 #[expect(dead_code, reason = "documentation: the bytes come from `Event::envelope`")]
 struct EnvelopeMetadata {
     /// `company_…`
     company_id: String,
-    /// `event_…`; the same wherever the event is sent.
+    /// `event_…`, the same on every attempt and for every subscription.
     event_id: String,
-    /// What caused it.
+    /// What caused the event.
     #[schema(example = "api")]
     source: String,
 }
@@ -179,30 +179,30 @@ struct Feed {
     meta: FeedMeta,
 }
 
-/// What a page of the feed tells about itself.
+/// The page and how to go on.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct FeedMeta {
-    /// For `after` of the next call, also when there is nothing more yet.
+    /// The `after` of the next call, also when there are no more events yet.
     #[schema(example = "AAAAAAAAAGQ")]
     next_cursor: String,
-    /// Is there more already?
+    /// Whether there are more events already.
     has_more: bool,
-    /// Events on a page.
+    /// The most events on a page.
     #[schema(example = 100)]
     limit: i64,
 }
 
 /// List events
 ///
-/// The company's events in the order in which they occurred, oldest first, each exactly
+/// Lists the company's events in the order in which they occurred, oldest first, each exactly
 /// as it is delivered to webhooks. Call again with `after` = `meta.nextCursor`: at once
-/// while `meta.hasMore` is true, and later for what has happened since. No event is
-/// left out and none comes twice, however many are written meanwhile.
+/// while `meta.hasMore` is true, and later for newer events. No event is left out and none
+/// comes twice, however many are written meanwhile.
 #[utoipa::path(get, path = "/events", operation_id = "listEvents", tag = "Events", params(ListQuery),
     responses(
         (status = 200, description = "A page of events", body = Feed),
-        (status = 410, description = "What came after the cursor is no longer kept", body = ErrorBody),
+        (status = 410, description = "The events after the cursor are no longer kept", body = ErrorBody),
         ReadErrors))]
 async fn list(
     State(api): State<Api>,

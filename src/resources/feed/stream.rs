@@ -82,7 +82,7 @@ pub(super) struct StreamQuery {
     /// unless the header `Last-Event-ID` says otherwise. Without either, or with `now`,
     /// the stream begins with what happens from now on.
     after: Option<String>,
-    /// Only events of these types, with commas between: `contact.created,deal.won`.
+    /// Return only events of these types, separated by commas: `contact.created,deal.won`.
     types: Option<String>,
 }
 
@@ -95,12 +95,12 @@ pub(super) struct StreamQuery {
 /// happens, a comment comes every 15 seconds, with the `id` up to which there was nothing.
 /// 20 streams of a company may be open on each server.
 #[utoipa::path(get, path = "/events/stream", operation_id = "followEvents", tag = "Events",
-    params(StreamQuery, ("Last-Event-ID" = Option<String>, Header, description = "Go on after the event with this `id`; goes before `after`")),
+    params(StreamQuery, ("Last-Event-ID" = Option<String>, Header, description = "Continue after the event with this `id`; takes precedence over `after`")),
     responses(
         (status = 200, description = "Events, until the client goes or the server stops",
             body = String, content_type = "text/event-stream",
             example = "id: AAAAAAAAAGQ\nevent: contact.created\ndata: {\"event\":\"contact.created\",…}\n\n"),
-        (status = 410, description = "What came after the cursor is no longer kept", body = ErrorBody),
+        (status = 410, description = "The events after the cursor are no longer kept", body = ErrorBody),
         ReadErrors))]
 pub(super) async fn follow(
     State(api): State<Api>,

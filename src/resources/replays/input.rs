@@ -41,11 +41,11 @@ impl FromJson for PerSecond {
 #[serde(rename_all = "camelCase")]
 #[schema(example = json!({"since": "2024-11-08T10:30:00.000Z", "only": "undelivered", "dryRun": true}))]
 pub struct ReplayInput {
-    /// From the events of that time on (ISO 8601), as far back as they are kept.
+    /// Replay events from this time on (ISO 8601), as far back as they are kept.
     #[serde(default)]
     #[schema(value_type = String, format = "date-time")]
     since: Field<Time>,
-    /// Up to the events before that time; without it, all that are done with.
+    /// Replay only events before this time (ISO 8601); without it, all that are done.
     #[serde(default)]
     #[schema(value_type = Option<String>, format = "date-time")]
     until: Field<Time>,
@@ -54,18 +54,18 @@ pub struct ReplayInput {
     #[serde(default)]
     #[schema(value_type = Only)]
     only: Field<Only>,
-    /// Events a second at most; 50 unless given.
+    /// The most events per second; 50 by default.
     #[serde(default)]
     #[schema(value_type = Option<i16>, minimum = 1, maximum = 1000)]
     per_second: Field<PerSecond>,
-    /// Only count and list what would be sent.
+    /// If true, nothing is sent: the answer counts and lists what would be.
     #[serde(default)]
     #[schema(value_type = Option<bool>)]
     dry_run: Field<bool>,
 }
 
 /// A replay to make, checked.
-pub struct Wanted {
+pub struct ReplayRequest {
     pub(super) since: DateTime<Utc>,
     pub(super) until: Option<DateTime<Utc>>,
     pub(super) only_undelivered: bool,
@@ -74,7 +74,7 @@ pub struct Wanted {
 }
 
 impl ReplayInput {
-    pub(super) fn into_wanted(self, now: DateTime<Utc>) -> Result<Wanted, ApiError> {
+    pub(super) fn into_request(self, now: DateTime<Utc>) -> Result<ReplayRequest, ApiError> {
         let mut problems = Problems::default();
         let since = problems.required("since", self.since).map(|Time(since)| since);
         let until = problems.optional("until", self.until).value().map(|Time(until)| until);
@@ -87,7 +87,7 @@ impl ReplayInput {
             problems.add("until", "must be later than since");
         }
         problems.finish()?;
-        Ok(Wanted {
+        Ok(ReplayRequest {
             since: since.unwrap_or(now),
             until,
             only_undelivered: only != Some(Only::All),

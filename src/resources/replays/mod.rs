@@ -25,7 +25,7 @@ use crate::http::openapi::{IdempotencyKeyHeader, ReadErrors, WriteErrors};
 use crate::log::seek;
 use crate::model::ids::{CompanyId, DeliveryId, ReplayId, SubscriptionId};
 use crate::subscription::{self, Stored};
-use input::{ReplayInput, Wanted};
+use input::{ReplayInput, ReplayRequest};
 use store::DryRun;
 
 /// The routes.
@@ -39,10 +39,10 @@ pub fn router() -> OpenApiRouter<Api> {
 
 /// Replay events
 ///
-/// Sends the events of a time once more, beside the live deliveries: in order, one after the
-/// other, with the usual attempts, no faster than `perSecond`. Only events that are done with:
-/// those that still wait come by themselves. With `dryRun: true` nothing is sent; the answer
-/// counts and lists what would be.
+/// Sends the events of a period again, beside the live deliveries: in order, one after the
+/// other, with the usual attempts, no faster than `perSecond`. Events that still wait for their
+/// delivery are left out. With `dryRun: true` nothing is sent: the answer counts and lists the
+/// events that would be.
 #[utoipa::path(post, path = "/webhooks/{id}/replay", operation_id = "startReplay", tag = "Deliveries", request_body = ReplayInput,
     params(
         Id<SubscriptionId>,
@@ -58,8 +58,8 @@ async fn replay(
     payload: Payload,
 ) -> Result<Response, ApiError> {
     let stored = stored(&api, caller.company(), id).await?;
-    let Wanted { since, until, only_undelivered, per_second, dry_run } =
-        payload.json::<ReplayInput>()?.into_wanted(api.clock.now())?;
+    let ReplayRequest { since, until, only_undelivered, per_second, dry_run } =
+        payload.json::<ReplayInput>()?.into_request(api.clock.now())?;
     let from = seek::before(&api.pool, since).await?;
     let to = match until {
         Some(until) => seek::before(&api.pool, until).await?.min(stored.progress.done),
@@ -75,8 +75,8 @@ async fn replay(
 
 /// Redeliver
 ///
-/// Sends the event of a delivery once more, whatever became of it, beside the live deliveries.
-/// The attempts are listed with the delivery.
+/// Sends the event of a delivery again, whether it was delivered or not, beside the live
+/// deliveries. The attempts are listed with the delivery.
 #[utoipa::path(post, path = "/webhooks/deliveries/{id}/redeliver", operation_id = "redeliver", tag = "Deliveries",
     params(
         Id<DeliveryId>,
@@ -95,8 +95,7 @@ async fn redeliver(
             _ => error,
         })?;
     if !store::is_done(&api.pool, &stored, delivery.seq).await?.ok_or_else(gone)? {
-        let message =
-            "The event still waits for its turn, or for its next attempt, and is delivered by itself";
+        let message = "The event still waits for its first or next attempt and will be delivered; there is nothing to do";
         return Err(ApiError::new(Code::Conflict, "The delivery is not done yet", message));
     }
     start(&api, &caller, Some(&payload), delivery.subscription, NewReplay::single(delivery.seq)).await
@@ -119,7 +118,7 @@ async fn start(
 
 /// List the replays of a subscription
 ///
-/// The newest hundred.
+/// Lists the 100 newest replays, newest first.
 #[utoipa::path(get, path = "/webhooks/{id}/replays", operation_id = "listReplays", tag = "Deliveries",
     params(Id<SubscriptionId>),
     responses((status = 200, description = "The replays", body = Answered<Vec<ReplayView>>), ReadErrors))]
@@ -148,7 +147,7 @@ async fn show(
 
 /// Cancel a replay
 ///
-/// It ends within a second or so. One that has ended stays as it is.
+/// The replay stops within about a second. A replay that has ended already stays as it is.
 #[utoipa::path(delete, path = "/webhooks/replays/{id}", operation_id = "cancelReplay", tag = "Deliveries",
     params(Id<ReplayId>),
     responses((status = 200, description = "The replay as it is now", body = Answered<ReplayView>), WriteErrors))]

@@ -19,21 +19,21 @@ const PAGE: i64 = 500;
 /// Events that a dry run lists.
 const SHOWN: usize = 100;
 
-/// What a replay would send.
+/// The result of a dry run: what a replay would send.
 #[derive(Serialize, ToSchema)]
 pub struct DryRun {
     #[serde(rename = "dryRun")]
     #[schema(example = true)]
     dry_run: bool,
-    /// Events that would be sent, among the first 10,000 looked at.
+    /// The number of events that would be sent, among the first 10,000 that were examined.
     events: usize,
-    /// Were there more to look at?
+    /// Whether there are events beyond the first 10,000.
     more: bool,
-    /// The first hundred of them.
+    /// The first 100 of these events.
     deliveries: Vec<DryRunDelivery>,
 }
 
-/// An event that would be sent.
+/// An event that a replay would send.
 #[derive(Serialize, ToSchema)]
 struct DryRunDelivery {
     /// `delivery_…`

@@ -15,47 +15,48 @@ use crate::http::error::ApiError;
 use crate::http::field::{Field, Problems};
 use crate::http::openapi::WriteErrors;
 use crate::outbound::address::{ALLOW_TARGETS, TargetUrl};
-use crate::outbound::targets::{Judged, Verdict};
+use crate::outbound::targets::{AddressVerdict, Verdict};
 use crate::resources::Api;
 
-/// A URL to judge.
+/// A URL to check.
 #[derive(Deserialize, ToSchema)]
 #[schema(example = json!({"target_url": "https://hooks.example.com/isao"}))]
 pub(super) struct CheckUrlInput {
-    /// The URL, as it would be subscribed.
+    /// The URL, as a subscription would have it.
     #[serde(default)]
     #[schema(value_type = String, format = "uri", max_length = 2048)]
     target_url: Field<TargetUrl>,
 }
 
-/// What is to be said about a URL.
+/// The result of checking a URL.
 #[derive(Serialize, ToSchema)]
 pub(super) struct CheckedUrl {
     target_url: String,
-    /// Would subscribing be accepted? Also true while the name does not resolve.
+    /// Whether a subscription with this URL would be accepted; also true while the host name does
+    /// not resolve.
     allowed: bool,
-    /// The host, as it is looked up: lower case, in ASCII, addresses in their usual spelling.
+    /// The host as it is looked up: in lower case and ASCII, an address in its usual spelling.
     #[schema(example = "hooks.example.com")]
     host: String,
-    /// Its addresses now. Deliveries connect to those allowed and to no others.
+    /// The present addresses of the host. Deliveries connect only to allowed ones.
     addresses: Vec<CheckedAddress>,
-    /// All of this in a sentence.
+    /// The result in one sentence.
     message: String,
-    /// The setting of the server that lifts a refusal.
+    /// The server setting that would allow what is refused.
     #[schema(required, example = "ISAO_ALLOW_TARGETS")]
     setting: Option<&'static str>,
 }
 
-/// An address of a host.
+/// One address of the host.
 #[derive(Serialize, ToSchema)]
 struct CheckedAddress {
     #[schema(value_type = String, example = "10.0.0.5")]
     ip: IpAddr,
     allowed: bool,
-    /// The rule that refuses it.
+    /// The rule that refuses the address.
     #[schema(required, example = "private")]
     rule: Option<&'static str>,
-    /// The range of that rule.
+    /// The address range of that rule.
     #[schema(required, example = "10.0.0.0/8")]
     range: Option<String>,
     /// The refusal in a sentence.
@@ -90,8 +91,8 @@ impl CheckedUrl {
     }
 }
 
-impl From<&Judged> for CheckedAddress {
-    fn from(judged: &Judged) -> Self {
+impl From<&AddressVerdict> for CheckedAddress {
+    fn from(judged: &AddressVerdict) -> Self {
         let refusal = judged.refusal.as_ref();
         Self {
             ip: judged.ip,
@@ -105,13 +106,12 @@ impl From<&Judged> for CheckedAddress {
 
 /// Check a target URL
 ///
-/// Says what subscribing it would say, and why, without subscribing: which addresses it
-/// leads to, which of them are refused by which rule, and which setting lifts that. The
-/// name is looked up, for 5 s at most; nothing is connected to. Needs `webhooks:write`,
-/// as subscribing does: what the server's name servers know is for those only who could
-/// learn it that way.
+/// Says whether a subscription with this URL would be accepted, and why: the addresses of its
+/// host, the rule that refuses an address, and the server setting that would allow it. The host
+/// name is looked up for at most 5 s; the server connects to none of the addresses. The
+/// permission is the one of subscribing, which reveals what the server's name servers know, too.
 #[utoipa::path(post, path = "/webhooks/check-url", operation_id = "checkTargetUrl", tag = "Webhooks", request_body = CheckUrlInput,
-    responses((status = 200, description = "What subscribing would say", body = Answered<CheckedUrl>), WriteErrors))]
+    responses((status = 200, description = "The result of the check", body = Answered<CheckedUrl>), WriteErrors))]
 pub(super) async fn check_url(
     State(api): State<Api>,
     caller: Allowed<WebhooksWrite>,

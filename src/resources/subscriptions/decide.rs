@@ -14,8 +14,8 @@ use crate::http::id::not_found;
 use crate::model::events::{EventType, Filters};
 use crate::model::ids::{CompanyId, ReplayId, SubscriptionId};
 use crate::outbound::signature::Secrets;
-use crate::resources::table::{Held, Key, Table};
-use crate::resources::{Decided, answer};
+use crate::resources::table::{Key, RowHeld, Table};
+use crate::resources::{DecisionResult, answer};
 use crate::subscription::{Status, Subscription};
 use crate::writer::Answer;
 
@@ -24,7 +24,7 @@ use crate::writer::Answer;
 pub const MAX_PER_COMPANY: usize = 1000;
 
 /// Replays of one company that run at a time: each adds to what its receivers get.
-const REPLAYS_AT_MOST: i64 = 10;
+const MAX_RUNNING_REPLAYS: i64 = 10;
 
 /// The subscriptions that a batch touches.
 #[derive(Default)]
@@ -51,7 +51,7 @@ pub struct Subscriptions {
 pub type Twin = (CompanyId, EventType, String, String);
 
 /// What a subscription would be after changes, and what else they mean.
-pub struct Changed {
+pub struct ChangedSubscription {
     pub(super) subscription: Subscription,
     /// The events that wait are skipped.
     skips: bool,
@@ -71,7 +71,11 @@ fn is_exclusive(subscription: &Subscription) -> bool {
 }
 
 /// Applies changes.
-pub fn changed(current: &Subscription, changes: &Changes, now: DateTime<Utc>) -> Result<Changed, ApiError> {
+pub fn changed(
+    current: &Subscription,
+    changes: &Changes,
+    now: DateTime<Utc>,
+) -> Result<ChangedSubscription, ApiError> {
     let mut changed = current.clone();
     if let Some((target, loopback)) = &changes.target {
         changed.target = target.clone();
@@ -95,7 +99,7 @@ pub fn changed(current: &Subscription, changes: &Changes, now: DateTime<Utc>) ->
     if hurries || changed != *current {
         changed.updated_at = now.max(current.updated_at);
     }
-    Ok(Changed { subscription: changed, skips: changes.skip, hurries })
+    Ok(ChangedSubscription { subscription: changed, skips: changes.skip, hurries })
 }
 
 /// Decides one command and notes what it changes.
@@ -104,7 +108,7 @@ pub fn run(
     company: CompanyId,
     command: &Command,
     now: DateTime<Utc>,
-) -> Decided {
+) -> DecisionResult {
     let outcome = match command {
         Command::Subscribe(id, new) => subscribe(subscriptions, company, *id, new, now)?,
         Command::Change(id, changes) => match subscriptions.find(company, *id)? {
@@ -147,9 +151,9 @@ fn begin(
     now: DateTime<Utc>,
 ) -> Result<Answer, ApiError> {
     let running = subscriptions.running.entry(company).or_default();
-    if *running >= REPLAYS_AT_MOST {
+    if *running >= MAX_RUNNING_REPLAYS {
         let message = format!(
-            "{REPLAYS_AT_MOST} replays of your company run already; wait for one to end, or cancel one"
+            "{MAX_RUNNING_REPLAYS} replays of your company run already; wait for one to end, or cancel one"
         );
         return Err(ApiError::new(Code::Conflict, "Too many replays run", message));
     }
@@ -167,7 +171,7 @@ fn subscribe(
     id: SubscriptionId,
     new: &NewSubscription,
     now: DateTime<Utc>,
-) -> Result<Result<Answer, ApiError>, Held> {
+) -> Result<Result<Answer, ApiError>, RowHeld> {
     let subscription = Subscription {
         company,
         id,
@@ -212,7 +216,7 @@ fn change(
     changes: &Changes,
     now: DateTime<Utc>,
 ) -> Result<Answer, ApiError> {
-    let Changed { subscription: changed, skips, hurries } = changed(current, changes, now)?;
+    let ChangedSubscription { subscription: changed, skips, hurries } = changed(current, changes, now)?;
     if is_exclusive(&changed)
         && let Some(other) = subscriptions.twins.get(&twin(&changed)).filter(|other| **other != current.id)
     {
@@ -258,7 +262,7 @@ fn rotate(
 
 impl Subscriptions {
     /// The subscription, unless it is deleted.
-    fn find(&self, company: CompanyId, id: SubscriptionId) -> Result<Option<Subscription>, Held> {
+    fn find(&self, company: CompanyId, id: SubscriptionId) -> Result<Option<Subscription>, RowHeld> {
         let found = self.rows.get((company, id.0))?;
         Ok(found.filter(|found| found.status != Status::Deleted).cloned())
     }

@@ -72,15 +72,15 @@ pub fn router() -> OpenApiRouter<Api> {
 
 /// Subscribe to an event
 ///
-/// Events that happen after the answer (or after `since`) are delivered to `target_url`,
-/// signed by Standard Webhooks with `secret`, one after the other; with `ordering: "record"`
-/// only those of the same contact or deal wait for each other. Subscribing again with the same event, URL and
-/// filters returns the first subscription with 200.
+/// Events that occur after the answer (or since `since`) are delivered to `target_url`, signed
+/// with `secret` according to Standard Webhooks, one after the other. With `ordering: "record"`,
+/// only events of the same contact or deal wait for each other. Subscribing again with the same
+/// event, URL and filters returns the first subscription with 200.
 #[utoipa::path(post, path = "/webhooks/subscribe", operation_id = "subscribe", tag = "Webhooks", request_body = SubscribeInput,
     params(IdempotencyKeyHeader),
     responses(
         (status = 201, description = "Subscribed", body = Subscribed),
-        (status = 200, description = "There was such a subscription already", body = Subscribed),
+        (status = 200, description = "The same subscription existed already", body = Subscribed),
         WriteErrors))]
 async fn subscribe(
     State(api): State<Api>,
@@ -101,13 +101,13 @@ async fn subscribe(
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct UnsubscribeQuery {
-    /// `sub_…` or `hook_…`, if it is not in the body.
+    /// The id of the subscription (`sub_…` or `hook_…`), if the body does not have it.
     subscription_id: Option<String>,
 }
 
 /// Unsubscribe
 ///
-/// The id in the body or in the query; `sub_…` and `hook_…` both work.
+/// The id of the subscription is in the body or in the query. Both `sub_…` and `hook_…` work.
 #[utoipa::path(delete, path = "/webhooks/unsubscribe", operation_id = "unsubscribe", tag = "Webhooks", params(UnsubscribeQuery),
     request_body = Option<UnsubscribeInput>,
     responses((status = 200, description = "Unsubscribed", body = Message), WriteErrors))]
@@ -144,8 +144,9 @@ async fn delete(
 
 /// Pause, resume or change a subscription
 ///
-/// Paused or deactivated, its events wait. Resumed, they are delivered in order from where it
-/// stood; with `resume: "now"` those that wait are skipped, and `GET` shows how many.
+/// While a subscription is paused or deactivated, its events wait. When it is resumed, they are
+/// delivered in order. With `resume: "now"` they are skipped instead, and showing the
+/// subscription tells how many.
 #[utoipa::path(patch, path = "/webhooks/{id}", operation_id = "updateSubscription", tag = "Webhooks", request_body = ChangeInput,
     params(Id<SubscriptionId>),
     responses((status = 200, description = "The subscription as it is now", body = Answered<SubscriptionView>), WriteErrors))]
@@ -160,7 +161,7 @@ async fn change(
 }
 
 words! {
-    /// Which subscriptions are listed.
+    /// The status of the subscriptions to list.
     enum StatusFilter {
         /// Those that are delivered to.
         Active = "active",
@@ -177,14 +178,14 @@ words! {
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct ListQuery {
-    /// `active` unless given.
+    /// Return only subscriptions with this status; `active` by default.
     #[param(inline, value_type = Option<StatusFilter>)]
     status: Option<String>,
 }
 
 /// List subscriptions
 ///
-/// The active ones, unless asked otherwise; newest first.
+/// Lists the active subscriptions unless `status` says otherwise. The newest come first.
 #[utoipa::path(get, path = "/webhooks", operation_id = "listSubscriptions", tag = "Webhooks", params(ListQuery),
     responses((status = 200, description = "The subscriptions", body = Answered<Vec<SubscriptionView>>), ReadErrors))]
 async fn list(

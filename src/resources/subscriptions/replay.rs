@@ -12,7 +12,7 @@ use crate::model::time::serialize_time;
 pub struct NewReplay {
     /// Only those that were given up?
     pub only_undelivered: bool,
-    /// Events a second at most.
+    /// The most events per second.
     pub per_second: i16,
     /// Those after this number.
     pub from: i64,
@@ -34,7 +34,7 @@ impl NewReplay {
     }
 }
 
-/// A replay as shown.
+/// A replay.
 #[derive(Serialize, ToSchema)]
 pub struct ReplayView {
     /// `replay_…`
@@ -46,20 +46,20 @@ pub struct ReplayView {
     /// `running`, `done`, `cancelled` or `failed`.
     #[schema(example = "running")]
     pub(in crate::resources) status: String,
-    /// Why it failed.
+    /// Why the replay failed.
     #[schema(required)]
     pub(in crate::resources) status_reason: Option<String>,
-    /// `undelivered` or `all`.
+    /// Which events are sent: `undelivered` or `all`.
     #[schema(example = "undelivered")]
     pub(in crate::resources) only: &'static str,
-    /// Events a second at most.
+    /// The most events per second.
     pub(in crate::resources) per_second: i16,
-    /// How much of its part of the log is done, from 0 to 1.
+    /// The progress, from 0 to 1.
     #[schema(example = 0.5)]
     pub(in crate::resources) progress: f64,
-    /// Events that were delivered.
+    /// The number of events that were delivered.
     pub(in crate::resources) delivered: i64,
-    /// Events that were given up after four attempts.
+    /// The number of events that were given up after four attempts.
     pub(in crate::resources) undelivered: i64,
     #[serde(serialize_with = "serialize_time")]
     pub(in crate::resources) created_at: DateTime<Utc>,

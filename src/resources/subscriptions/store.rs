@@ -123,7 +123,7 @@ async fn twins(connection: &mut PgConnection, wanted: Vec<Twin>) -> Result<Vec<K
 }
 
 /// Writes what changed, under a new version, and gives new subscriptions a cursor
-/// at the head of the log. Answers whether anything changed.
+/// at the head of the log. Returns whether anything changed.
 pub async fn store(
     subscriptions: &Subscriptions,
     connection: &mut PgConnection,

@@ -44,10 +44,10 @@ struct SubscribedData {
     #[schema(value_type = Object)]
     filters: Value,
     is_active: bool,
-    /// For verifying signatures (Standard Webhooks). Shown here only.
+    /// The secret that verifies signatures (Standard Webhooks). No other answer shows it.
     secret: String,
     ordering: OrderingWord,
-    /// Deliveries at a time.
+    /// The most deliveries at a time.
     concurrency: u8,
 }
 
@@ -70,7 +70,7 @@ impl From<&Subscription> for Subscribed {
     }
 }
 
-/// A subscription as listed.
+/// A subscription.
 #[derive(Serialize, ToSchema)]
 pub struct SubscriptionView {
     /// `hook_…`
@@ -85,16 +85,16 @@ pub struct SubscriptionView {
     #[schema(value_type = Object)]
     filters: Value,
     ordering: OrderingWord,
-    /// Deliveries at a time.
+    /// The most deliveries at a time.
     concurrency: u8,
     status: Status,
-    /// Why it was deactivated.
+    /// Why the subscription was deactivated.
     #[schema(required)]
     status_reason: Option<String>,
-    /// Until when deliveries are signed with the secret before, too; not there once they are not.
+    /// The time until which deliveries are also signed with the previous secret; absent afterwards.
     #[serde(serialize_with = "serialize_time_option", skip_serializing_if = "Option::is_none")]
     previous_secret_valid_until: Option<DateTime<Utc>>,
-    /// How deliveries go.
+    /// How the deliveries go.
     #[serde(skip_serializing_if = "Option::is_none")]
     delivery: Option<DeliveryHealth>,
 }
@@ -102,9 +102,9 @@ pub struct SubscriptionView {
 /// How the deliveries of a subscription go.
 #[derive(Serialize, ToSchema)]
 struct DeliveryHealth {
-    /// Are there events that are not delivered yet? With filters, this is known a moment later.
+    /// Whether events wait for delivery. With filters, the answer can be a second old.
     waiting: bool,
-    /// Attempts made for the next event.
+    /// The number of attempts made for the next event.
     head_attempts: u8,
     #[serde(serialize_with = "serialize_time_option")]
     #[schema(required)]
@@ -115,12 +115,12 @@ struct DeliveryHealth {
     #[serde(serialize_with = "serialize_time_option")]
     #[schema(required)]
     last_success_at: Option<DateTime<Utc>>,
-    /// What was wrong with the last attempt that failed, until one succeeds.
+    /// Why the last attempt failed; null once an attempt succeeds.
     #[schema(required)]
     last_error: Option<String>,
-    /// Events in a row that were given up after four attempts.
+    /// The number of consecutive events that were given up after four attempts.
     consecutive_undelivered: i32,
-    /// What it waited for and will not get, newest first, at most 20.
+    /// The newest 20 gaps: events that the subscription waited for and will not get.
     gaps: Vec<Gap>,
 }
 
@@ -131,7 +131,7 @@ struct Gap {
     /// as long as they are kept its deliveries list them as `skipped`.
     #[schema(value_type = String, example = "retention")]
     reason: String,
-    /// How many of its type; with filters, at most so many.
+    /// The number of events of the subscription's type; with filters, at most this many.
     #[schema(example = 17)]
     events: i64,
     #[serde(serialize_with = "serialize_time")]

@@ -45,7 +45,7 @@ fn at(second: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_731_061_800 + second, 0).unwrap()
 }
 
-fn outcome(decided: Decided) -> Outcome {
+fn outcome(decided: DecisionResult) -> Outcome {
     match decided.unwrap() {
         Ok((answer, events)) => Outcome {
             status: answer.status,

@@ -33,10 +33,10 @@ use table::Held;
 /// A word of a fixed set.
 macro_rules! word {
     ($(#[$doc:meta])* $name:ident, $($variant:ident = $word:literal),+) => {
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, utoipa::ToSchema)]
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum $name {
-            $(#[doc = $word] $variant,)+
+            $(#[doc = $word] #[schema(rename = $word)] $variant,)+
         }
 
         impl $crate::http::field::FromJson for $name {

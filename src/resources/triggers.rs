@@ -63,6 +63,7 @@ struct RecentQuery {
     #[param(value_type = Option<i64>, maximum = 100)]
     limit: Option<String>,
     /// Only events at that time or later (any ISO 8601 form).
+    #[param(format = "date-time")]
     since: Option<String>,
 }
 

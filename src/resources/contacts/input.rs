@@ -54,7 +54,7 @@ impl FromJson for Phone {
 pub struct ContactInput {
     /// Required to create. At most 255 characters.
     #[serde(default)]
-    #[schema(value_type = Option<String>, max_length = 255)]
+    #[schema(value_type = String, max_length = 255)]
     name: Field<Text<255>>,
     /// Derived from `name` when absent.
     #[serde(default)]
@@ -66,11 +66,11 @@ pub struct ContactInput {
     last_name: Field<Text<255>>,
     /// Required to create; unique in the company. At most 50 characters, at least 3 digits.
     #[serde(default)]
-    #[schema(value_type = Option<String>, max_length = 50)]
+    #[schema(value_type = String, format = "phone", max_length = 50)]
     phone_number: Field<Phone>,
     /// An email address.
     #[serde(default)]
-    #[schema(value_type = Option<String>, max_length = 254)]
+    #[schema(value_type = Option<String>, format = "email", max_length = 254)]
     email: Field<Email>,
     /// Job title.
     #[serde(default)]

@@ -29,12 +29,15 @@ pub struct ListQuery {
     #[param(value_type = Option<i64>, minimum = 1, maximum = 200)]
     limit: Option<String>,
     /// `meta.nextCursor` of the answer before.
+    #[param(format = "cursor")]
     cursor: Option<String>,
     /// Part of the name, email address or phone number, in any case.
     search: Option<String>,
     /// Only those created then or later (ISO 8601).
+    #[param(format = "date-time")]
     created_since: Option<String>,
     /// Only those changed then or later (ISO 8601).
+    #[param(format = "date-time")]
     updated_since: Option<String>,
     /// Only those with one of these tags, separated by commas.
     tags: Option<String>,

@@ -27,6 +27,7 @@ pub struct ListQuery {
     #[param(value_type = Option<i64>, minimum = 1, maximum = 200)]
     limit: Option<String>,
     /// `meta.nextCursor` of the answer before.
+    #[param(format = "cursor")]
     cursor: Option<String>,
     /// Only those that stand so.
     #[param(value_type = Option<Status>)]
@@ -37,14 +38,18 @@ pub struct ListQuery {
     #[param(value_type = Option<Priority>)]
     priority: Option<String>,
     /// Only those with this contact.
+    #[param(format = "contact-id")]
     contact_id: Option<String>,
     /// Only those assigned to this team member.
+    #[param(format = "member-id")]
     assigned_to_id: Option<String>,
     /// Part of the title or description, in any case.
     search: Option<String>,
     /// Only those created then or later (ISO 8601).
+    #[param(format = "date-time")]
     created_since: Option<String>,
     /// Only those changed then or later (ISO 8601).
+    #[param(format = "date-time")]
     updated_since: Option<String>,
 }
 

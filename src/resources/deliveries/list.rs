@@ -38,15 +38,19 @@ pub(super) struct ListQuery {
     #[param(value_type = Option<EventType>)]
     event_type: Option<String>,
     /// Only events about this contact or deal.
+    #[param(format = "record-id")]
     record_id: Option<String>,
     /// Only events that happened then or later (ISO 8601).
+    #[param(format = "date-time")]
     since: Option<String>,
     /// Only events that happened before then (ISO 8601).
+    #[param(format = "date-time")]
     until: Option<String>,
     /// Deliveries on a page, 1–200; 50 by default.
     #[param(value_type = Option<i64>, minimum = 1, maximum = 200)]
     limit: Option<String>,
     /// `meta.nextCursor` of the answer before.
+    #[param(format = "cursor")]
     cursor: Option<String>,
 }
 

@@ -164,7 +164,7 @@ struct PreviewInput {
     event: Field<EventType>,
     /// The contact or deal, shown as it is now; without it, an invented one.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, format = "record-id")]
     record_id: Field<Text<255>>,
 }
 

@@ -130,8 +130,10 @@ fn parse_types(text: Option<String>) -> Result<Vec<EventType>, ApiError> {
 struct ListQuery {
     /// Only events after this cursor (`meta.nextCursor` of an earlier answer); `now`
     /// begins at the end. Without it, the page begins at the oldest event that is kept.
+    #[param(format = "cursor")]
     after: Option<String>,
     /// Only events of these types, with commas between: `contact.created,deal.won`.
+    #[param(format = "event-types")]
     types: Option<String>,
     /// Events on the page.
     #[param(value_type = Option<i64>, minimum = 1, maximum = 200, default = 100)]

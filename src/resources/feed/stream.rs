@@ -80,8 +80,10 @@ pub(super) struct StreamQuery {
     /// Begin after this cursor (`meta.nextCursor` of the list, or an `id` of the stream),
     /// unless the header `Last-Event-ID` says otherwise. Without either, or with `now`,
     /// the stream begins with what happens from now on.
+    #[param(format = "cursor")]
     after: Option<String>,
     /// Only events of these types, with commas between: `contact.created,deal.won`.
+    #[param(format = "event-types")]
     types: Option<String>,
 }
 

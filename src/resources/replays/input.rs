@@ -15,6 +15,7 @@ const PER_SECOND_MAX: i16 = 1000;
 
 word!(
     /// Which events.
+    #[schema(as = ReplayOnly)]
     Only, Undelivered = "undelivered", All = "all"
 );
 
@@ -47,7 +48,7 @@ pub struct ReplayInput {
     /// `undelivered`: those that were given up and not delivered since. `all`: every one that
     /// matches the filters as they are now.
     #[serde(default)]
-    #[schema(value_type = String, example = "undelivered")]
+    #[schema(value_type = Only, example = "undelivered")]
     only: Field<Only>,
     /// Events a second at most; 50 unless given.
     #[serde(default)]

@@ -59,10 +59,12 @@ const CONCURRENCY_MAX: i16 = 64;
 
 word!(
     /// Which deliveries wait for which others.
+    #[schema(as = Ordering)]
     OrderingWord, Subscription = "subscription", Record = "record"
 );
 word!(
     /// From where a subscription goes on.
+    #[schema(as = Resume)]
     ResumeWord, Now = "now", Waiting = "waiting"
 );
 
@@ -119,12 +121,12 @@ pub struct SubscribeInput {
     filters: Field<Value>,
     /// A signing secret of one's own, `whsec_` and base64 of 24–64 bytes; otherwise one is made.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, format = "secret")]
     secret: Field<Secret>,
     /// `subscription` (the default): each delivery waits for the one before it. `record`: only for
     /// the one before it of the same contact or deal.
     #[serde(default)]
-    #[schema(value_type = Option<String>, example = "record")]
+    #[schema(value_type = Option<OrderingWord>, example = "record")]
     ordering: Field<OrderingWord>,
     /// Deliveries at a time with `ordering: "record"`; 16 unless given.
     #[serde(default)]
@@ -206,11 +208,11 @@ fn check_filters(problems: &mut Problems, event_type: EventType, filters: &Value
 pub struct ChangeInput {
     /// `false` pauses, `true` resumes (also after a deactivation).
     #[serde(default)]
-    #[schema(value_type = Option<bool>)]
+    #[schema(value_type = bool)]
     is_active: Field<bool>,
     /// Where to POST the events from now on.
     #[serde(default)]
-    #[schema(value_type = Option<String>, format = "uri", max_length = 2048)]
+    #[schema(value_type = String, format = "uri", max_length = 2048)]
     target_url: Field<TargetUrl>,
     /// Other filters; `null` or `{}` for none.
     #[serde(default)]
@@ -218,15 +220,15 @@ pub struct ChangeInput {
     filters: Field<Value>,
     /// `subscription` or `record`.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = OrderingWord)]
     ordering: Field<OrderingWord>,
     /// Deliveries at a time with `ordering: "record"`.
     #[serde(default)]
-    #[schema(value_type = Option<i16>, minimum = 1, maximum = 64)]
+    #[schema(value_type = i16, minimum = 1, maximum = 64)]
     concurrency: Field<Concurrency>,
     /// `waiting` resumes with the events that wait, like `is_active: true`; `now` skips them.
     #[serde(default)]
-    #[schema(value_type = Option<String>, example = "now")]
+    #[schema(value_type = ResumeWord, example = "now")]
     resume: Field<ResumeWord>,
 }
 
@@ -281,7 +283,7 @@ impl ChangeInput {
 pub struct UnsubscribeInput {
     /// `sub_…` or `hook_…`
     #[serde(default)]
-    #[schema(value_type = String)]
+    #[schema(value_type = String, format = "subscription-id", max_length = 255)]
     subscription_id: Field<Text<255>>,
 }
 

@@ -300,7 +300,7 @@ async fn change(
 #[into_params(parameter_in = Query)]
 struct ListQuery {
     /// `active` (the default), `paused`, `deactivated` or `all`.
-    #[param(example = "all")]
+    #[param(example = "all", pattern = "^(active|paused|deactivated|all)$")]
     status: Option<String>,
 }
 

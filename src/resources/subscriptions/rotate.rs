@@ -48,11 +48,11 @@ impl FromJson for Overlap {
 pub(super) struct RotateInput {
     /// A secret of one's own, `whsec_` and base64 of 24–64 bytes; otherwise one is made.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, format = "secret")]
     secret: Field<Secret>,
     /// How long deliveries are signed with the secret before, too: `0s` to `7d`, `24h` if left out.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, format = "duration-text")]
     overlap: Field<Overlap>,
 }
 

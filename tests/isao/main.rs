@@ -16,6 +16,7 @@ mod embedded;
 mod errors;
 mod events;
 mod feed;
+mod fields;
 mod health;
 mod idempotency;
 mod isolation;

@@ -72,6 +72,8 @@ async fn replay(
     };
     let new = NewReplay::range(from, to, only_undelivered, per_second);
     if dry_run {
+        // Nothing is written that a key could belong to, but a malformed one is told here, too.
+        payload.idempotency()?;
         let rehearsal = store::rehearse(&api.pool, (caller.company(), id), &standing, &new).await?;
         return Ok(answer::json(StatusCode::OK, &answer::data(rehearsal)));
     }

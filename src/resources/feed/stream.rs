@@ -112,8 +112,8 @@ pub(super) async fn follow(
     caller.require(Permission::WebhooksRead)?;
     let types = parse_types(wanted.types)?;
     let start = match headers.get(LAST_EVENT_ID).filter(|id| !id.is_empty()) {
-        Some(id) => Start::parse(id.to_str().unwrap_or_default())?,
-        None => query::text(wanted.after).map_or(Ok(Start::Now), |after| Start::parse(&after))?,
+        Some(id) => Start::parse("Last-Event-ID", id.to_str().unwrap_or_default())?,
+        None => query::text(wanted.after).map_or(Ok(Start::Now), |after| Start::parse("after", &after))?,
     };
     // Listening comes first: nothing is committed unheard after the end is read.
     let listener = api.streams.listeners.listen(caller.company()).map_err(no_place)?;

@@ -47,9 +47,12 @@ fn shown<'r>(record: &'r Value, field: &str) -> &'r Value {
 /// Checks all fields of a record, and names those that are not as expected.
 #[track_caller]
 fn assert_fields(expected: &Map<String, Value>, record: &Value, place: &str) {
+    let short = |value: &Value| value.to_string().chars().take(40).collect::<String>();
     let different = expected.iter().filter(|(field, value)| shown(record, field) != *value);
     let different: Vec<_> = different
-        .map(|(field, value)| format!("{field} is {:.60} instead of {value:.60}", shown(record, field)))
+        .map(|(field, value)| {
+            format!("{field} is {} instead of {}", short(shown(record, field)), short(value))
+        })
         .collect();
     assert!(different.is_empty(), "{place}: {different:#?}");
 }

@@ -61,13 +61,21 @@ impl Fixture {
         path
     }
 
-    /// A body that the operation accepts: the document's example, with an id that exists.
+    /// A body that the operation accepts with any value in any of its fields that is right for
+    /// the field: the document's example, with an id that exists, and without contradictions.
     fn body(&self, operation: &Operation) -> Map<String, Value> {
         let Some(body) = &operation.body else { return Map::new() };
         let mut example = body.example.clone();
-        if let Some(contact) = example.get_mut("contactId") {
-            *contact = json!(self.ids[3].1);
-        }
+        let mut set = |goes_with: &str, name: &str, value: Value| {
+            if body.fields.iter().any(|field| field.name == goes_with) {
+                example.insert(name.to_owned(), value);
+            }
+        };
+        set("contactId", "contactId", json!(self.ids[3].1));
+        set("concurrency", "ordering", json!("record"));
+        set("resume", "is_active", json!(true));
+        set("until", "since", json!("2020-01-01"));
+        set("filters", "filters", json!({}));
         example
     }
 }

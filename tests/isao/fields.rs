@@ -74,6 +74,12 @@ impl Kind {
             let subscription = kind.world.subscribe(event, &kind.receiver.url("/")).await;
             kind.subscriptions.push(subscription["id"].as_str().unwrap().to_owned());
         }
+        // With an event delivered, the server knows where the log is, and that nobody else
+        // writes: the next new contact is one statement of its own.
+        let warm = Receiver::start().await;
+        kind.world.subscribe("contact.created", &warm.url("/warm")).await;
+        kind.world.contact("Zero", "+33 1 98").await;
+        warm.expect(1).await;
         kind.note_cursor().await;
         kind
     }

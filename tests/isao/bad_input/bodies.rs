@@ -1,6 +1,7 @@
 //! Bodies that are wrong in one field, and bodies that are wrong as a whole.
 
 use super::*;
+use crate::support::schema::Values;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_field_of_the_wrong_kind_is_named() {
@@ -21,6 +22,38 @@ async fn a_field_of_the_wrong_kind_is_named() {
             }
         }
         assert_eq!(world.everything_written().await, before, "{} {path} has written", operation.method);
+    }
+}
+
+/// Otherwise the values above might be refused for another reason than their own.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_field_of_the_right_kind_is_taken() {
+    let fixture = &Fixture::new().await;
+    let world = &fixture.world;
+    let member = world.add_member(world.company, "Alice").await;
+    let contact = fixture.ids[3].1.clone();
+    let mut values = Values::default();
+    values.ids.insert("contact-id", vec![contact.clone()]);
+    values.ids.insert("record-id", vec![contact]);
+    values.ids.insert("member-id", vec![member]);
+    values.ids.insert("subscription-id", vec!["sub_0192f3a4b5c67d8e9f0a1b2c3d4e5f60".to_owned()]);
+    for (operation, _) in with_bodies() {
+        let (path, body) = (fixture.path(&operation), fixture.body(&operation));
+        for field in &operation.body.as_ref().unwrap().fields {
+            let mut right = vec![match field.kind() {
+                "object" => json!({}),
+                _ => values.of(std::slice::from_ref(field))[&field.name].clone(),
+            }];
+            right.extend(["minimum", "maximum"].iter().filter_map(|bound| field.schema.get(bound).cloned()));
+            for value in right {
+                let text = with(&body, &field.name, &value.to_string());
+                let answer = world.send_text(operation.method.clone(), &path, text).await;
+                // It may be there already, or name nothing.
+                let taken = answer.status < 300 || [404, 409].contains(&answer.status);
+                let what = format!("{} {path} {}: {value:.60}", operation.method, field.name);
+                assert!(taken, "{what}: {}", answer.text);
+            }
+        }
     }
 }
 

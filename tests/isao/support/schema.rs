@@ -178,6 +178,7 @@ impl Values {
             }
             ("string", Some("currency")) => json!(CURRENCIES[self.turn % CURRENCIES.len()]),
             ("string", Some("secret")) => json!(format!("whsec_{number:032}")),
+            ("string", Some("duration-text")) => json!(format!("{number}s")),
             ("string", Some(format)) if self.ids.contains_key(format) => {
                 let known = &self.ids[format];
                 json!(known[self.turn % known.len()])

@@ -38,6 +38,8 @@ pub struct Field {
     /// Without references and without `null` among its types.
     pub schema: Value,
     pub nullable: bool,
+    /// The fields of an object; the item of an array.
+    pub parts: Vec<Self>,
 }
 
 impl Field {
@@ -93,20 +95,15 @@ impl Document {
 
     /// The fields of a component's schema.
     pub fn component(&self, name: &str) -> Vec<Field> {
-        self.fields(&self.0["components"]["schemas"][name])
+        self.field(name, &self.0["components"]["schemas"][name]).parts
     }
 
     fn body(&self, what: &str, schema: &Value) -> Body {
-        let Field { schema, .. } = self.field(what, schema);
+        let Field { schema, parts: fields, .. } = self.field(what, schema);
+        assert!(!fields.is_empty(), "the body of {what} has no fields");
         let example = schema["example"].as_object();
         let example = example.unwrap_or_else(|| panic!("the body of {what} has no example")).clone();
-        Body { fields: self.fields(&schema), example }
-    }
-
-    fn fields(&self, object: &Value) -> Vec<Field> {
-        let properties = object["properties"].as_object();
-        let properties = properties.unwrap_or_else(|| panic!("an object without properties: {object}"));
-        properties.iter().map(|(name, schema)| self.field(name, schema)).collect()
+        Body { fields, example }
     }
 
     fn field(&self, name: &str, schema: &Value) -> Field {
@@ -131,7 +128,10 @@ impl Document {
             assert_eq!(others.len(), 1, "{name} has several types; none is tested: {schema}");
             schema["type"] = others[0].clone();
         }
-        Field { name, schema, nullable }
+        let mut parts: Vec<_> = schema["properties"].as_object().into_iter().flatten().collect();
+        parts.extend(schema.get("items").map(|item| (&name, item)));
+        let parts = parts.into_iter().map(|(part, schema)| self.field(part, schema)).collect();
+        Field { name, schema, nullable, parts }
     }
 }
 
@@ -191,10 +191,9 @@ impl Values {
                 json!(least + i64::from(number) % range)
             }
             ("boolean", None) => json!(turn == 0),
-            ("array", None) => {
-                let item =
-                    Field { name: field.name.clone(), schema: schema["items"].clone(), nullable: false };
-                json!([self.value(&item), self.value(&item)])
+            ("array", None) => json!([self.value(&field.parts[0]), self.value(&field.parts[0])]),
+            ("object", None) if !field.parts.is_empty() => {
+                field.parts.iter().map(|part| (part.name.clone(), self.value(part))).collect()
             }
             _ => panic!("no value is known for the field {}, whose schema is {schema}", field.name),
         }

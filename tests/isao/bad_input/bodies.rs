@@ -45,6 +45,8 @@ async fn a_field_of_the_right_kind_is_taken() {
                 _ => values.of(std::slice::from_ref(field))[&field.name].clone(),
             }];
             right.extend(["minimum", "maximum"].iter().filter_map(|bound| field.schema.get(bound).cloned()));
+            // What has a default cannot be cleared afterwards, which is checked with the fields.
+            right.extend(Some(Value::Null).filter(|_| field.nullable && operation.path != "/deals/{id}"));
             for value in right {
                 let text = with(&body, &field.name, &value.to_string());
                 let answer = world.send_text(operation.method.clone(), &path, text).await;

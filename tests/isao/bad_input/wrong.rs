@@ -58,7 +58,7 @@ fn malformed(field: &Field, format: &str) -> &'static [&'static str] {
         // One of nothing is 404.
         "subscription-id" => &[],
         "phone" => &["x", "12", "+"],
-        "email" => &["x", "@example.com", "jane@", "jane doe@example.com", "a@b@c"],
+        "email" => &["x", "@example.com", "jane@", "jane@exam ple.com", "a@b@c"],
         "uri" => {
             &["x", "example.com/hook", "ftp://example.com/", "https://", "https://{{host}}/", "http://a@b/"]
         }

@@ -57,8 +57,9 @@ async fn every_field_of_a_subscription_survives() {
     let (world, document, mut made) = (World::new().await, Document::committed(), Values::default());
     let create = document.operation(&Method::POST, "/webhooks/subscribe").body.unwrap();
     let other = world.subscribe("contact.created", "https://example.com/other").await;
-    let body = values(&mut made, &create.fields);
-    assert_eq!(body["event"], "deal.lost", "the deal below is for this event and these filters");
+    let mut body = values(&mut made, &create.fields);
+    // The one that these filters and the deal are for.
+    body["event"] = json!("deal.lost");
     world.deal(json!({"title": "Big", "status": "lost", "stage": body["filters"]["stage"][0]})).await;
     let answer = world.post("/webhooks/subscribe", json!(body)).await.data(201);
     for field in body.keys().filter(|field| *field != "since") {

@@ -61,6 +61,7 @@ struct RecentQuery {
     #[param(value_type = Option<i64>, maximum = 100)]
     limit: Option<String>,
     /// Return only records of events at this time or later (ISO 8601).
+    #[param(format = "date-time")]
     since: Option<String>,
 }
 

@@ -166,4 +166,10 @@ async fn a_key_is_printable_ascii() {
     for bad in ["", "é", "a\tb", &format!("{longest}k")] {
         post(&world, bad, "/deals", &json!({"title": "x"})).await.assert_error(400, "BAD_REQUEST");
     }
+    // A dry run has nothing to repeat, and refuses a malformed key like the replay itself.
+    let subscription = world.subscribe("deal.won", "https://example.com/").await;
+    let path = format!("/webhooks/{}/replay", subscription["id"].as_str().unwrap());
+    let dry_run = json!({"since": "2024-11-08", "only": "all", "dryRun": true});
+    post(&world, "é", &path, &dry_run).await.assert_error(400, "BAD_REQUEST");
+    assert_eq!(post(&world, "k", &path, &dry_run).await.status, 200);
 }

@@ -6,7 +6,6 @@
 )]
 
 mod bad_input;
-mod bad_query;
 mod contacts;
 mod contention;
 mod crash;

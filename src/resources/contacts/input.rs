@@ -55,7 +55,7 @@ impl FromJson for Phone {
 pub struct ContactInput {
     /// Required when a record is created. At most 255 characters.
     #[serde(default)]
-    #[schema(value_type = Option<String>, max_length = 255)]
+    #[schema(value_type = String, max_length = 255)]
     name: Field<Text<255>>,
     /// Derived from `name` when absent.
     #[serde(default)]
@@ -68,7 +68,7 @@ pub struct ContactInput {
     /// Required when a contact is created; unique in the company. At most 50 characters, at least 3
     /// digits.
     #[serde(default)]
-    #[schema(value_type = Option<String>, max_length = 50)]
+    #[schema(value_type = String, format = "phone", max_length = 50)]
     phone_number: Field<Phone>,
     /// An email address.
     #[serde(default)]

@@ -27,13 +27,16 @@ pub struct ListQuery {
     #[param(value_type = Option<i64>, minimum = 1, maximum = 200)]
     limit: Option<String>,
     /// The `meta.nextCursor` of the previous page.
+    #[param(format = "cursor")]
     cursor: Option<String>,
     /// Return only contacts whose name, email address or phone number contains this text, in upper
     /// or lower case.
     search: Option<String>,
     /// Return only records created at this time or later (ISO 8601).
+    #[param(format = "date-time")]
     created_since: Option<String>,
     /// Return only records changed at this time or later (ISO 8601).
+    #[param(format = "date-time")]
     updated_since: Option<String>,
     /// Return only contacts with at least one of these tags, separated by commas.
     tags: Option<String>,

@@ -36,7 +36,7 @@ impl FromJson for MemberId {
 pub struct DealInput {
     /// Required when a record is created. At most 255 characters.
     #[serde(default)]
-    #[schema(value_type = Option<String>, max_length = 255)]
+    #[schema(value_type = String, max_length = 255)]
     title: Field<Text<255>>,
     /// At most 10000 characters.
     #[serde(default)]
@@ -48,7 +48,7 @@ pub struct DealInput {
     value: Field<Money>,
     /// ISO 4217 code, in any case; `EUR` when absent.
     #[serde(default)]
-    #[schema(value_type = Option<String>, min_length = 3, max_length = 3)]
+    #[schema(value_type = Option<String>, min_length = 3, max_length = 3, format = "currency")]
     currency: Field<Currency>,
     /// Free text of at most 100 characters; `new` when absent.
     #[serde(default)]
@@ -80,11 +80,11 @@ pub struct DealInput {
     source: Field<Text<255>>,
     /// A contact of the company.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, format = "contact-id")]
     contact_id: Field<ContactId>,
     /// A team member of the company.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, format = "member-id")]
     assigned_to_id: Field<MemberId>,
 }
 
@@ -95,11 +95,11 @@ pub struct DealInput {
 pub struct StatusInput {
     /// The status.
     #[serde(default)]
-    #[schema(value_type = Option<Status>)]
+    #[schema(value_type = Status)]
     status: Field<Status>,
     /// Free text of at most 100 characters.
     #[serde(default)]
-    #[schema(value_type = Option<String>, max_length = 100)]
+    #[schema(value_type = String, max_length = 100)]
     stage: Field<Text<100>>,
     /// Percent, a whole number.
     #[serde(default)]

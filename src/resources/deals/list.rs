@@ -27,6 +27,7 @@ pub struct ListQuery {
     #[param(value_type = Option<i64>, minimum = 1, maximum = 200)]
     limit: Option<String>,
     /// The `meta.nextCursor` of the previous page.
+    #[param(format = "cursor")]
     cursor: Option<String>,
     /// Return only deals with this status.
     #[param(value_type = Option<Status>)]
@@ -37,14 +38,18 @@ pub struct ListQuery {
     #[param(value_type = Option<Priority>)]
     priority: Option<String>,
     /// Return only deals with this contact.
+    #[param(format = "contact-id")]
     contact_id: Option<String>,
     /// Return only deals assigned to this team member.
+    #[param(format = "member-id")]
     assigned_to_id: Option<String>,
     /// Return only deals whose title or description contains this text, in upper or lower case.
     search: Option<String>,
     /// Return only records created at this time or later (ISO 8601).
+    #[param(format = "date-time")]
     created_since: Option<String>,
     /// Return only records changed at this time or later (ISO 8601).
+    #[param(format = "date-time")]
     updated_since: Option<String>,
 }
 

@@ -39,15 +39,19 @@ pub(super) struct ListQuery {
     #[param(value_type = Option<EventType>)]
     event_type: Option<String>,
     /// Return only deliveries of events about this contact or deal.
+    #[param(format = "record-id")]
     record_id: Option<String>,
     /// Return only deliveries of events at this time or later (ISO 8601).
+    #[param(format = "date-time")]
     since: Option<String>,
     /// Return only deliveries of events before this time (ISO 8601).
+    #[param(format = "date-time")]
     until: Option<String>,
     /// The most deliveries on a page, 1–200; 50 by default.
     #[param(value_type = Option<i64>, minimum = 1, maximum = 200)]
     limit: Option<String>,
     /// The `meta.nextCursor` of the previous page.
+    #[param(format = "cursor")]
     cursor: Option<String>,
 }
 

@@ -163,7 +163,7 @@ struct PreviewInput {
     event: Field<EventType>,
     /// The id of the contact or deal whose present data is used; without it, the data is invented.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, format = "record-id")]
     record_id: Field<Text<255>>,
 }
 

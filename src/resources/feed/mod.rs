@@ -54,14 +54,14 @@ enum Start {
 }
 
 impl Start {
-    /// Reads `after`.
-    fn parse(text: &str) -> Result<Self, ApiError> {
+    /// Reads the parameter or header that has this name.
+    fn parse(name: &str, text: &str) -> Result<Self, ApiError> {
         if text == NOW {
             return Ok(Self::Now);
         }
         decode(text).map(Self::After).ok_or_else(|| {
             ApiError::invalid_query(
-                "after",
+                name,
                 "must be `now`, the `meta.nextCursor` of an earlier answer, or the `id` of an event of the stream",
             )
         })
@@ -131,8 +131,10 @@ fn parse_types(text: Option<String>) -> Result<Vec<EventType>, ApiError> {
 struct ListQuery {
     /// Only events after this cursor (`meta.nextCursor` of an earlier answer); `now`
     /// begins at the end. Without it, the page begins at the oldest event that is kept.
+    #[param(format = "cursor")]
     after: Option<String>,
     /// Return only events of these types, separated by commas: `contact.created,deal.won`.
+    #[param(format = "event-types")]
     types: Option<String>,
     /// The most events on a page.
     #[param(value_type = Option<i64>, minimum = 1, maximum = 200, default = 100)]
@@ -209,7 +211,7 @@ async fn list(
     caller: Allowed<WebhooksRead>,
     Query(wanted): Query<ListQuery>,
 ) -> Result<Response, ApiError> {
-    let after = query::text(wanted.after).map_or(Ok(Start::Oldest), |after| Start::parse(&after))?;
+    let after = query::text(wanted.after).map_or(Ok(Start::Oldest), |after| Start::parse("after", &after))?;
     let types = parse_types(wanted.types)?;
     let limit = query::number("limit", wanted.limit, 1..=MAX_LIMIT)?.unwrap_or(DEFAULT_LIMIT);
     let (position, head) = after.locate(&api.pool).await?;
@@ -241,11 +243,11 @@ mod tests {
     #[test]
     fn a_cursor_reads_back_and_nothing_else_does() {
         for position in [0, 1, i64::MAX] {
-            assert_eq!(Start::parse(&encode(position)).unwrap(), Start::After(position));
+            assert_eq!(Start::parse("after", &encode(position)).unwrap(), Start::After(position));
         }
-        assert_eq!(Start::parse("now").unwrap(), Start::Now);
+        assert_eq!(Start::parse("after", "now").unwrap(), Start::Now);
         for bad in ["x", "AAAA", "!!!!", &encode(-1), &encode(7)[1..]] {
-            assert!(Start::parse(bad).is_err(), "{bad}");
+            assert!(Start::parse("after", bad).is_err(), "{bad}");
         }
     }
 

@@ -81,8 +81,10 @@ pub(super) struct StreamQuery {
     /// Begin after this cursor (`meta.nextCursor` of the list, or an `id` of the stream),
     /// unless the header `Last-Event-ID` says otherwise. Without either, or with `now`,
     /// the stream begins with what happens from now on.
+    #[param(format = "cursor")]
     after: Option<String>,
     /// Return only events of these types, separated by commas: `contact.created,deal.won`.
+    #[param(format = "event-types")]
     types: Option<String>,
 }
 
@@ -110,8 +112,8 @@ pub(super) async fn follow(
 ) -> Result<Response, ApiError> {
     let types = parse_types(wanted.types)?;
     let start = match headers.get(LAST_EVENT_ID).filter(|id| !id.is_empty()) {
-        Some(id) => Start::parse(id.to_str().unwrap_or_default())?,
-        None => query::text(wanted.after).map_or(Ok(Start::Now), |after| Start::parse(&after))?,
+        Some(id) => Start::parse("Last-Event-ID", id.to_str().unwrap_or_default())?,
+        None => query::text(wanted.after).map_or(Ok(Start::Now), |after| Start::parse("after", &after))?,
     };
     // Listening comes first: nothing is committed unheard after the end is read.
     let listener = api.streams.listeners.listen(caller.company()).map_err(no_place)?;

@@ -214,3 +214,13 @@ async fn without_its_database_a_stream_ends_and_goes_on_later() {
     let mut follower = Follower::connect(&world, "", Some(&follower.last_id)).await;
     assert_eq!(follower.names(1).await, ["John"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_place_is_told_by_the_name_it_was_sent_with() {
+    let world = World::new().await;
+    let request = world.request(Method::GET, "/events/stream").header("last-event-id", "x");
+    let answer = world.send(request).await.assert_error(400, "INVALID_QUERY");
+    assert_eq!(answer["details"]["parameter"], "Last-Event-ID");
+    let answer = world.get("/events/stream?after=x").await.assert_error(400, "INVALID_QUERY");
+    assert_eq!(answer["details"]["parameter"], "after");
+}

@@ -5,6 +5,7 @@ pub mod dns;
 pub mod process;
 pub mod proxy;
 pub mod receiver;
+pub mod schema;
 pub mod world;
 
 pub use dns::Dns;

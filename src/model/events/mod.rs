@@ -35,7 +35,7 @@ impl RecordKind {
 
 macro_rules! catalogue {
     ($($variant:ident, $name:literal, $record:ident, $about:literal;)+) => {
-        /// The seven things that can happen.
+        /// What can happen.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ToSchema)]
         pub enum EventType {
             $(#[doc = $about] #[schema(rename = $name)] $variant,)+

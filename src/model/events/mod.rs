@@ -33,7 +33,7 @@ impl RecordKind {
 }
 
 words! {
-    /// The things that can happen.
+    /// What can happen to a record.
     pub enum EventType {
         /// A contact was created.
         ContactCreated = "contact.created",

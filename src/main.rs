@@ -3,8 +3,10 @@
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{fmt, registry};
 
 /// Each delivery allocates a good deal. The C library's allocator is slow at what is not tiny, and
 /// keeps what a crowd of connections took once.
@@ -13,7 +15,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let cli = isao::cli::parse();
-    trace(&cli.log);
+    trace(cli.log);
     isao::cli::run(cli.command).unwrap_or_else(|error| {
         eprintln!("isao: {error}");
         ExitCode::FAILURE
@@ -21,7 +23,7 @@ fn main() -> ExitCode {
 }
 
 /// Logs to stderr: for a person at a terminal, as JSON for programs elsewhere.
-fn trace(filter: &str) {
-    let builder = fmt().with_writer(io::stderr).with_env_filter(EnvFilter::new(filter));
-    if io::stderr().is_terminal() { builder.init() } else { builder.json().init() }
+fn trace(filter: Targets) {
+    let (registry, lines) = (registry().with(filter), fmt::layer().with_writer(io::stderr));
+    if io::stderr().is_terminal() { registry.with(lines).init() } else { registry.with(lines.json()).init() }
 }

@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use tracing_subscriber::filter::Targets;
 
 use crate::admin::{self, Admin};
 use crate::clock::Clock;
@@ -42,7 +43,7 @@ pub struct Cli {
         display_order = AT_THE_END, default_value = "info,sqlx=warn",
         value_parser = values::log_filter
     )]
-    pub log: String,
+    pub log: Targets,
 
     /// What to do.
     #[command(subcommand)]

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
 
 use crate::http::field::{Email, FromJson, NOT_A_TIME, Text, parse_time};
 use crate::model::permission::Permission;
@@ -28,9 +28,11 @@ pub fn time(text: &str) -> Result<DateTime<Utc>, &'static str> {
     parse_time(text).ok_or(NOT_A_TIME)
 }
 
-/// A filter of log lines, kept as its text once it is known to be one.
-pub fn log_filter(text: &str) -> Result<String, String> {
-    EnvFilter::builder().parse(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
+/// A filter of log lines.
+pub fn log_filter(text: &str) -> Result<Targets, String> {
+    text.parse().map_err(|error| {
+        format!("must be a level, or levels by module, such as info,isao::delivery=debug ({error})")
+    })
 }
 
 fn from_text<T: FromJson>(text: &str) -> Result<T, String> {

@@ -14,6 +14,10 @@ use isao::outbound::address::AllowList;
 use isao::server::{Role, Server, Settings};
 use serde_json::Value;
 use tokio::process::{Child, Command};
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{fmt, registry};
 
 use super::{DEGRADED_PAUSE, LEASE, RETRY_DELAYS, eventually};
 
@@ -104,9 +108,7 @@ pub async fn in_process(database_url: &str, clock: Clock) -> Server {
 
 /// Sends what the servers in this process log to a file.
 pub fn log_to(path: &Path) {
-    tracing_subscriber::fmt()
-        .json()
-        .with_writer(std::sync::Mutex::new(File::create(path).unwrap()))
-        .with_env_filter("info,sqlx=warn")
-        .init();
+    let filter: Targets = "info,sqlx=warn".parse().unwrap();
+    let lines = fmt::layer().json().with_writer(std::sync::Mutex::new(File::create(path).unwrap()));
+    registry().with(filter).with(lines).init();
 }

@@ -15,6 +15,7 @@ use url::Url;
 
 use crate::model::ids::{CompanyId, SubscriptionId};
 use crate::model::time::wire_time;
+use crate::outbound::operator;
 
 /// Undelivered events in a row after which a subscription is deactivated.
 pub const DEACTIVATE_AFTER: i32 = 20;
@@ -79,7 +80,7 @@ impl Alerts {
 }
 
 async fn send(url: Url, mut alerts: mpsc::Receiver<Alert>) {
-    let client = match reqwest::Client::builder().timeout(ALERT_TIMEOUT).build() {
+    let client = match operator::client(ALERT_TIMEOUT) {
         Ok(client) => client,
         Err(error) => {
             return tracing::error!(%error, "the client for alerts cannot be made; alerts are only in the log");

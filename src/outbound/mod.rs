@@ -5,6 +5,7 @@
 pub mod address;
 pub mod client;
 pub mod dns;
+pub mod operator;
 pub mod request;
 pub mod retry;
 pub mod signature;

@@ -40,10 +40,10 @@ WITH made AS (
            'SECRET', 'active', true, now(), now(), version
     FROM (SELECT id, substr(name, 8)::int AS number FROM companies WHERE name LIKE 'Tenant %') AS company,
          generate_series(1, EACH) AS nth, subscription_version
-    RETURNING company_id, id
+    RETURNING company_id, id, target_url
 )
-INSERT INTO cursors (company_id, subscription_id, seq, lagging)
-SELECT company_id, id, log_head.seq, LAGGING FROM made, log_head
+INSERT INTO cursors (company_id, subscription_id, seq, lagging, shard)
+SELECT company_id, id, log_head.seq, LAGGING, endpoint_shard(company_id, target_url) FROM made, log_head
 "#;
 
 /// What is in the log was offered to everybody.

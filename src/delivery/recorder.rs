@@ -229,10 +229,11 @@ impl Recorder {
             self.checked = Instant::now();
         }
         lanes.iter().for_each(|lane| lane.count(&self.metrics));
-        let snapshots = lanes.iter().map(|lane| lane.snapshot()).collect();
+        // One that changed its URL may be there twice: the later lane knows more.
+        let snapshots = lanes.iter().map(|lane| (lane.id, lane.snapshot())).collect::<HashMap<_, _>>();
         // Last the attempts: those that the snapshots count are here.
         let attempts = std::iter::from_fn(|| self.attempts.try_recv().ok()).collect();
-        Gathered { checkpoints, lanes, snapshots, attempts, more }
+        Gathered { checkpoints, lanes, snapshots: snapshots.into_values().collect(), attempts, more }
     }
 
     /// The checkpoints that have moved.
@@ -324,7 +325,7 @@ async fn write(
                            $11::timestamptz[], $12::int[], $13::timestamptz[], $14::timestamptz[], $15::text[], $16::text[])
                    AS n (id, shard, seq, lagging, head_attempts, next_attempt_at, undelivered_in_row,
                          last_attempt_at, last_success_at, last_error, read_ahead)
-               WHERE c.subscription_id = n.id AND n.shard = ANY (ARRAY(SELECT id FROM held))
+               WHERE c.subscription_id = n.id AND c.shard = n.shard AND n.shard = ANY (ARRAY(SELECT id FROM held))
            )
            INSERT INTO attempts (company_id, subscription_id, seq, event_id, attempt, at, duration_ms, outcome, cause,
                                  status, error, error_class, remote_addr, response_headers, response_body, signature)

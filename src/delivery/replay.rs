@@ -41,8 +41,8 @@ pub(super) struct Replays(Arc<Inner>);
 struct Inner {
     courier: Arc<Courier>,
     pool: PgPool,
-    /// Those that run in this process, with the epoch of their shard.
-    running: Mutex<HashSet<(Uuid, i64)>>,
+    /// Those that run in this process, each with the lane it runs beside.
+    running: Mutex<HashSet<(Uuid, usize)>>,
 }
 
 /// A replay as stored, and how far it is.
@@ -75,14 +75,14 @@ impl Replays {
         Self(Arc::new(Inner { courier, pool, running: Mutex::default() }))
     }
 
-    fn running(&self) -> MutexGuard<'_, HashSet<(Uuid, i64)>> {
+    fn running(&self) -> MutexGuard<'_, HashSet<(Uuid, usize)>> {
         self.0.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Runs a replay of the lane's subscription, unless it runs already.
     pub(super) fn start(&self, lane: &Arc<Lane>, id: Uuid) {
-        // With the epoch: one that still ends here may begin here again.
-        let key = (id, lane.shard.epoch);
+        // With the lane: one that still ends beside a lane of before may begin again.
+        let key = (id, Arc::as_ptr(lane).addr());
         if lane.shard.is_halted() || !self.running().insert(key) {
             return;
         }
@@ -195,7 +195,8 @@ impl Replay {
                     Err(error) => wait(lane, wait_for_database(&error)).await?,
                 }
             }
-            let subscription = lane.subscription();
+            // Gone to another URL, it has another lane, and the replay goes on beside that.
+            let subscription = lane.subscription().ok_or(Ended::Elsewhere)?;
             if subscription.is_active() {
                 return Ok(subscription);
             }

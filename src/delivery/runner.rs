@@ -1,4 +1,4 @@
-//! Running a lane: attempt after attempt, until there is nothing to do.
+//! Running an endpoint: attempt after attempt, until there is nothing to do.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -14,17 +14,17 @@ use tokio::time::Instant;
 use super::backlog::Backlog;
 use super::courier::Courier;
 use super::health::Degraded;
-use super::lane::{Claim, Lane, Next, StartedAttempt};
+use super::lane::{Claim, Endpoint, Lane, Next, StartedAttempt};
 use super::limits::{Permit, Reputation};
 use crate::log::read;
 use crate::model::attempt::AttemptCause;
 use crate::outbound::retry::MAX_ATTEMPTS;
 use crate::subscription::Subscription;
 
-/// Pause before the database is asked again, or a lane that failed is run again.
+/// Pause before the database is asked again, or an endpoint whose task panicked is run again.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Runs lanes.
+/// Runs endpoints.
 #[derive(Clone)]
 pub(super) struct Runner(Arc<Inner>);
 
@@ -35,7 +35,7 @@ struct Inner {
     degraded: Degraded,
 }
 
-/// A lane waits for a permit.
+/// An endpoint waits for a permit.
 struct Acquiring {
     host: String,
     reputation: Reputation,
@@ -47,26 +47,26 @@ impl Runner {
         Self(Arc::new(Inner { courier, backlog: Backlog::new(pool.clone()), pool, degraded }))
     }
 
-    /// Notes that a lane changed, and starts it if it has work and does not run.
+    /// Notes that a lane changed, and starts its endpoint if it has work and does not run.
     pub(super) fn kick(&self, lane: &Arc<Lane>) {
         self.0.courier.notes.dirty(lane);
-        self.start(lane);
+        self.start(&lane.endpoint);
     }
 
-    /// Starts a lane if it has work and does not run.
-    pub(super) fn start(&self, lane: &Arc<Lane>) {
-        if lane.shard.is_halted() {
+    /// Starts an endpoint if it has work and does not run.
+    pub(super) fn start(&self, endpoint: &Arc<Endpoint>) {
+        if endpoint.shard.is_halted() {
             return;
         }
-        match lane.claim() {
+        match endpoint.claim() {
             Claim::Nothing => {}
-            Claim::Running => lane.changed.notify_one(),
+            Claim::Running => endpoint.changed.notify_one(),
             Claim::Claimed => {
-                let (runner, lane) = (self.clone(), lane.clone());
-                let shard = lane.shard.clone();
+                let (runner, endpoint) = (self.clone(), endpoint.clone());
+                let shard = endpoint.shard.clone();
                 shard.spawn(async move {
-                    while AssertUnwindSafe(runner.run(&lane)).catch_unwind().await.is_err() {
-                        tracing::error!(company = %lane.company, subscription = %lane.id, "a lane panicked; it is run again");
+                    while AssertUnwindSafe(runner.run(&endpoint)).catch_unwind().await.is_err() {
+                        tracing::error!(company = %endpoint.company, "the task of an endpoint panicked; it is run again");
                         tokio::time::sleep(PAUSE).await;
                     }
                 });
@@ -74,46 +74,46 @@ impl Runner {
         }
     }
 
-    async fn run(&self, lane: &Arc<Lane>) {
-        let mut shard = lane.shard.halted();
+    async fn run(&self, endpoint: &Arc<Endpoint>) {
+        let mut shard = endpoint.shard.halted();
         let mut halted = std::pin::pin!(shard.wait_for(|halted| *halted));
         let mut valid = self.0.courier.valid.clone();
         let mut work: FuturesUnordered<BoxFuture<'_, ()>> = FuturesUnordered::new();
         let mut acquiring: Option<Acquiring> = None;
-        // A wait goes on whatever wakes the lane meanwhile, and what was waited for is due:
+        // A wait goes on whatever wakes the endpoint meanwhile, and what was waited for is due:
         // the clock may have been set back.
         let mut sleeping: Option<(DateTime<Utc>, BoxFuture<'_, ()>)> = None;
         let mut reached = None;
-        lane.begin();
+        endpoint.begin();
         loop {
-            if lane.shard.is_halted() {
+            if endpoint.shard.is_halted() {
                 while work.next().await.is_some() {}
-                return lane.abandon();
+                return endpoint.abandon();
             }
             let now = self.now(reached);
-            let next = lane.next(now);
+            let next = endpoint.next(now);
             if !matches!(next, Next::Attempt(_)) {
                 acquiring = None;
             }
             let mut refused = false;
             let due = match next {
                 Next::Rest => return,
-                Next::Recall(owed) => {
+                Next::Recall(lane, owed) => {
                     work.push(self.recall(lane, owed).boxed());
                     continue;
                 }
-                Next::Backlog(position, limit) => {
+                Next::Backlog(lane, position, limit) => {
                     work.push(self.read_backlog(lane, position, limit).boxed());
                     continue;
                 }
                 Next::Wait(due) => due,
                 Next::Attempt(subscription) => {
                     refused = *valid.borrow_and_update() <= Instant::now();
-                    if !refused && let Some(permit) = self.permit(lane, &subscription, &mut acquiring) {
+                    if !refused && let Some(permit) = self.permit(endpoint, &subscription, &mut acquiring) {
                         acquiring = None;
-                        if let Some(started) = lane.start(now) {
+                        if let Some(started) = endpoint.start(now) {
                             reached = None;
-                            work.push(self.attempt(lane, started, permit).boxed());
+                            work.push(self.attempt(started, permit).boxed());
                         }
                         continue;
                     }
@@ -143,16 +143,16 @@ impl Runner {
                 biased;
                 _ = &mut halted => {}
                 Some(()) = work.next(), if !work.is_empty() => {}
-                () = lane.changed.notified() => {}
+                () = endpoint.changed.notified() => {}
                 permit = permitted => {
                     acquiring = None;
                     // Nothing is sent by a subscription that is old by now: it is looked up anew.
-                    let Some(permit) = permit else { return lane.abandon() };
+                    let Some(permit) = permit else { return endpoint.abandon() };
                     if *valid.borrow_and_update() > Instant::now()
-                        && let Some(started) = lane.start(self.now(reached))
+                        && let Some(started) = endpoint.start(self.now(reached))
                     {
                         reached = None;
-                        work.push(self.attempt(lane, started, permit).boxed());
+                        work.push(self.attempt(started, permit).boxed());
                     }
                 }
                 _ = valid.changed(), if refused => {}
@@ -170,11 +170,11 @@ impl Runner {
     /// it, unless it does already.
     fn permit(
         &self,
-        lane: &Lane,
+        endpoint: &Endpoint,
         subscription: &Subscription,
         acquiring: &mut Option<Acquiring>,
     ) -> Option<Permit> {
-        let wanted = (subscription.target.authority(), lane.reputation());
+        let wanted = (subscription.target.authority(), endpoint.reputation());
         if acquiring
             .as_ref()
             .is_some_and(|acquiring| (acquiring.host.as_str(), acquiring.reputation) == wanted)
@@ -190,37 +190,37 @@ impl Runner {
         None
     }
 
-    async fn recall(&self, lane: &Arc<Lane>, owed: Vec<i64>) {
+    async fn recall(&self, lane: Arc<Lane>, owed: Vec<i64>) {
         match read::by_numbers(&self.0.pool, lane.company, &owed).await {
             Ok(events) => lane.recalled(events),
-            Err(error) => self.not_read(lane, &error).await,
+            Err(error) => self.not_read(&lane, &error).await,
         }
     }
 
-    async fn read_backlog(&self, lane: &Arc<Lane>, position: i64, limit: usize) {
+    async fn read_backlog(&self, lane: Arc<Lane>, position: i64, limit: usize) {
         // What the tail has is in the log; what comes after, it will offer.
         let to = lane.shard.offering();
         match self.0.backlog.read((lane.company, lane.event_type), (position, to), limit).await {
             Ok(read) => {
                 lane.took_backlog(read);
-                self.0.courier.notes.dirty(lane);
+                self.0.courier.notes.dirty(&lane);
             }
-            Err(error) => self.not_read(lane, &error).await,
+            Err(error) => self.not_read(&lane, &error).await,
         }
     }
 
-    async fn not_read(&self, lane: &Arc<Lane>, error: &sqlx::Error) {
+    async fn not_read(&self, lane: &Lane, error: &sqlx::Error) {
         tracing::warn!(%error, company = %lane.company, subscription = %lane.id, "the backlog of a subscription cannot be read yet");
         tokio::time::sleep(PAUSE).await;
         lane.not_read();
     }
 
     /// Makes one attempt and passes its outcome to the lane.
-    async fn attempt(&self, lane: &Arc<Lane>, started: StartedAttempt, permit: Permit) {
-        let StartedAttempt { outgoing, subscription, attempt } = started;
+    async fn attempt(&self, started: StartedAttempt, permit: Permit) {
+        let StartedAttempt { lane, outgoing, subscription, attempt } = started;
         let Inner { courier, degraded, .. } = &*self.0;
         let kind = (attempt, AttemptCause::Live);
-        let made = courier.attempt(lane, (&outgoing, &subscription), kind, permit).await;
+        let made = courier.attempt(&lane, (&outgoing, &subscription), kind, permit).await;
         let (seq, event) = (outgoing.event.seq, outgoing.event.id);
         if let Some(in_row) = lane.attempted(seq, attempt, &made.outcome, (made.at, made.duration), *degraded)
         {
@@ -228,8 +228,8 @@ impl Runner {
                 company = %lane.company, subscription = %lane.id, %event,
                 "an event was not delivered after {MAX_ATTEMPTS} attempts"
             );
-            courier.deactivation.undelivered(lane, &subscription, in_row, &made.outcome).await;
+            courier.deactivation.undelivered(&lane, &subscription, in_row, &made.outcome).await;
         }
-        courier.notes.dirty(lane);
+        courier.notes.dirty(&lane);
     }
 }

@@ -1,6 +1,7 @@
 //! A shard: the part of the subscriptions that one process delivers for at a time.
 //!
-//! A subscription's shard follows from its id. A process *holds* a shard by lease
+//! A subscription's shard follows from its endpoint, its company and URL: those that share an
+//! endpoint are in one process. A process *holds* a shard by lease
 //! (see [`super::lease`]); the epoch distinguishes its holding from all others before
 //! and after. It is *halted* before it is given up.
 
@@ -13,16 +14,9 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use crate::model::ids::SubscriptionId;
-
 /// How many there are; rows of the table `shards`. Enough that a handful of processes
 /// share evenly.
 pub(super) const SHARDS: i16 = 16;
-
-/// The shard of a subscription. The same as the column `cursors.shard`.
-pub(super) fn of(id: SubscriptionId) -> i16 {
-    i16::from(id.0.as_bytes()[15]) % SHARDS
-}
 
 /// The shards that this process holds, by number.
 #[derive(Clone, Default)]

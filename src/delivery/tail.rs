@@ -11,25 +11,25 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use sqlx::PgPool;
 use tokio::sync::{Notify, mpsc};
 use uuid::Uuid;
 
-use super::lane::Lane;
+use super::lane::{Endpoint, Lane};
 use super::lease::Change;
 use super::outgoing::Outgoing;
 use super::replay::{self, Replays};
 use super::runner::Runner;
-use super::shard::{self, SHARDS, Shard};
+use super::shard::{SHARDS, Shard};
 use crate::listeners::Listeners;
 use crate::log::read;
 use crate::log::{Committed, LogState};
 use crate::model::events::{Event, EventType};
 use crate::model::ids::{CompanyId, SubscriptionId};
-use crate::subscription::{self, Status, Stored};
+use crate::subscription::{self, Status, Stored, Subscription};
 
 /// How often the log is looked at without a hint.
 const POLL: Duration = Duration::from_secs(1);
@@ -51,14 +51,27 @@ pub(super) struct Tail {
     lanes: Lanes,
 }
 
-/// Lanes, to be found by subscription and by event.
+/// Lanes, to be found by subscription and by event, and their endpoints.
 #[derive(Default)]
 struct Lanes {
     by_id: HashMap<SubscriptionId, Arc<Lane>>,
     by_type: HashMap<(CompanyId, EventType), Vec<Arc<Lane>>>,
+    /// By company and URL.
+    endpoints: HashMap<(CompanyId, String), Weak<Endpoint>>,
 }
 
 impl Lanes {
+    /// Makes the lane of a subscription, at the endpoint of its URL.
+    fn make(&mut self, stored: Stored, shard: &Arc<Shard>) -> Arc<Lane> {
+        let Subscription { company, target, .. } = &stored.subscription;
+        let place = self.endpoints.entry((*company, target.as_str().to_owned())).or_default();
+        let endpoint = place.upgrade().unwrap_or_else(|| Endpoint::new(*company, shard.clone()));
+        *place = Arc::downgrade(&endpoint);
+        let lane = Lane::new(stored, &endpoint);
+        self.insert(lane.clone());
+        lane
+    }
+
     fn insert(&mut self, lane: Arc<Lane>) {
         self.by_type.entry((lane.company, lane.event_type)).or_default().push(lane.clone());
         self.by_id.insert(lane.id, lane);
@@ -70,6 +83,13 @@ impl Lanes {
             lanes.retain(|lane| !leaves(lane));
             !lanes.is_empty()
         });
+        self.endpoints.retain(|_, endpoint| endpoint.upgrade().is_some_and(|endpoint| !endpoint.is_empty()));
+    }
+
+    /// Takes over all lanes of others, whose shards were not here.
+    fn extend(&mut self, others: Self) {
+        self.endpoints.extend(others.endpoints);
+        others.by_id.into_values().for_each(|lane| self.insert(lane));
     }
 
     /// Offers events to the lanes of their company and type.
@@ -180,33 +200,32 @@ impl Tail {
         let replays = self.replays_of(&changed).await?;
         for stored in changed {
             self.version = self.version.max(stored.subscription.version);
-            if let Some(shard) = self.shards.get(&shard::of(stored.subscription.id)) {
-                self.apply(stored, &shard.clone());
-            }
+            self.apply(stored);
         }
         self.start_replays(&self.lanes, replays);
         self.version = self.version.max(version);
         Ok(())
     }
 
-    fn apply(&mut self, stored: Stored, shard: &Arc<Shard>) {
+    /// Applies a change of a subscription: its lane is updated, or leaves, or one is made. With its
+    /// URL a subscription changes its endpoint, perhaps also its shard and process.
+    fn apply(&mut self, mut stored: Stored) {
         let id = stored.subscription.id;
-        let deleted = stored.subscription.status == Status::Deleted;
-        match self.lanes.by_id.get(&id).cloned() {
-            Some(lane) if deleted => {
-                lane.retire();
-                self.lanes.remove(|lane| lane.id == id);
-            }
-            None if deleted => {}
-            Some(lane) => {
+        let shard = self.shards.get(&stored.shard).filter(|_| stored.subscription.status != Status::Deleted);
+        if let Some(lane) = self.lanes.by_id.get(&id).cloned() {
+            let target = lane.subscription().map(|known| known.target.clone());
+            if shard.is_some() && target.is_some_and(|target| target == stored.subscription.target) {
                 lane.update(stored.subscription);
-                self.runner.kick(&lane);
+                return self.runner.kick(&lane);
             }
-            None => {
-                let lane = Arc::new(Lane::new(stored, shard.clone()));
-                self.lanes.insert(lane.clone());
-                self.runner.kick(&lane);
+            if let Some(left) = lane.leave() {
+                stored.progress = left.at_another_endpoint();
             }
+            self.lanes.remove(|lane| lane.id == id);
+        }
+        if let Some(shard) = shard.cloned() {
+            let lane = self.lanes.make(stored, &shard);
+            self.runner.kick(&lane);
         }
     }
 
@@ -241,10 +260,8 @@ impl Tail {
                 }
             }
         }
-        for lane in lanes.by_id.into_values() {
-            self.runner.start(&lane);
-            self.lanes.insert(lane);
-        }
+        lanes.by_id.values().for_each(|lane| self.runner.start(&lane.endpoint));
+        self.lanes.extend(lanes);
         self.shards.extend(new.into_iter().map(|shard| (shard.id, shard)));
         self.log.set_sole_deliverer(self.shards.len() == usize::from(SHARDS.unsigned_abs()));
     }
@@ -266,9 +283,8 @@ impl Tail {
                 let found = subscription::of_shards(&self.pool, &ids).await?;
                 let replays = self.replays_of(&found).await?;
                 for stored in found {
-                    let number = shard::of(stored.subscription.id);
-                    if let Some(shard) = new.iter().find(|shard| shard.id == number) {
-                        lanes.insert(Arc::new(Lane::new(stored, shard.clone())));
+                    if let Some(shard) = new.iter().find(|shard| shard.id == stored.shard) {
+                        lanes.make(stored, shard);
                     }
                 }
                 self.start_replays(lanes, replays);

@@ -69,6 +69,14 @@ impl<R> Table<R> {
         self.0.insert(key, Slot::Deleted);
     }
 
+    /// Every row of a company that is known, as of now.
+    pub fn of(&self, company: CompanyId) -> impl Iterator<Item = &R> {
+        self.0.iter().filter_map(move |(key, slot)| match slot {
+            Slot::Loaded(row) | Slot::Changed(row) if key.0 == company => Some(row),
+            _ => None,
+        })
+    }
+
     /// Everything that was changed and the keys of what was deleted, each sorted by
     /// key: locks are taken in one order everywhere.
     pub fn changes(&self) -> (Vec<(Key, &R)>, Vec<Key>) {

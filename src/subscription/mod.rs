@@ -106,6 +106,18 @@ impl Ordering {
         }
     }
 
+    /// What holds where both are asked for: strict order if one is strict, and no more deliveries
+    /// at a time than either allows.
+    #[must_use]
+    pub fn stricter(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Record { concurrency: one }, Self::Record { concurrency: other }) => {
+                Self::Record { concurrency: one.min(other) }
+            }
+            _ => Self::Subscription,
+        }
+    }
+
     /// Its word.
     pub fn word(self) -> OrderingWord {
         match self {

@@ -78,6 +78,16 @@ impl ReadAhead {
 }
 
 impl Progress {
+    /// What it is worth at another endpoint: what waited for the receiver before waits no more, and
+    /// how that one did says nothing about the new one.
+    #[must_use]
+    pub fn at_another_endpoint(mut self) -> Self {
+        self.next_attempt_at = None;
+        self.read_ahead.iter_mut().flat_map(|ahead| &mut ahead.owed).for_each(|owed| owed.due = None);
+        self.health.undelivered_in_row = 0;
+        self
+    }
+
     /// When the next attempt for an event that is being retried is due.
     pub fn next_attempt_of(&self, seq: i64) -> Option<DateTime<Utc>> {
         let owed = self.read_ahead.iter().flat_map(|ahead| &ahead.owed);

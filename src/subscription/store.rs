@@ -16,6 +16,8 @@ pub struct Stored {
     pub subscription: Subscription,
     /// How far it is.
     pub progress: Progress,
+    /// The part of the delivery work that its endpoint belongs to.
+    pub shard: i16,
 }
 
 /// A row of `subscriptions`, `cursors` and `done`.
@@ -37,6 +39,7 @@ struct Row {
     version: i64,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
+    shard: i16,
     done: i64,
     cursor: i64,
     lagging: bool,
@@ -98,7 +101,7 @@ impl Row {
                 last_error: self.last_error,
             },
         };
-        Some(Stored { subscription, progress })
+        Some(Stored { subscription, progress, shard: self.shard })
     }
 }
 
@@ -112,7 +115,7 @@ macro_rules! select {
             r#"SELECT s.company_id, s.id, s.event_type, s.target_url, s.filters, s.secret, s.previous_secret,
                       s.previous_secret_until, s.status, s.status_reason, s.loopback, s.ordering, s.concurrency,
                       s.skip_to, s.version, s.created_at, s.updated_at,
-                      done.seq AS "done!", c.seq AS cursor, c.lagging, c.head_attempts, c.next_attempt_at, c.read_ahead,
+                      c.shard, done.seq AS "done!", c.seq AS cursor, c.lagging, c.head_attempts, c.next_attempt_at, c.read_ahead,
                       c.undelivered_in_row, c.last_attempt_at, c.last_success_at, c.last_error
                FROM "# + $from + r#" subscriptions s
                JOIN cursors c ON c.subscription_id = s.id JOIN done ON done.subscription_id = s.id "# + $rest,

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::load::{Told, Write};
 use super::receiver::{Arrival, Receiver};
-use super::round::{Subscription, Window};
+use super::round::{Endpoint, Subscription, Window};
 
 /// Events before and after one that is told about.
 const CONTEXT: usize = 3;
@@ -138,16 +138,16 @@ impl Verdict {
 pub fn check(
     seen: &Seen,
     receiver: &Receiver,
-    subscriptions: &[Subscription],
+    endpoints: &[Endpoint],
     writes: &[Write],
     windows: &[Window],
 ) -> Verdict {
     let mut verdict = Verdict { events: seen.events.len(), ..Verdict::default() };
     check_log(seen, &mut verdict);
     check_writes(seen, writes, &mut verdict);
-    for subscription in subscriptions {
-        let arrivals = receiver.arrivals(&subscription.path);
-        Deliveries::new(seen, subscription, &arrivals, windows).check(&mut verdict);
+    for endpoint in endpoints {
+        let arrivals = receiver.arrivals(endpoint.path);
+        Deliveries::new(seen, endpoint, &arrivals, windows).check(&mut verdict);
     }
     verdict
 }
@@ -194,37 +194,35 @@ fn check_writes(seen: &Seen, writes: &[Write], verdict: &mut Verdict) {
     }
 }
 
-/// The deliveries to one subscription.
+/// The deliveries to one endpoint: to all its subscriptions, in one order.
 struct Deliveries<'a> {
     seen: &'a Seen,
-    subscription: &'a Subscription,
-    /// What should arrive.
-    wanted: Vec<&'a Logged>,
+    endpoint: &'a Endpoint,
+    /// What should arrive, and for which subscription.
+    wanted: Vec<(&'a Logged, &'a Subscription)>,
     arrivals: &'a [Arrival],
     windows: &'a [Window],
 }
 
 impl<'a> Deliveries<'a> {
-    fn new(
-        seen: &'a Seen,
-        subscription: &'a Subscription,
-        arrivals: &'a [Arrival],
-        windows: &'a [Window],
-    ) -> Self {
-        let wanted = seen.events.iter().filter(|event| event.matches(subscription)).collect();
-        Self { seen, subscription, wanted, arrivals, windows }
+    fn new(seen: &'a Seen, endpoint: &'a Endpoint, arrivals: &'a [Arrival], windows: &'a [Window]) -> Self {
+        let wanted = seen.events.iter().filter_map(|event| {
+            let mut subscriptions = endpoint.subscriptions.iter();
+            Some((event, subscriptions.find(|subscription| event.matches(subscription))?))
+        });
+        Self { seen, endpoint, wanted: wanted.collect(), arrivals, windows }
     }
 
     fn check(&self, verdict: &mut Verdict) {
         let places: HashMap<_, _> =
-            self.wanted.iter().enumerate().map(|(place, event)| (&*event.id, place)).collect();
+            self.wanted.iter().enumerate().map(|(place, (event, _))| (&*event.id, place)).collect();
         let mut arrived: HashMap<&str, Vec<&Arrival>> = HashMap::new();
         // Events that were accepted, or failed in their last attempt.
         let mut settled = HashSet::new();
         for arrival in self.arrivals {
             verdict.deliveries += 1;
             let Some(&place) = places.get(&*arrival.event) else {
-                let text = format!("{}: nobody asked for {arrival:?}", self.subscription.path);
+                let text = format!("{}: nobody asked for {arrival:?}", self.endpoint.path);
                 verdict.found(Kind::Other, text);
                 continue;
             };
@@ -243,18 +241,18 @@ impl<'a> Deliveries<'a> {
                 settled.insert(place);
             }
         }
-        for (place, event) in self.wanted.iter().enumerate() {
+        for (place, (event, subscription)) in self.wanted.iter().enumerate() {
             let arrivals = arrived.get(&*event.id).map_or(&[][..], Vec::as_slice);
             if arrivals.iter().any(|arrival| arrival.accepted) {
                 continue;
             }
-            let given_up = self.seen.undelivered.get(&(self.subscription.id, event.id.clone()));
+            let given_up = self.seen.undelivered.get(&(subscription.id, event.id.clone()));
             let all_attempted = ALL_ATTEMPTS
                 .iter()
                 .all(|number| arrivals.iter().any(|arrival| i16::from(arrival.attempt) == *number));
             match given_up {
                 Some(attempts)
-                    if self.subscription.is_unreliable() && *attempts == ALL_ATTEMPTS && all_attempted =>
+                    if self.endpoint.is_unreliable() && *attempts == ALL_ATTEMPTS && all_attempted =>
                 {
                     verdict.undelivered += 1;
                 }
@@ -274,10 +272,10 @@ impl<'a> Deliveries<'a> {
     /// An event, and its neighbours in the log: when and how each of them arrived.
     fn tell(&self, place: usize) -> String {
         let zero = self.windows.first().map(|(begin, _)| *begin);
-        let mut text = format!("{} of {}", self.wanted[place].id, self.subscription.path);
+        let mut text = format!("{} of {}", self.wanted[place].0.id, self.endpoint.path);
         let around = place.saturating_sub(CONTEXT)..self.wanted.len().min(place + CONTEXT + 1);
-        for event in &self.wanted[around] {
-            let pointer = if event.id == self.wanted[place].id { '>' } else { ' ' };
+        for (event, _) in &self.wanted[around] {
+            let pointer = if event.id == self.wanted[place].0.id { '>' } else { ' ' };
             text += &format!("\n   {pointer} {:>6} {}", event.seq, event.id);
             for arrival in self.arrivals.iter().filter(|arrival| arrival.event == event.id) {
                 let at = zero.map_or(0.0, |zero| {

@@ -35,13 +35,19 @@ const SETTLE: Duration = Duration::from_millis(300);
 #[derive(Clone, Debug)]
 pub struct Subscription {
     pub id: SubscriptionId,
-    /// Where it is received; it names the subscription.
-    pub path: String,
     pub event: &'static str,
     pub filter: Option<(&'static str, &'static str)>,
 }
 
-impl Subscription {
+/// The subscriptions to one URL; no event is for two of them.
+#[derive(Clone, Debug)]
+pub struct Endpoint {
+    /// Where it is received; it names the endpoint.
+    pub path: &'static str,
+    pub subscriptions: Vec<Subscription>,
+}
+
+impl Endpoint {
     /// Does its receiver fail now and then?
     pub fn is_unreliable(&self) -> bool {
         self.path.starts_with(UNRELIABLE)
@@ -65,7 +71,7 @@ pub struct Round<'a> {
     started: usize,
     api: Api,
     receiver: Receiver,
-    subscriptions: Vec<Subscription>,
+    endpoints: Vec<Endpoint>,
     load: Load,
     windows: Vec<Window>,
 }
@@ -92,7 +98,7 @@ impl<'a> Round<'a> {
             load: Load::idle(),
             api,
             receiver,
-            subscriptions: Vec::new(),
+            endpoints: Vec::new(),
             windows: Vec::new(),
         };
         for _ in 0..fault.processes() {
@@ -151,6 +157,14 @@ impl<'a> Round<'a> {
             ("/proposal", "deal.stage_changed", Some(("stage", STAGES[0]))),
             ("/unreliable/contact.created", "contact.created", None),
             ("/unreliable/paris", "contact.updated", Some(("city", CITIES[0]))),
+            // A contact's and a deal's life in order.
+            ("/all", "contact.created", None),
+            ("/all", "contact.updated", Some(("city", CITIES[0]))),
+            ("/all", "deal.created", None),
+            ("/all", "deal.updated", None),
+            ("/all", "deal.stage_changed", None),
+            ("/unreliable/created", "contact.created", None),
+            ("/unreliable/created", "deal.created", None),
         ];
         for (path, event, filter) in all {
             let mut body = json!({"event": event, "target_url": self.receiver.url(path)});
@@ -161,7 +175,11 @@ impl<'a> Round<'a> {
                 self.api.send(Method::POST, "/webhooks/subscribe", &body).await.expect("an answer");
             assert_eq!(status, StatusCode::CREATED, "{answer}");
             let id = answer["subscription_id"].as_str().and_then(SubscriptionId::parse).unwrap();
-            self.subscriptions.push(Subscription { id, path: path.to_owned(), event, filter });
+            let subscription = Subscription { id, event, filter };
+            match self.endpoints.iter_mut().find(|endpoint| endpoint.path == path) {
+                Some(endpoint) => endpoint.subscriptions.push(subscription),
+                None => self.endpoints.push(Endpoint { path, subscriptions: vec![subscription] }),
+            }
         }
     }
 
@@ -198,7 +216,7 @@ impl<'a> Round<'a> {
         let seen = self.come_to_rest(&mut findings).await;
         tokio::time::sleep(SETTLE).await;
         self.servers_are_well(&mut findings).await;
-        let mut verdict = check::check(&seen, &self.receiver, &self.subscriptions, &writes, &self.windows);
+        let mut verdict = check::check(&seen, &self.receiver, &self.endpoints, &writes, &self.windows);
         // First what explains the others.
         findings.append(&mut verdict.findings);
         verdict.findings = findings;
@@ -216,22 +234,29 @@ impl<'a> Round<'a> {
         verdict
     }
 
+    /// All subscriptions, each with its path.
+    fn subscriptions(&self) -> impl Iterator<Item = (&str, &Subscription)> {
+        self.endpoints.iter().flat_map(|endpoint| {
+            endpoint.subscriptions.iter().map(|subscription| (endpoint.path, subscription))
+        })
+    }
+
     /// Waits until every cursor has passed the last event of its subscription.
     async fn come_to_rest(&self, findings: &mut Vec<Finding>) -> Seen {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let seen = self.look().await.unwrap_or_default();
             let resting = !seen.events.is_empty()
-                && self.subscriptions.iter().all(|subscription| seen.rests(subscription));
+                && self.subscriptions().all(|(_, subscription)| seen.rests(subscription));
             if resting {
                 return seen;
             }
             if Instant::now() > deadline {
-                for subscription in self.subscriptions.iter().filter(|known| !seen.rests(known)) {
+                for (path, subscription) in self.subscriptions().filter(|(_, known)| !seen.rests(known)) {
                     let position = seen.positions.get(&subscription.id);
                     findings.push(Finding::other(format!(
-                        "{} does not come to rest: it stands at {position:?}, its last event is {:?}",
-                        subscription.path,
+                        "{} at {path} does not come to rest: it stands at {position:?}, its last event is {:?}",
+                        subscription.event,
                         seen.last_of(subscription),
                     )));
                 }
@@ -247,12 +272,10 @@ impl<'a> Round<'a> {
         let events = sqlx::query_as("SELECT seq, id, type, data FROM events ORDER BY seq")
             .fetch_all(&mut connection)
             .await?;
-        // A subscription's shard follows from its id; a single one has all.
         let positions = sqlx::query_as(
             "SELECT subscription_id, lagging, head_attempts,
                     CASE WHEN lagging THEN seq ELSE greatest(seq, checkpoint) END AS seq
-             FROM cursors JOIN shards
-                 ON shards.id = (get_byte(uuid_send(subscription_id), 15) & 15) % (SELECT count(*) FROM shards)",
+             FROM cursors JOIN shards ON shards.id = cursors.shard",
         )
         .fetch_all(&mut connection)
         .await?;

@@ -13,6 +13,7 @@ mod deals;
 mod deliveries;
 mod delivery;
 mod embedded;
+mod endpoint;
 mod errors;
 mod events;
 mod fast_path;

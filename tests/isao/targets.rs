@@ -216,9 +216,9 @@ async fn multiply(world: &World, subscription: &Value, count: i32) {
              SELECT company_id, gen_random_uuid(), event_type, 'http://' || number || '.slow.example/', filters,
                     secret, status, loopback, created_at, updated_at, v.version
              FROM subscriptions, subscription_version v, generate_series(1, $2) AS number WHERE id = $1
-             RETURNING company_id, id)
-         INSERT INTO cursors (company_id, subscription_id, seq, lagging)
-         SELECT company_id, id, log_head.seq, true FROM made, log_head",
+             RETURNING company_id, id, target_url)
+         INSERT INTO cursors (company_id, subscription_id, seq, lagging, shard)
+         SELECT company_id, id, log_head.seq, true, endpoint_shard(company_id, target_url) FROM made, log_head",
     )
     .bind(uuid::Uuid::parse_str(id).unwrap())
     .bind(count)

@@ -1,33 +1,23 @@
-//! The values that go into a lane and come out of it.
+//! The values that go into lanes and endpoints and come out of them.
 
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
+use super::Lane;
 use crate::delivery::outgoing::Outgoing;
 use crate::delivery::shard::Shard;
 use crate::model::ids::SubscriptionId;
 use crate::subscription::{Progress, Subscription};
 
-/// Events that a lane keeps, at least; bounds what it takes in memory.
-pub(super) const QUEUE: usize = 64;
-/// Events read ahead for each delivery at a time, where order holds per record: a
-/// record that fails does not hold up the others at once.
-const AHEAD: usize = 4;
-
-/// Events that the queue of a lane keeps.
-pub(super) fn capacity(subscription: &Subscription) -> usize {
-    QUEUE.max(AHEAD * usize::from(subscription.ordering.concurrency()))
-}
-
-/// What a running lane does next.
+/// What a running endpoint does next.
 pub(in crate::delivery) enum Next {
-    /// Attempt something, see [`Lane::start`](super::Lane::start).
+    /// Attempt something of this subscription, see [`Endpoint::start`](super::Endpoint::start).
     Attempt(Arc<Subscription>),
-    /// Read these from the log: they are owed.
-    Recall(Vec<i64>),
-    /// Read the backlog after this number, at most this many events.
-    Backlog(i64, usize),
+    /// Read these from the log: the lane owes them.
+    Recall(Arc<Lane>, Vec<i64>),
+    /// Read the lane's backlog after this number, at most this many events.
+    Backlog(Arc<Lane>, i64, usize),
     /// Nothing before then, or before an attempt or a read ends.
     Wait(Option<DateTime<Utc>>),
     /// Nothing; the task ends.
@@ -36,13 +26,14 @@ pub(in crate::delivery) enum Next {
 
 /// An attempt that begins.
 pub(in crate::delivery) struct StartedAttempt {
+    pub(in crate::delivery) lane: Arc<Lane>,
     pub(in crate::delivery) outgoing: Arc<Outgoing>,
     pub(in crate::delivery) subscription: Arc<Subscription>,
     /// Its number, from 1.
     pub(in crate::delivery) attempt: u8,
 }
 
-/// Is anybody running the lane?
+/// Is anybody running the endpoint?
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::delivery) enum Claim {
     /// The caller, from now on.

@@ -1,4 +1,4 @@
-//! The events that a lane has taken and not done, and which of them may go next.
+//! The events that the lanes of an endpoint have taken and not done, and which may go next.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
@@ -7,11 +7,14 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::delivery::outgoing::Outgoing;
+use crate::model::ids::SubscriptionId;
 use crate::subscription::{Ordering, Owed};
 
 /// An event that is not done.
 struct Item {
     outgoing: Arc<Outgoing>,
+    /// Whose it is.
+    subscription: SubscriptionId,
     /// Attempts made.
     attempts: u8,
     /// When the next one is due, after one that failed.
@@ -19,94 +22,118 @@ struct Item {
     in_flight: bool,
 }
 
-/// In the order of the log.
+/// An item's place: the order of the log, and for one event the order of the subscriptions.
+pub(super) type Place = (i64, SubscriptionId);
+
+impl Item {
+    fn place(&self) -> Place {
+        (self.outgoing.event.seq, self.subscription)
+    }
+}
+
+/// In the order of their places.
 #[derive(Default)]
 pub(super) struct Queue {
     items: VecDeque<Item>,
     /// Attempts under way.
     in_flight: usize,
-    /// Was anything done that does not stand at the front? Then the front alone does
-    /// not tell what is done.
-    gaps: bool,
+}
+
+/// What decides which event may be attempted now.
+pub(super) struct Rules<A> {
+    pub(super) ordering: Ordering,
+    pub(super) now: DateTime<Utc>,
+    /// No first attempt before then.
+    pub(super) hold: Option<DateTime<Utc>>,
+    /// Events up to this number are all here; there may be others in between after it.
+    pub(super) complete_to: i64,
+    /// Is this subscription delivered to?
+    pub(super) is_active: A,
 }
 
 /// What the queue has to offer.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Choice {
-    /// This one, by its number.
-    Attempt(i64),
-    /// Nothing before then, or before an attempt ends if there is no time.
+    /// This one.
+    Attempt(Place),
+    /// Nothing before then, or before an attempt or a read ends if there is no time.
     Wait(Option<DateTime<Utc>>),
-    /// It is empty.
+    /// There is nothing of an active subscription.
     Empty,
 }
 
 impl Queue {
-    pub(super) fn len(&self) -> usize {
-        self.items.len()
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.items.is_empty()
-    }
-
     pub(super) fn in_flight(&self) -> usize {
         self.in_flight
     }
 
-    /// The number of the first event.
-    pub(super) fn front(&self) -> Option<i64> {
-        self.items.front().map(|item| item.outgoing.event.seq)
+    /// A subscription's events, in order.
+    fn of(&self, subscription: SubscriptionId) -> impl Iterator<Item = &Item> {
+        self.items.iter().filter(move |item| item.subscription == subscription)
     }
 
-    /// Attempts made for the first event, and when its next one is due.
-    pub(super) fn head(&self) -> (u8, Option<DateTime<Utc>>) {
-        self.items.front().map_or((0, None), |item| (item.attempts, item.due))
+    /// Of a subscription's first event: its number, the attempts made, when the next is due.
+    pub(super) fn head(&self, subscription: SubscriptionId) -> Option<(i64, u8, Option<DateTime<Utc>>)> {
+        self.of(subscription).next().map(|item| (item.outgoing.event.seq, item.attempts, item.due))
     }
 
-    /// Takes an event that comes after all others, with the attempts it has had.
-    pub(super) fn push(&mut self, outgoing: Arc<Outgoing>, attempts: u8, due: Option<DateTime<Utc>>) {
-        self.items.push_back(Item { outgoing, attempts, due, in_flight: false });
+    /// Takes an event with the attempts it has had.
+    pub(super) fn push(
+        &mut self,
+        subscription: SubscriptionId,
+        outgoing: Arc<Outgoing>,
+        (attempts, due): (u8, Option<DateTime<Utc>>),
+    ) {
+        let item = Item { outgoing, subscription, attempts, due, in_flight: false };
+        let place = item.place();
+        // Nearly always it comes after all others.
+        let index = match self.items.back() {
+            Some(last) if last.place() > place => self.items.partition_point(|item| item.place() < place),
+            _ => self.items.len(),
+        };
+        self.items.insert(index, item);
     }
 
-    /// Which event may be attempted now; first attempts not before `hold`.
-    pub(super) fn choose(
-        &self,
-        ordering: Ordering,
-        now: DateTime<Utc>,
-        hold: Option<DateTime<Utc>>,
-    ) -> Choice {
-        if self.items.is_empty() {
-            return Choice::Empty;
-        }
-        if self.in_flight >= usize::from(ordering.concurrency()) {
-            return Choice::Wait(None);
-        }
+    /// Which event may be attempted now.
+    pub(super) fn choose(&self, rules: &Rules<impl Fn(SubscriptionId) -> bool>) -> Choice {
+        let Rules { ordering, now, hold, complete_to, is_active } = rules;
         let mut blocked: HashSet<Uuid> = HashSet::new();
-        let mut earliest = None;
+        let mut choice = Choice::Empty;
         for item in &self.items {
-            let free = match ordering {
+            let event = &item.outgoing.event;
+            let is_free = |blocked: &mut HashSet<Uuid>| match ordering {
                 Ordering::Subscription => true,
-                Ordering::Record { .. } => blocked.insert(item.outgoing.event.record),
+                Ordering::Record { .. } => blocked.insert(event.record),
             };
-            if free && !item.in_flight {
-                match if item.attempts == 0 { hold } else { item.due } {
-                    Some(due) if due > now => {
-                        earliest = Some(earliest.map_or(due, |earliest: DateTime<Utc>| earliest.min(due)));
+            if !is_active(item.subscription) {
+                // Its attempt, if one is under way, still comes first.
+                let _ = item.in_flight && is_free(&mut blocked);
+                continue;
+            }
+            if choice == Choice::Empty {
+                choice = Choice::Wait(None);
+            }
+            if self.in_flight >= usize::from(ordering.concurrency()) || event.seq > *complete_to {
+                break;
+            }
+            if is_free(&mut blocked) && !item.in_flight {
+                match (if item.attempts == 0 { *hold } else { item.due }, &mut choice) {
+                    (Some(due), Choice::Wait(earliest)) if due > *now => {
+                        *earliest = Some(earliest.map_or(due, |earliest| earliest.min(due)));
                     }
-                    _ => return Choice::Attempt(item.outgoing.event.seq),
+                    _ => return Choice::Attempt(item.place()),
                 }
             }
-            if ordering == Ordering::Subscription {
+            if *ordering == Ordering::Subscription {
                 break;
             }
         }
-        Choice::Wait(earliest)
+        choice
     }
 
     /// Begins an attempt for this event; its number is that of the attempts made, plus one.
-    pub(super) fn start(&mut self, seq: i64) -> Option<(Arc<Outgoing>, u8)> {
-        let item = self.find(seq)?;
+    pub(super) fn start(&mut self, place: Place) -> Option<(Arc<Outgoing>, u8)> {
+        let item = self.find(place)?;
         item.in_flight = true;
         let started = (item.outgoing.clone(), item.attempts + 1);
         self.in_flight += 1;
@@ -114,36 +141,35 @@ impl Queue {
     }
 
     /// An attempt has ended, and another one is due then.
-    pub(super) fn failed(&mut self, seq: i64, due: Option<DateTime<Utc>>) {
+    pub(super) fn failed(&mut self, place: Place, due: Option<DateTime<Utc>>) {
         self.in_flight = self.in_flight.saturating_sub(1);
-        if let Some(item) = self.find(seq) {
+        if let Some(item) = self.find(place) {
             item.in_flight = false;
             item.attempts += 1;
             item.due = due;
         }
     }
 
-    /// An attempt has ended, and so has its event.
-    pub(super) fn done(&mut self, seq: i64) {
+    /// An attempt has ended, and so has its event. Answers, unless it was skipped meanwhile,
+    /// whether an earlier one of its subscription is still here.
+    pub(super) fn done(&mut self, place: Place) -> Option<bool> {
         self.in_flight = self.in_flight.saturating_sub(1);
-        if let Some(index) = self.position(seq) {
-            self.gaps |= index > 0;
-            self.items.remove(index);
-        }
-        self.gaps &= !self.items.is_empty();
+        let index = self.position(place)?;
+        self.items.remove(index);
+        Some(self.items.iter().take(index).any(|item| item.subscription == place.1))
     }
 
-    fn find(&mut self, seq: i64) -> Option<&mut Item> {
-        let index = self.position(seq)?;
+    fn find(&mut self, place: Place) -> Option<&mut Item> {
+        let index = self.position(place)?;
         self.items.get_mut(index)
     }
 
     /// Where the event stands; in strict order, at the front.
-    fn position(&self, seq: i64) -> Option<usize> {
-        if self.front() == Some(seq) {
+    fn position(&self, place: Place) -> Option<usize> {
+        if self.items.front().is_some_and(|item| item.place() == place) {
             return Some(0);
         }
-        self.items.binary_search_by_key(&seq, |item| item.outgoing.event.seq).ok()
+        self.items.binary_search_by_key(&place, Item::place).ok()
     }
 
     /// Whoever made the attempts is gone: none is under way.
@@ -157,22 +183,20 @@ impl Queue {
         self.items.iter_mut().for_each(|item| item.due = None);
     }
 
-    /// Drops what comes up to there. An attempt under way may end.
-    pub(super) fn skip_to(&mut self, seq: i64) {
-        self.items.retain(|item| item.outgoing.event.seq > seq);
-        self.gaps &= !self.items.is_empty();
+    /// Drops a subscription's events up to there. An attempt under way may end.
+    pub(super) fn skip_to(&mut self, subscription: SubscriptionId, seq: i64) {
+        self.items.retain(|item| item.subscription != subscription || item.outgoing.event.seq > seq);
     }
 
-    pub(super) fn clear(&mut self) {
-        self.items.clear();
-        self.gaps = false;
+    /// How many events of a subscription are here.
+    pub(super) fn len(&self, subscription: SubscriptionId) -> usize {
+        self.of(subscription).count()
     }
 
-    /// Everything that is not done, if the front alone does not tell.
-    pub(super) fn owed(&self, ordering: Ordering) -> Option<Vec<Owed>> {
-        let tells = self.items.is_empty() || (ordering == Ordering::Subscription && !self.gaps);
+    /// All events of a subscription that are here.
+    pub(super) fn owed(&self, subscription: SubscriptionId) -> Vec<Owed> {
         let owed =
             |item: &Item| Owed { seq: item.outgoing.event.seq, attempts: item.attempts, due: item.due };
-        (!tells).then(|| self.items.iter().map(owed).collect())
+        self.of(subscription).map(owed).collect()
     }
 }

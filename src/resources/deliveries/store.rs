@@ -27,7 +27,7 @@ pub(super) struct Step {
 pub(super) async fn of_subscription(
     pool: &PgPool,
     company: CompanyId,
-    Stored { subscription, progress }: &Stored,
+    Stored { subscription, progress, .. }: &Stored,
     (after, before): (i64, i64),
     (waiting, skipped): (bool, bool),
     limit: usize,

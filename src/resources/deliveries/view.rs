@@ -69,7 +69,7 @@ impl Delivery {
     /// resumed without it. None if there is no such delivery: nothing was attempted, and
     /// nothing would have been.
     pub(super) fn new(
-        Stored { subscription, progress }: &Stored,
+        Stored { subscription, progress, .. }: &Stored,
         seq: i64,
         event: Option<&EventSummary>,
         attempts: &[&AttemptSummary],

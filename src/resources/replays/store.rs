@@ -52,7 +52,7 @@ struct DryRunDelivery {
 /// that the subscriber neither wants nor ever got.
 pub async fn is_done(
     pool: &PgPool,
-    Stored { subscription, progress }: &Stored,
+    Stored { subscription, progress, .. }: &Stored,
     seq: i64,
 ) -> Result<Option<bool>, sqlx::Error> {
     let event = sqlx::query!(

@@ -13,6 +13,7 @@ use crate::http::error::{ApiError, Code};
 use crate::http::id::not_found;
 use crate::model::events::{EventType, Filters};
 use crate::model::ids::{CompanyId, ReplayId, SubscriptionId};
+use crate::outbound::address::TargetUrl;
 use crate::outbound::signature::Secrets;
 use crate::resources::table::{Key, RowHeld, Table};
 use crate::resources::{DecisionResult, answer};
@@ -38,6 +39,8 @@ pub struct Subscriptions {
     pub(super) skipping: BTreeSet<Key>,
     /// Those whose waiting events are tried at once, with new patience.
     pub(super) hurried: BTreeSet<Key>,
+    /// Those whose URL changed.
+    pub(super) moved: BTreeSet<Key>,
     /// Replays to begin.
     pub(super) replays: Vec<(CompanyId, SubscriptionId, ReplayId, NewReplay, DateTime<Utc>)>,
     /// How many a company has that wants one more.
@@ -172,13 +175,20 @@ fn subscribe(
     new: &NewSubscription,
     now: DateTime<Utc>,
 ) -> Result<Result<Answer, ApiError>, RowHeld> {
+    // An endpoint has one secret, unless its owner wants it otherwise.
+    let known = subscriptions.of_endpoint(company, &new.target).map(|known| &known.secrets);
+    let made = || Secrets { current: new.made.clone(), previous: None };
+    let secrets = match &new.secret {
+        Some(sent) => Secrets { current: sent.clone(), previous: None },
+        None => known.cloned().unwrap_or_else(made),
+    };
     let subscription = Subscription {
         company,
         id,
         event_type: new.event_type,
         target: new.target.clone(),
         filters: new.filters.clone(),
-        secrets: Secrets { current: new.secret.clone(), previous: None },
+        secrets,
         status: Status::Active,
         status_reason: None,
         loopback: new.loopback,
@@ -229,6 +239,7 @@ fn change(
     let key = (company, current.id.0);
     subscriptions.skipping.extend(skips.then_some(key));
     subscriptions.hurried.extend(hurries.then_some(key));
+    subscriptions.moved.extend((changed.target != current.target).then_some(key));
     if hurries || changed != *current {
         subscriptions.put(company, Some(current), changed);
     }
@@ -247,17 +258,25 @@ fn rotate(
         return Err(ApiError::invalid_field("secret", sentence));
     }
     let previous = (current.secrets.current.clone(), now + rotation.overlap);
-    let rotated = Subscription {
-        secrets: Secrets {
-            current: rotation.secret.clone(),
-            previous: Some(previous).filter(|_| !rotation.overlap.is_zero()),
-        },
-        updated_at: now.max(current.updated_at),
-        ..current.clone()
+    let secrets = Secrets {
+        current: rotation.secret.clone(),
+        previous: Some(previous).filter(|_| !rotation.overlap.is_zero()),
     };
-    let outcome = answer(200, &data(RotatedSecret::from(&rotated)));
-    subscriptions.put(company, Some(current), rotated);
-    outcome
+    let rotated = |of: &Subscription| Subscription {
+        secrets: secrets.clone(),
+        updated_at: now.max(of.updated_at),
+        ..of.clone()
+    };
+    // The receiver has one secret for all of them.
+    let all = subscriptions.rows.of(company).filter(|other| {
+        other.status != Status::Deleted
+            && other.target == current.target
+            && other.secrets.current == current.secrets.current
+    });
+    for other in all.cloned().collect::<Vec<_>>() {
+        subscriptions.put(company, Some(&other), rotated(&other));
+    }
+    answer(200, &data(RotatedSecret::from(&rotated(current))))
 }
 
 impl Subscriptions {
@@ -265,6 +284,13 @@ impl Subscriptions {
     fn find(&self, company: CompanyId, id: SubscriptionId) -> Result<Option<Subscription>, RowHeld> {
         let found = self.rows.get((company, id.0))?;
         Ok(found.filter(|found| found.status != Status::Deleted).cloned())
+    }
+
+    /// The oldest subscription to a URL, unless it is deleted.
+    fn of_endpoint(&self, company: CompanyId, target: &TargetUrl) -> Option<&Subscription> {
+        let members = self.rows.of(company);
+        let members = members.filter(|known| known.status != Status::Deleted && known.target == *target);
+        members.min_by_key(|known| (known.created_at, known.id))
     }
 
     fn put(&mut self, company: CompanyId, before: Option<&Subscription>, subscription: Subscription) {
@@ -301,12 +327,13 @@ mod tests {
             event_type: EventType::ContactCreated,
             target: url.parse().unwrap(),
             filters: Filters::default(),
-            secret: crate::outbound::signature::Secret::generate([7; 32]),
+            secret: None,
+            made: crate::outbound::signature::Secret::generate([7; 32]),
             loopback: false,
             ordering: Ordering::default(),
             start: None,
         };
-        Command::Subscribe(id(number), new)
+        Command::Subscribe(id(number), Box::new(new))
     }
 
     fn active(number: u128, active: bool) -> Command {

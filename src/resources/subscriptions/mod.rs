@@ -42,7 +42,7 @@ use view::{Subscribed, SubscriptionView};
 /// A wish about a subscription.
 pub enum Command {
     /// Subscribe, unless there is one like it already.
-    Subscribe(SubscriptionId, NewSubscription),
+    Subscribe(SubscriptionId, Box<NewSubscription>),
     /// Pause, resume, change the target or the filters.
     Change(SubscriptionId, Changes),
     /// Change the secret.
@@ -94,7 +94,7 @@ async fn subscribe(
         new.start = Some(seek::before(&api.pool, since).await?);
     }
     let id = SubscriptionId(api.ids.next(api.clock.now()));
-    api.write(&caller, Some(&payload), Command::Subscribe(id, new)).await
+    api.write(&caller, Some(&payload), Command::Subscribe(id, Box::new(new))).await
 }
 
 /// Which subscription to end, for clients that send no body with DELETE.

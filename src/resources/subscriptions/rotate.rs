@@ -104,7 +104,8 @@ impl From<&Subscription> for RotatedSecret {
 
 /// Change the secret
 ///
-/// From the answer on, deliveries are signed with the new secret. During the overlap
+/// From the answer on, deliveries are signed with the new secret. All subscriptions to this URL
+/// that share the secret change it together, because one receiver verifies them. During the overlap
 /// `webhook-signature` has the signatures of both secrets, separated by a space, and one that
 /// verifies is enough. Another rotation during the overlap ends it for the oldest secret.
 #[utoipa::path(post, path = "/webhooks/{id}/rotate-secret", operation_id = "rotateSecret", tag = "Webhooks", request_body = Option<RotateInput>,

@@ -5,7 +5,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::Command;
-use super::decide::{Subscriptions, Twin, changed, twin};
+use super::decide::{MAX_PER_COMPANY, Subscriptions, Twin, changed, twin};
 use crate::model::ids::CompanyId;
 use crate::resources::Command as AnyCommand;
 use crate::resources::table::{Key, arrays};
@@ -18,8 +18,8 @@ pub async fn load(
     connection: &mut PgConnection,
     commands: &[(CompanyId, &AnyCommand)],
 ) -> Result<(), sqlx::Error> {
-    let (mut touched, mut wanted, mut subscribers, mut replaying) =
-        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut touched, mut wanted, mut siblings, mut subscribers, mut replaying) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let commands = || {
         commands.iter().filter_map(|(company, command)| match command {
             AnyCommand::Subscription(command) => Some((*company, command)),
@@ -30,6 +30,8 @@ pub async fn load(
         match command {
             Command::Subscribe(_, new) => {
                 subscribers.push(company.0);
+                // The first of them tells the secret.
+                siblings.push((company, new.target.as_str().to_owned(), 1));
                 wanted.push((
                     company,
                     new.event_type,
@@ -51,15 +53,25 @@ pub async fn load(
     }
     lock(subscriptions, connection, touched).await?;
     for (company, command) in commands() {
-        if let Command::Change(id, changes) = command
-            && let Ok(Some(current)) = subscriptions.rows.get((company, id.0))
-            && let Ok(changed) = changed(current, changes, current.updated_at)
-        {
-            wanted.push(twin(&changed.subscription));
+        match command {
+            Command::Change(id, changes) => {
+                if let Ok(Some(current)) = subscriptions.rows.get((company, id.0))
+                    && let Ok(changed) = changed(current, changes, current.updated_at)
+                {
+                    wanted.push(twin(&changed.subscription));
+                }
+            }
+            Command::Rotate(id, _) => {
+                if let Ok(Some(current)) = subscriptions.rows.get((company, id.0)) {
+                    siblings.push((company, current.target.as_str().to_owned(), MAX_PER_COMPANY));
+                }
+            }
+            Command::Subscribe(..) | Command::Unsubscribe(_) | Command::Replay(..) => {}
         }
     }
-    let twins = twins(connection, wanted).await?;
-    lock(subscriptions, connection, twins).await?;
+    let mut others = twins(connection, wanted).await?;
+    others.extend(of_endpoints(connection, siblings).await?);
+    lock(subscriptions, connection, others).await?;
     if !subscribers.is_empty() {
         let rows = sqlx::query!(
             r#"SELECT company_id, count(*) AS "count!" FROM subscriptions
@@ -122,6 +134,32 @@ async fn twins(connection: &mut PgConnection, wanted: Vec<Twin>) -> Result<Vec<K
     Ok(rows.into_iter().map(|row| (CompanyId(row.company_id), row.id)).collect())
 }
 
+/// A company's subscriptions to URLs, the oldest first, at most so many of each.
+async fn of_endpoints(
+    connection: &mut PgConnection,
+    wanted: Vec<(CompanyId, String, usize)>,
+) -> Result<Vec<Key>, sqlx::Error> {
+    if wanted.is_empty() {
+        return Ok(Vec::new());
+    }
+    let companies: Vec<_> = wanted.iter().map(|(company, ..)| company.0).collect();
+    let limits: Vec<_> = wanted.iter().map(|(.., limit)| i64::try_from(*limit).unwrap_or(i64::MAX)).collect();
+    let urls: Vec<_> = wanted.into_iter().map(|(_, url, _)| url).collect();
+    let rows = sqlx::query!(
+        r#"SELECT s.company_id, s.id FROM unnest($1::uuid[], $2::text[], $3::bigint[]) AS wanted (company_id, url, max)
+           CROSS JOIN LATERAL (
+               SELECT company_id, id FROM subscriptions
+               WHERE company_id = wanted.company_id AND md5(target_url) = md5(wanted.url) AND status <> 'deleted'
+               ORDER BY created_at, id LIMIT wanted.max) s"#,
+        &companies,
+        &urls,
+        &limits,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(|row| (CompanyId(row.company_id), row.id)).collect())
+}
+
 /// Writes what changed, under a new version, and gives new subscriptions a cursor
 /// at the head of the log. Returns whether anything changed.
 pub async fn store(
@@ -174,17 +212,23 @@ pub async fn store(
     // Lagging: the checkpoint may pass that number before the process that delivers
     // hears of the subscription.
     sqlx::query!(
-        "INSERT INTO cursors (company_id, subscription_id, seq, lagging)
-         SELECT new.company_id, new.id, least(coalesce(new.start, log_head.seq), log_head.seq), true
-         FROM unnest($1::uuid[], $2::uuid[], $3::bigint[]) AS new (company_id, id, start), log_head
+        "INSERT INTO cursors (company_id, subscription_id, seq, lagging, shard)
+         SELECT new.company_id, new.id, least(coalesce(new.start, log_head.seq), log_head.seq), true,
+                endpoint_shard(new.company_id, new.target_url)
+         FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::text[]) AS new (company_id, id, start, target_url),
+              log_head
          ON CONFLICT (subscription_id) DO NOTHING",
         &companies,
         &ids,
         &column(&changed, |subscription| subscriptions.starts.get(&subscription.id).copied())
             as &[Option<i64>],
+        &column(&changed, |subscription| subscription.target.to_string()),
     )
     .execute(&mut *connection)
     .await?;
+    if !subscriptions.moved.is_empty() {
+        move_shards(connection, subscriptions.moved.iter().map(|(_, id)| *id).collect()).await?;
+    }
     replay(connection, subscriptions).await?;
     if !subscriptions.hurried.is_empty() {
         hurry(connection, subscriptions.hurried.iter().map(|(_, id)| *id).collect()).await?;
@@ -193,6 +237,22 @@ pub async fn store(
         skip(connection, subscriptions.skipping.iter().copied().collect()).await?;
     }
     Ok(true)
+}
+
+/// Gives those whose URL changed to the shards of their new endpoints. From now on nothing that
+/// the shards of before have to record of them counts, and no checkpoint: what is done is
+/// what the cursor says.
+async fn move_shards(connection: &mut PgConnection, ids: Vec<Uuid>) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "UPDATE cursors c SET shard = endpoint_shard(s.company_id, s.target_url), seq = greatest(c.seq, done.seq),
+                lagging = true
+         FROM subscriptions s JOIN done ON done.subscription_id = s.id
+         WHERE s.id = ANY($1) AND c.subscription_id = s.id AND c.shard <> endpoint_shard(s.company_id, s.target_url)",
+        &ids,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 /// Has what waits for its time tried at once by whoever delivers next. Whoever does now

@@ -194,7 +194,7 @@ async fn with_health(
     }
     let waiting = waiting(pool, company, &stored).await?;
     let mut gaps = gaps(pool, company, id).await?;
-    let views = stored.into_iter().map(|Stored { subscription, progress }| {
+    let views = stored.into_iter().map(|Stored { subscription, progress, .. }| {
         let Health { undelivered_in_row, last_attempt_at, last_success_at, last_error } = progress.health;
         let delivery = DeliveryHealth {
             waiting: waiting.contains(&subscription.id.0),
@@ -214,11 +214,11 @@ async fn with_health(
 /// Those subscriptions that have events which are not done. A lane that is up to date, and
 /// has filters, does not say how far it is at once.
 async fn waiting(pool: &PgPool, company: CompanyId, stored: &[Stored]) -> Result<HashSet<Uuid>, sqlx::Error> {
-    let known = stored.iter().filter(|Stored { subscription, progress }| {
+    let known = stored.iter().filter(|Stored { subscription, progress, .. }| {
         progress.lagging || !subscription.is_active() || subscription.filters.is_empty()
     });
     let (ids, (types, done)): (Vec<_>, (Vec<_>, Vec<_>)) = known
-        .map(|Stored { subscription, progress }| {
+        .map(|Stored { subscription, progress, .. }| {
             (subscription.id.0, (subscription.event_type.word().to_owned(), progress.done))
         })
         .unzip();

@@ -32,7 +32,7 @@ const SUBSCRIPTIONS: &str = r#"
 DELETE FROM subscriptions;
 UPDATE subscription_version SET version = version + 1;
 WITH made AS (
-    INSERT INTO subscriptions (company_id, id, event_type, target_url, filters, secret, status, loopback,
+    INSERT INTO subscriptions (company_id, id, events, target_url, filters, secret, status, loopback,
                                created_at, updated_at, version)
     SELECT company.id, gen_random_uuid(), 'contact.created',
            format('http://ADDRESS/any/%s', (company.number - 1) * PER_COMPANY + nth),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use super::health::FailedAttempt;
 use super::lane::{Lane, Outcome};
 use super::outgoing::Outgoing;
 use super::recorder::Attempt;
@@ -97,6 +98,13 @@ impl EndedAttempt {
                 Outcome::Failed { error: failure.message.clone(), next_attempt_at: self.next_attempt_at }
             }
         }
+    }
+
+    /// What the operator should know of attempt `number` for this event, if it failed.
+    pub(super) fn failed(&self, event: &Arc<Event>, attempt: u8) -> Option<FailedAttempt> {
+        let failure = self.failure.as_ref()?;
+        let (error, error_class) = (failure.message.clone(), failure.class);
+        Some(FailedAttempt { event: event.clone(), attempt, error, error_class })
     }
 
     /// As it is recorded.

@@ -11,7 +11,7 @@ use sqlx::PgPool;
 
 use super::outgoing::{Backlogged, Outgoing};
 use crate::log::read::{self, Page};
-use crate::model::events::{Event, EventType};
+use crate::model::events::{Event, EventTypes};
 use crate::model::ids::CompanyId;
 
 /// Events read at once: a lane takes some of them at a time.
@@ -26,7 +26,7 @@ const EVENT_BYTES: usize = 512;
 const TURNS: usize = 1024;
 
 /// Whose events, and which.
-type Kind = (CompanyId, EventType);
+type Kind = (CompanyId, EventTypes);
 
 /// Reads the log for lanes.
 pub(super) struct Backlog {
@@ -81,7 +81,7 @@ impl Backlog {
         if let Some(read) = find() {
             return Ok(read);
         }
-        let page = read::of_types_nearby(&self.pool, kind.0, &[kind.1], (position, to), STRETCH).await?;
+        let page = read::of_types_nearby(&self.pool, kind.0, kind.1, (position, to), STRETCH).await?;
         let stretch = Stretch::new(kind, position, page);
         let read = stretch.part((position, to), limit);
         self.keep(stretch);
@@ -151,17 +151,22 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::model::events::EventType;
     use crate::model::events::SOURCE_API;
     use crate::model::ids::EventId;
 
-    const KIND: Kind = (CompanyId(Uuid::nil()), EventType::ContactCreated);
+    const TYPE: EventType = EventType::ContactCreated;
+
+    fn kind(event_type: EventType) -> Kind {
+        (CompanyId(Uuid::nil()), [event_type].into_iter().collect())
+    }
 
     fn stretch(after: i64, seqs: &[i64], to: i64, bytes: usize) -> Stretch {
         let event = |seq: &i64| {
             Arc::new(Event {
                 seq: *seq,
-                company: KIND.0,
-                event_type: KIND.1,
+                company: CompanyId(Uuid::nil()),
+                event_type: TYPE,
                 id: EventId(Uuid::nil()),
                 record: Uuid::nil(),
                 source: SOURCE_API.into(),
@@ -169,7 +174,7 @@ mod tests {
                 data: "x".repeat(bytes),
             })
         };
-        Stretch::new(KIND, after, Page { events: seqs.iter().map(event).collect(), read_to: to })
+        Stretch::new(kind(TYPE), after, Page { events: seqs.iter().map(event).collect(), read_to: to })
     }
 
     fn seqs(read: &Backlogged) -> Vec<i64> {
@@ -190,9 +195,9 @@ mod tests {
             let read = stretch.part((position, to), limit);
             assert_eq!((seqs(&read), read.read_to), (expected, read_to), "{position} {to} {limit}");
         }
-        assert!(stretch.has(KIND, 10) && stretch.has(KIND, 19));
-        assert!(!stretch.has(KIND, 9) && !stretch.has(KIND, 20));
-        assert!(!stretch.has((KIND.0, EventType::DealWon), 10));
+        assert!(stretch.has(kind(TYPE), 10) && stretch.has(kind(TYPE), 19));
+        assert!(!stretch.has(kind(TYPE), 9) && !stretch.has(kind(TYPE), 20));
+        assert!(!stretch.has(kind(EventType::DealWon), 10));
     }
 
     #[tokio::test]
@@ -201,17 +206,17 @@ mod tests {
         let pool = PgPoolOptions::new().connect_lazy("postgres://localhost/").unwrap();
         pool.close().await;
         let backlog = Backlog::new(pool);
-        assert!(backlog.read(KIND, (0, 1), 1).await.is_err());
+        assert!(backlog.read(kind(TYPE), (0, 1), 1).await.is_err());
         backlog.keep(stretch(0, &[1, 2], 2, 1));
-        assert_eq!(seqs(&backlog.read(KIND, (1, 9), 9).await.unwrap()), [2]);
-        assert_eq!(backlog.read(KIND, (2, 2), 9).await.unwrap().read_to, 2);
+        assert_eq!(seqs(&backlog.read(kind(TYPE), (1, 9), 9).await.unwrap()), [2]);
+        assert_eq!(backlog.read(kind(TYPE), (2, 2), 9).await.unwrap().read_to, 2);
         for number in 1..100 {
             backlog.keep(stretch(number * 10, &[], number * 10 + 10, 0));
         }
-        assert!(backlog.read(KIND, (1, 9), 9).await.is_err(), "the oldest ones are gone");
-        assert!(backlog.read(KIND, (999, 1000), 9).await.is_ok());
+        assert!(backlog.read(kind(TYPE), (1, 9), 9).await.is_err(), "the oldest ones are gone");
+        assert!(backlog.read(kind(TYPE), (999, 1000), 9).await.is_ok());
         backlog.keep(stretch(1000, &[1001], 1001, KEPT_BYTES / 2));
-        assert!(backlog.read(KIND, (1000, 1001), 1).await.is_err(), "too large to be kept");
+        assert!(backlog.read(kind(TYPE), (1000, 1001), 1).await.is_err(), "too large to be kept");
         let kept = backlog.kept();
         assert_eq!((kept.stretches.len(), kept.bytes), (0, 0));
     }

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::attempt::Sender;
 use super::deactivation::Deactivation;
+use super::health::FailedAttempt;
 use super::lane::{Lane, Outcome};
 use super::limits::{Limits, Permit};
 use super::outgoing::Outgoing;
@@ -31,6 +32,7 @@ pub(super) struct Courier {
 /// An attempt that was made and recorded.
 pub(super) struct RecordedAttempt {
     pub(super) outcome: Outcome,
+    pub(super) failed: Option<FailedAttempt>,
     pub(super) at: DateTime<Utc>,
     pub(super) duration: Duration,
 }
@@ -47,9 +49,10 @@ impl Courier {
     ) -> RecordedAttempt {
         let sent = self.sender.send(outgoing, subscription, number).await;
         drop(permit);
-        let made = RecordedAttempt { outcome: sent.outcome(), at: sent.at, duration: sent.duration };
-        let gone = sent.is_gone();
         let event = &outgoing.event;
+        let failed = sent.failed(event, number);
+        let gone = failed.clone().filter(|_| sent.is_gone());
+        let made = RecordedAttempt { outcome: sent.outcome(), failed, at: sent.at, duration: sent.duration };
         match &made.outcome {
             Outcome::Failed { error, .. } => {
                 tracing::info!(
@@ -65,8 +68,8 @@ impl Courier {
             }
         }
         self.notes.attempt(sent.into_record(lane, event, number, cause)).await;
-        if gone {
-            self.deactivation.gone(lane, subscription).await;
+        if let Some(last) = gone {
+            self.deactivation.gone(lane, subscription, &last).await;
         }
         made
     }

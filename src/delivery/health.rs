@@ -6,6 +6,7 @@
 //! row, or a 410, it is *deactivated*, with a reason; its events wait. The operator is
 //! told by a log line, a metric and, if there is one, the alert URL.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -13,9 +14,11 @@ use serde_json::json;
 use tokio::sync::mpsc;
 use url::Url;
 
+use crate::model::events::Event;
 use crate::model::ids::{CompanyId, SubscriptionId};
 use crate::model::time::wire_time;
 use crate::outbound::operator;
+use crate::outbound::signature::Secret;
 
 /// Undelivered events in a row after which a subscription is deactivated.
 pub const DEACTIVATE_AFTER: i32 = 20;
@@ -42,8 +45,16 @@ const ALERT_ATTEMPTS: u32 = 3;
 const ALERT_PAUSE: Duration = Duration::from_secs(5);
 const ALERT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// An attempt that failed, as the operator is told of it.
+#[derive(Clone)]
+pub(super) struct FailedAttempt {
+    pub(super) event: Arc<Event>,
+    pub(super) attempt: u8,
+    pub(super) error: String,
+    pub(super) error_class: &'static str,
+}
+
 /// What the operator should know of.
-#[derive(Debug)]
 pub(super) struct Alert {
     /// `subscription.failing` or `subscription.deactivated`.
     pub(super) kind: &'static str,
@@ -52,7 +63,23 @@ pub(super) struct Alert {
     /// Where its events go, without what could be a secret.
     pub(super) origin: String,
     pub(super) reason: String,
+    /// The attempt that led to it.
+    pub(super) last: FailedAttempt,
+    /// Undelivered events in a row, if they led to it, and how many of them deactivate.
+    pub(super) undelivered_in_row: Option<i32>,
+    pub(super) deactivate_after: i32,
     pub(super) at: DateTime<Utc>,
+}
+
+/// Where and how the operator is told.
+#[derive(Clone, Debug)]
+pub struct AlertTarget {
+    /// Where to POST alerts. The operator chose it, so it may be anywhere.
+    pub url: Url,
+    /// Signs them, as webhooks are signed.
+    pub secret: Option<Secret>,
+    /// What links begin with: the URL at which this server is reached.
+    pub public_url: String,
 }
 
 /// Tells the operator.
@@ -60,11 +87,11 @@ pub(super) struct Alert {
 pub(super) struct Alerts(Option<mpsc::Sender<Alert>>);
 
 impl Alerts {
-    /// Alerts that go to `url`, if there is one. The operator chose it, so it may be anywhere.
-    pub(super) fn new(url: Option<Url>) -> Self {
-        let Some(url) = url else { return Self(None) };
+    /// Alerts that go to `target`, if there is one.
+    pub(super) fn new(target: Option<AlertTarget>) -> Self {
+        let Some(target) = target else { return Self(None) };
         let (sender, alerts) = mpsc::channel(ALERTS);
-        tokio::spawn(send(url, alerts));
+        tokio::spawn(send(target, alerts));
         Self(Some(sender))
     }
 
@@ -79,7 +106,34 @@ impl Alerts {
     }
 }
 
-async fn send(url: Url, mut alerts: mpsc::Receiver<Alert>) {
+impl Alert {
+    /// As it is sent.
+    fn body(&self, public_url: &str) -> String {
+        let FailedAttempt { event, attempt, error, error_class } = &self.last;
+        let public_url = public_url.trim_end_matches('/');
+        json!({
+            "alert": self.kind,
+            "subscription_id": self.subscription,
+            "companyId": self.company,
+            "target": self.origin,
+            "reason": self.reason,
+            "event": {
+                "type": event.event_type,
+                "eventId": event.id,
+                "attempt": attempt,
+                "error": error,
+                "error_class": error_class,
+            },
+            "consecutive_undelivered": self.undelivered_in_row,
+            "deactivated_after": self.deactivate_after,
+            "link": format!("{public_url}/api/external/webhooks/{}", self.subscription.hook()),
+            "timestamp": wire_time(self.at),
+        })
+        .to_string()
+    }
+}
+
+async fn send(target: AlertTarget, mut alerts: mpsc::Receiver<Alert>) {
     let client = match operator::client(ALERT_TIMEOUT) {
         Ok(client) => client,
         Err(error) => {
@@ -87,17 +141,19 @@ async fn send(url: Url, mut alerts: mpsc::Receiver<Alert>) {
         }
     };
     while let Some(alert) = alerts.recv().await {
-        let body = json!({
-            "alert": alert.kind,
-            "subscription_id": alert.subscription,
-            "companyId": alert.company,
-            "target": alert.origin,
-            "reason": alert.reason,
-            "timestamp": wire_time(alert.at),
-        });
+        let body = alert.body(&target.public_url);
+        // The same on each attempt, so that the operator can tell a repetition.
+        let id = format!("alert_{}_{}", alert.last.event.id, alert.kind.trim_start_matches("subscription."));
         for attempt in 1..=ALERT_ATTEMPTS {
-            let request =
-                client.post(url.clone()).header("content-type", "application/json").body(body.to_string());
+            let mut request = client.post(target.url.clone()).header("content-type", "application/json");
+            if let Some(secret) = &target.secret {
+                let timestamp = alert.at.timestamp();
+                request = request
+                    .header("webhook-id", &id)
+                    .header("webhook-timestamp", timestamp)
+                    .header("webhook-signature", secret.sign(&id, timestamp, body.as_bytes()));
+            }
+            let request = request.body(body.clone());
             match request.send().await.and_then(reqwest::Response::error_for_status) {
                 Ok(_) => break,
                 Err(error) if attempt == ALERT_ATTEMPTS => {

@@ -24,6 +24,7 @@ use uuid::Uuid;
 use super::recorder::Notes;
 use super::shard::{HeldShards, SHARDS, Shard};
 use crate::log::CHANNEL;
+use crate::log::read;
 use crate::metrics::Metrics;
 
 /// How long a replica may be silent before it is gone, by default.
@@ -67,6 +68,8 @@ pub(super) struct Keeper {
     session: Option<PgListener>,
     /// Other replicas as of the last beat.
     others: usize,
+    /// Was it said that this version is too old to deliver?
+    too_old: bool,
 }
 
 /// What a beat has found.
@@ -75,7 +78,7 @@ struct Beat {
     lost: Vec<Arc<Shard>>,
     /// Shards taken.
     taken: Vec<Arc<Shard>>,
-    /// How many shards are our share.
+    /// How many shards are our share; none if this version is too old to deliver.
     share: usize,
     others: usize,
     /// When the next of the others would expire.
@@ -99,7 +102,20 @@ impl Keeper {
         hints: Arc<Notify>,
         notes: Notes,
     ) -> Self {
-        Self { pool, replica, lease, valid, tail, hints, notes, held, metrics, session: None, others: 0 }
+        Self {
+            pool,
+            replica,
+            lease,
+            valid,
+            tail,
+            hints,
+            notes,
+            held,
+            metrics,
+            session: None,
+            others: 0,
+            too_old: false,
+        }
     }
 
     /// Keeps them until `stop` is true, then hands everything over.
@@ -120,9 +136,13 @@ impl Keeper {
                     let _ = self.valid.send_replace(asked + self.lease);
                     self.others = beat.others;
                     self.take(beat.taken).await;
+                    let held = self.held.ids().len();
                     self.give_back(beat.share).await;
                     self.metrics.shards_held.set(i64::try_from(self.held.ids().len()).unwrap_or(0));
-                    beat.next_expiry.unwrap_or(self.lease).min(self.lease / BEATS)
+                    // What was given back now can be forgotten at once.
+                    let soon = self.too_old && beat.share < held;
+                    let pause = beat.next_expiry.unwrap_or(self.lease).min(self.lease / BEATS);
+                    if soon { RETRY } else { pause }
                 }
                 Err(error) => {
                     if !std::mem::replace(&mut failing, true) {
@@ -184,6 +204,11 @@ impl Keeper {
             self.hints.notify_one();
         }
         let lease = sqlx::postgres::types::PgInterval::try_from(self.lease).unwrap_or_default();
+        let end = read::end(&self.pool).await?;
+        if let Some(unknown) = end.unknown {
+            return self.stand_aside(&unknown, end.seq).await;
+        }
+        self.too_old = false;
         let mut transaction = self.pool.begin().await?;
         let renewed = sqlx::query_scalar!(
             r#"WITH renewed AS (
@@ -254,6 +279,29 @@ impl Keeper {
             // A moment later, so that it has expired by then.
             next_expiry: next_expiry.map(|left| Duration::from_secs_f64(left.max(0.0)) + RETRY / 10),
         })
+    }
+
+    /// The log has events of a type that this version does not know. What it would pass over would
+    /// be lost, so it has no share: servers that know the type deliver.
+    async fn stand_aside(&mut self, unknown: &str, last: i64) -> Result<Beat, sqlx::Error> {
+        if !std::mem::replace(&mut self.too_old, true) {
+            tracing::error!(
+                event_type = unknown,
+                understood_up_to = last,
+                "a newer server writes events of a type that this version does not know; this process delivers nothing until it is upgraded"
+            );
+        }
+        if self.held.ids().is_empty() {
+            let mut transaction = self.pool.begin().await?;
+            let gone = sqlx::query!("DELETE FROM replicas WHERE id = $1", self.replica)
+                .execute(&mut *transaction)
+                .await?;
+            if gone.rows_affected() > 0 {
+                notify(&mut transaction).await?;
+            }
+            transaction.commit().await?;
+        }
+        Ok(Beat { lost: Vec::new(), taken: Vec::new(), share: 0, others: self.others, next_expiry: None })
     }
 
     async fn take(&mut self, taken: Vec<Arc<Shard>>) {

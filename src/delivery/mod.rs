@@ -38,7 +38,6 @@ use sqlx::PgPool;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
-use url::Url;
 use uuid::Uuid;
 
 use crate::clock::Clock;
@@ -50,7 +49,7 @@ use crate::outbound::retry::RetryDelays;
 use attempt::Sender;
 use courier::Courier;
 use deactivation::Deactivation;
-use health::{Alerts, Degraded};
+use health::{AlertTarget, Alerts, Degraded};
 use lease::Keeper;
 use limits::Limits;
 use recorder::Recorder;
@@ -80,7 +79,7 @@ pub struct Tuning {
     /// The pause of a degraded subscription; it doubles with every undelivered event.
     pub degraded_pause: Duration,
     /// Where the operator is told of subscriptions that fail.
-    pub alert_url: Option<Url>,
+    pub alerts: Option<AlertTarget>,
 }
 
 impl Default for Tuning {
@@ -93,7 +92,7 @@ impl Default for Tuning {
             in_flight_per_host: limits::IN_FLIGHT_PER_HOST,
             deactivate_after: health::DEACTIVATE_AFTER,
             degraded_pause: health::DEGRADED_PAUSE,
-            alert_url: None,
+            alerts: None,
         }
     }
 }
@@ -141,7 +140,7 @@ pub async fn run(delivery: Delivery, mut committed: mpsc::Receiver<Committed>, s
         pool: pool.clone(),
         clock: clock.clone(),
         metrics: metrics.clone(),
-        alerts: Alerts::new(tuning.alert_url),
+        alerts: Alerts::new(tuning.alerts),
         after: tuning.deactivate_after,
     };
     let courier = Arc::new(Courier {

@@ -200,7 +200,7 @@ impl Runner {
     async fn read_backlog(&self, lane: Arc<Lane>, position: i64, limit: usize) {
         // What the tail has is in the log; what comes after, it will offer.
         let to = lane.shard.offering();
-        match self.0.backlog.read((lane.company, lane.event_type), (position, to), limit).await {
+        match self.0.backlog.read((lane.company, lane.types), (position, to), limit).await {
             Ok(read) => {
                 lane.took_backlog(read);
                 self.0.courier.notes.dirty(&lane);
@@ -228,7 +228,9 @@ impl Runner {
                 company = %lane.company, subscription = %lane.id, %event,
                 "an event was not delivered after {MAX_ATTEMPTS} attempts"
             );
-            courier.deactivation.undelivered(&lane, &subscription, in_row, &made.outcome).await;
+            if let Some(last) = &made.failed {
+                courier.deactivation.undelivered(&lane, &subscription, in_row, last).await;
+            }
         }
         courier.notes.dirty(&lane);
     }

@@ -73,7 +73,9 @@ impl Lanes {
     }
 
     fn insert(&mut self, lane: Arc<Lane>) {
-        self.by_type.entry((lane.company, lane.event_type)).or_default().push(lane.clone());
+        for event_type in lane.types.iter() {
+            self.by_type.entry((lane.company, event_type)).or_default().push(lane.clone());
+        }
         self.by_id.insert(lane.id, lane);
     }
 

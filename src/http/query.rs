@@ -137,6 +137,17 @@ pub fn number(
     })
 }
 
+/// A whole number in a range. One below the range is taken as none: some clients send `-1` for
+/// "as many as there are".
+pub fn number_or_less(
+    name: &str,
+    value: Option<String>,
+    range: RangeInclusive<i64>,
+) -> Result<Option<i64>, ApiError> {
+    let is_less = |text: &String| text.trim().parse::<i64>().is_ok_and(|number| number < *range.start());
+    number(name, value.filter(|text| !is_less(text)), range)
+}
+
 /// A time in any ISO 8601 form.
 pub fn time(name: &str, value: Option<String>) -> Result<Option<DateTime<Utc>>, ApiError> {
     let Some(value) = text(value) else { return Ok(None) };

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use crate::model::events::{Event, EventType};
+use crate::model::events::{Event, EventType, EventTypes};
 use crate::model::ids::{CompanyId, EventId};
 
 /// Events in a page of [`after`].
@@ -29,7 +29,8 @@ struct Row {
 }
 
 impl Row {
-    /// Returns nothing for a type that this version does not know.
+    /// Returns nothing for a type that this version does not know. Readers stop before such events:
+    /// see [`end`].
     fn decode(self) -> Option<Arc<Event>> {
         Some(Arc::new(Event {
             seq: self.seq,
@@ -44,14 +45,17 @@ impl Row {
     }
 }
 
-/// The end of the log.
-#[derive(Clone, Copy, Debug)]
+/// How far the log goes.
+#[derive(Clone, Debug)]
 pub struct End {
-    /// The last number.
+    /// The last number, or the last one before an event that this version may not know.
     pub seq: i64,
     /// The version of the subscriptions in the same snapshot: it includes every change that
     /// came before an event up to `seq`.
     pub version: i64,
+    /// An event type that this version does not know: `seq` is the last number before the first
+    /// event of it. A newer server has written such events, or will.
+    pub unknown: Option<String>,
 }
 
 /// A part of the log.
@@ -71,25 +75,30 @@ impl Page {
     }
 }
 
-/// Returns where the log ends.
+/// Returns where the log ends for this version.
 ///
 /// # Errors
 /// When the database does not answer, as with all functions here.
 pub async fn end(pool: &PgPool) -> Result<End, sqlx::Error> {
-    sqlx::query_as!(End, "SELECT log_head.seq, version FROM log_head, subscription_version")
-        .fetch_one(pool)
-        .await
+    Ok(end_and_kept(pool, i64::MAX).await?.0)
 }
 
-/// Returns whether every event after `position` is still kept. Numbers have no gaps, and
-/// retention drops the oldest first.
-pub async fn is_kept_after(pool: &PgPool, position: i64) -> Result<bool, sqlx::Error> {
-    sqlx::query_scalar!(
-        r#"SELECT seq <= $1 OR EXISTS (SELECT FROM events WHERE events.seq = $1 + 1) AS "kept!" FROM log_head"#,
-        position,
+/// Returns where the log ends for this version, and whether every event after `position` is still
+/// kept. Numbers have no gaps, and retention drops the oldest first. Whoever reads a page and
+/// asks afterwards knows that nothing was missing from the page.
+pub async fn end_and_kept(pool: &PgPool, position: i64) -> Result<(End, bool), sqlx::Error> {
+    let known: Vec<_> = EventType::WORDS.iter().map(|word| (*word).to_owned()).collect();
+    let row = sqlx::query!(
+        r#"SELECT least(log_head.seq, unknown.first_seq - 1) AS "seq!", version, unknown.type AS "unknown?",
+                  log_head.seq <= $2 OR EXISTS (SELECT FROM events WHERE events.seq = $2 + 1) AS "kept!"
+           FROM log_head CROSS JOIN subscription_version LEFT JOIN LATERAL (
+               SELECT type, first_seq FROM event_types WHERE type <> ALL ($1) ORDER BY first_seq LIMIT 1) unknown ON true"#,
+        &known,
+        position.min(i64::MAX - 1),
     )
     .fetch_one(pool)
-    .await
+    .await?;
+    Ok((End { seq: row.seq, version: row.version, unknown: row.unknown }, row.kept))
 }
 
 /// Reads the log of all companies after `position`, up to `end`.
@@ -112,7 +121,7 @@ pub async fn after(pool: &PgPool, position: i64, end: i64) -> Result<Page, sqlx:
 pub async fn of_types(
     pool: &PgPool,
     company: CompanyId,
-    types: &[EventType],
+    types: EventTypes,
     (position, end): (i64, i64),
     limit: usize,
 ) -> Result<Page, sqlx::Error> {
@@ -130,7 +139,7 @@ pub async fn of_types(
 pub async fn of_types_nearby(
     pool: &PgPool,
     company: CompanyId,
-    types: &[EventType],
+    types: EventTypes,
     (position, end): (i64, i64),
     limit: usize,
 ) -> Result<Page, sqlx::Error> {
@@ -138,18 +147,35 @@ pub async fn of_types_nearby(
     select(pool, company, types, (position, end), limit).await
 }
 
-/// Reads type by type and merges, so that the cost does not depend on the length of the log
-/// or on other companies. Only the index on (company, type, seq) has this property.
+/// Reads one type, or type by type and merges, so that the cost does not depend on the length of
+/// the log or on other companies. Only the index on (company, type, seq) has this property.
 /// PostgreSQL would choose another one where it takes a type to be frequent, but comparing
 /// whole rows leaves no other. The comparisons of `seq` alone exclude partitions.
 async fn select(
     pool: &PgPool,
     company: CompanyId,
-    types: &[EventType],
+    types: EventTypes,
     (position, end): (i64, i64),
     limit: usize,
 ) -> Result<Page, sqlx::Error> {
-    let names: Vec<_> = types.iter().map(|event_type| event_type.word().to_owned()).collect();
+    let rows = i64::try_from(limit).unwrap_or(i64::MAX);
+    if let Some(event_type) = types.single() {
+        let rows = sqlx::query_as!(
+            Row,
+            "SELECT seq, company_id, type, id, record_id, source, at, data FROM events
+             WHERE (company_id, type, seq) > ($1, $2, $3) AND (company_id, type, seq) <= ($1, $2, $4)
+                 AND seq > $3 AND seq <= $4
+             ORDER BY company_id, type, seq LIMIT $5",
+            company.0,
+            event_type.word(),
+            position,
+            end,
+            rows,
+        )
+        .fetch_all(pool)
+        .await?;
+        return Ok(Page::new(rows, limit, end));
+    }
     let rows = sqlx::query_as!(
         Row,
         "SELECT e.seq, e.company_id, e.type, e.id, e.record_id, e.source, e.at, e.data
@@ -163,10 +189,10 @@ async fn select(
          ) e
          ORDER BY e.seq LIMIT $5",
         company.0,
-        &names,
+        &types.words(),
         position,
         end,
-        i64::try_from(limit).unwrap_or(i64::MAX),
+        rows,
     )
     .fetch_all(pool)
     .await?;

@@ -101,16 +101,59 @@ impl fmt::Debug for Secret {
 pub struct Secrets {
     /// The one that it was given last.
     pub current: Secret,
-    /// The one before, and when it stops to sign.
-    pub previous: Option<(Secret, DateTime<Utc>)>,
+    /// Those before, the newest first, each with the time when it stops to sign.
+    pub previous: Vec<(Secret, DateTime<Utc>)>,
 }
 
 impl Secrets {
+    /// Previous secrets that sign at a time, at most: each lengthens a header, and receivers look
+    /// at all of them.
+    pub const MAX_PREVIOUS: usize = 5;
+
+    /// The one secret of a new subscription.
+    pub fn new(current: Secret) -> Self {
+        Self { current, previous: Vec::new() }
+    }
+
     /// As they are stored; none if the current one does not parse. A previous one that
     /// does not has nothing to sign with.
-    pub fn read(current: &str, previous: Option<&str>, until: Option<DateTime<Utc>>) -> Option<Self> {
-        let previous = previous.and_then(|previous| previous.parse().ok());
-        Some(Self { current: current.parse().ok()?, previous: previous.zip(until) })
+    pub fn read(current: &str, previous: &str) -> Option<Self> {
+        let stored: Vec<(String, f64)> = serde_json::from_str(previous).ok()?;
+        let previous = stored.into_iter().filter_map(|(secret, until)| {
+            let until = DateTime::from_timestamp_millis((until * 1000.0).round() as i64)?;
+            Some((secret.parse().ok()?, until))
+        });
+        Some(Self { current: current.parse().ok()?, previous: previous.collect() })
+    }
+
+    /// The previous ones as they are stored.
+    pub fn previous_to_json(&self) -> String {
+        let stored = self.previous.iter();
+        let stored =
+            stored.map(|(secret, until)| (secret.reveal(), until.timestamp_millis() as f64 / 1000.0));
+        serde_json::to_string(&stored.collect::<Vec<_>>()).unwrap_or_else(|_| "[]".to_owned())
+    }
+
+    /// The previous ones that still sign `now`.
+    fn in_force(&self, now: DateTime<Utc>) -> impl Iterator<Item = &(Secret, DateTime<Utc>)> {
+        self.previous.iter().filter(move |(_, until)| now < *until)
+    }
+
+    /// When the last of the previous ones stops to sign, if one does still.
+    pub fn previous_until(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        self.in_force(now).map(|(_, until)| *until).max()
+    }
+
+    /// Changes to another secret. The present one goes on signing until `until`, if that is later
+    /// than `now`, and so does each that was promised to; otherwise all of them end. None if too
+    /// many would sign.
+    pub fn rotated(&self, secret: Secret, now: DateTime<Utc>, until: DateTime<Utc>) -> Option<Self> {
+        let mut previous = Vec::new();
+        if now < until {
+            previous.push((self.current.clone(), until));
+            previous.extend(self.in_force(now).filter(|(known, _)| *known != secret).cloned());
+        }
+        (previous.len() <= Self::MAX_PREVIOUS).then_some(Self { current: secret, previous })
     }
 
     /// The `webhook-signature` of an attempt made `at` that time: one for each secret
@@ -118,7 +161,7 @@ impl Secrets {
     pub fn sign(&self, id: &str, at: DateTime<Utc>, body: &[u8]) -> String {
         let timestamp = at.timestamp();
         let mut signature = self.current.sign(id, timestamp, body);
-        if let Some((previous, _)) = self.previous.as_ref().filter(|(_, until)| at < *until) {
+        for (previous, _) in self.in_force(at) {
             signature.push(' ');
             signature.push_str(&previous.sign(id, timestamp, body));
         }
@@ -186,11 +229,38 @@ mod tests {
     fn the_previous_secret_signs_until_its_time() {
         let (old, new) = (Secret::generate([1; 32]), Secret::generate([2; 32]));
         let until = DateTime::from_timestamp(100, 0).unwrap();
-        let secrets = Secrets { current: new.clone(), previous: Some((old.clone(), until)) };
+        let secrets = Secrets { current: new.clone(), previous: vec![(old.clone(), until)] };
         let before = until - chrono::TimeDelta::milliseconds(1);
         let both = format!("{} {}", new.sign("id", 99, b"body"), old.sign("id", 99, b"body"));
         assert_eq!(secrets.sign("id", before, b"body"), both);
         assert_eq!(secrets.sign("id", until, b"body"), new.sign("id", 100, b"body"));
+    }
+
+    #[test]
+    fn each_secret_signs_until_its_own_time() {
+        let secret = |number| Secret::generate([number; 32]);
+        let at = |second| DateTime::from_timestamp(second, 0).unwrap();
+        let mut secrets = Secrets::new(secret(0));
+        for number in 1..=5 {
+            secrets =
+                secrets.rotated(secret(number), at(number.into()), at(100 + i64::from(number))).unwrap();
+        }
+        assert_eq!(secrets.previous.len(), Secrets::MAX_PREVIOUS);
+        assert!(secrets.rotated(secret(6), at(6), at(106)).is_none(), "one too many");
+        assert_eq!(secrets.previous_until(at(6)), Some(at(105)));
+        assert_eq!(
+            Secrets::read(secrets.current.reveal(), &secrets.previous_to_json()).as_ref(),
+            Some(&secrets)
+        );
+        assert_eq!(secrets.sign("id", at(102), b"").split(' ').count(), 4);
+        assert_eq!(secrets.sign("id", at(105), b""), secret(5).sign("id", 105, b""));
+        let back = secrets.rotated(secret(2), at(103), at(200)).unwrap();
+        assert_eq!(back.previous, [(secret(5), at(200)), (secret(4), at(105)), (secret(3), at(104))]);
+        assert_eq!(
+            secrets.rotated(secret(6), at(7), at(7)),
+            Some(Secrets::new(secret(6))),
+            "all of them end"
+        );
     }
 
     #[test]

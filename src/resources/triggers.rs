@@ -68,7 +68,8 @@ struct RecentQuery {
 /// List recent records of an event type
 ///
 /// Lists bare records, newest first, each once with its latest event of that type, so that a
-/// poller recognises new ones by `id`.
+/// poller recognises new ones by `id`. Records that were deleted since are left out, but for
+/// the types `contact.deleted` and `deal.deleted`, which list them as they were.
 #[utoipa::path(get, path = "/triggers/{event_type}/recent", operation_id = "listRecentEvents", tag = "Triggers",
     params(("event_type" = EventType, Path), RecentQuery),
     responses((status = 200, description = "Records, bare", body = Vec<Object>,
@@ -80,8 +81,7 @@ async fn recent(
     Query(wanted): Query<RecentQuery>,
 ) -> Result<Response, ApiError> {
     let event_type = parse_event_type(&event_type)?;
-    let limit = query::number("limit", wanted.limit, i64::MIN..=MAX_RECENT)?.filter(|limit| *limit >= 1);
-    let limit = limit.unwrap_or(MAX_RECENT);
+    let limit = query::number_or_less("limit", wanted.limit, 1..=MAX_RECENT)?.unwrap_or(MAX_RECENT);
     let since = query::time("since", wanted.since)?;
     let company = caller.company();
     let mut found = latest(&api.pool, company, event_type, since, limit).await?;
@@ -100,7 +100,8 @@ async fn recent(
     Ok(answer::json(StatusCode::OK, &records))
 }
 
-/// The latest event of each record that still exists, newest first. PostgreSQL has no
+/// The latest event of each record that still exists, or of every one that was deleted if that
+/// is the event; newest first. PostgreSQL has no
 /// statistics of a partitioned table as a whole; each `OFFSET 0` makes a lookup by index of what
 /// could become a join with all partitions.
 async fn latest(
@@ -121,7 +122,7 @@ async fn latest(
          )
          SELECT e.record_id, e.data
          FROM latest CROSS JOIN LATERAL (SELECT record_id, data FROM events WHERE seq = latest.seq OFFSET 0) e
-         WHERE CASE WHEN $4
+         WHERE $7 OR CASE WHEN $4
                     THEN EXISTS (SELECT FROM contacts c WHERE c.company_id = $1 AND c.id = e.record_id OFFSET 0)
                     ELSE EXISTS (SELECT FROM deals d WHERE d.company_id = $1 AND d.id = e.record_id OFFSET 0) END
          ORDER BY latest.seq DESC LIMIT $5",
@@ -131,6 +132,7 @@ async fn latest(
         event_type.record() == RecordKind::Contact,
         limit,
         LOOK_BACK,
+        event_type.is_deletion(),
     )
     .fetch_all(pool)
     .await?;

@@ -78,6 +78,7 @@ async fn drop_next(
         let mut transaction = connection.begin().await?;
         condemn(&mut transaction, &range.name()).await?;
         let lost = gaps::record(&mut transaction, range, now).await?;
+        gaps::missed(&mut transaction, range).await?;
         transaction.commit().await?;
         if lost.subscriptions > 0 {
             let gaps::Lost { subscriptions, events } = lost;

@@ -6,7 +6,8 @@
 //! 1. *made* ahead, empty, in a short transaction that no reader or writer waits for;
 //! 2. *filled*, and kept until the youngest row in it is older than the retention;
 //! 3. *condemned*: a comment on the table says so, and in the same transaction the
-//!    events that some subscription still waits for are written down as its *gaps*;
+//!    events that some subscription still waits for are written down as its *gaps*, and those
+//!    that a replay has not come to are counted;
 //! 4. *detached* concurrently, which waits for whoever reads, and is finished later if
 //!    that takes too long;
 //! 5. *dropped*.
@@ -101,7 +102,7 @@ impl Retention {
             if let Err(error) = drop::drop_old(&self.pool, now, self.keep).await {
                 tracing::warn!(%error, "old partitions cannot be dropped yet");
             }
-            if let Err(error) = rows::delete_old(&self.pool, now).await {
+            if let Err(error) = rows::delete_old(&self.pool, now, self.keep).await {
                 tracing::warn!(%error, "old rows cannot be deleted yet");
             }
         }

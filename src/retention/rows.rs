@@ -1,5 +1,7 @@
 //! Deleting old rows of small tables, a little at a time.
 
+use std::time::Duration;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgPool;
 
@@ -13,14 +15,15 @@ const SUBSCRIPTIONS_KEPT: TimeDelta = TimeDelta::days(30);
 /// that stays paused gets another one with every partition.
 const GAPS_KEPT: TimeDelta = TimeDelta::days(365);
 
-/// Deletes what is old.
-pub(super) async fn delete_old(pool: &PgPool, now: DateTime<Utc>) -> Result<(), sqlx::Error> {
-    while delete_some(pool, now).await? >= ROWS.unsigned_abs() {}
+/// Deletes what is old: replays that ended, and keys that were revoked or expired,
+/// longer ago than `keep`, like the events and attempts that they were about.
+pub(super) async fn delete_old(pool: &PgPool, now: DateTime<Utc>, keep: Duration) -> Result<(), sqlx::Error> {
+    while delete_some(pool, now, keep).await? >= ROWS.unsigned_abs() {}
     Ok(())
 }
 
 /// Deletes some of it. Returns how many rows of the table that had most.
-async fn delete_some(pool: &PgPool, now: DateTime<Utc>) -> Result<u64, sqlx::Error> {
+async fn delete_some(pool: &PgPool, now: DateTime<Utc>, keep: Duration) -> Result<u64, sqlx::Error> {
     let answers = sqlx::query!(
         "DELETE FROM idempotency_keys WHERE ctid = ANY (ARRAY(
              SELECT ctid FROM idempotency_keys WHERE created_at <= $1 ORDER BY created_at LIMIT $2))",
@@ -44,17 +47,38 @@ async fn delete_some(pool: &PgPool, now: DateTime<Utc>) -> Result<u64, sqlx::Err
     )
     .execute(pool)
     .await?;
+    // What they sent is listed with the deliveries as long as it is kept.
+    let replays = sqlx::query!(
+        "DELETE FROM replays WHERE ctid = ANY (ARRAY(
+             SELECT ctid FROM replays WHERE status <> 'running' AND updated_at <= $1 ORDER BY updated_at LIMIT $2))",
+        now - keep,
+        ROWS,
+    )
+    .execute(pool)
+    .await?;
+    let keys = sqlx::query!(
+        "DELETE FROM api_keys WHERE id IN (
+             SELECT id FROM api_keys WHERE least(revoked_at, expires_at) <= $1 LIMIT $2)",
+        now - keep,
+        ROWS,
+    )
+    .execute(pool)
+    .await?;
     // A secret that signs no more is nothing to keep.
     let secrets = sqlx::query!(
-        "UPDATE subscriptions SET previous_secret = NULL, previous_secret_until = NULL
-         WHERE (company_id, id) IN (
-             SELECT company_id, id FROM subscriptions WHERE previous_secret_until <= $1 LIMIT $2
-             FOR NO KEY UPDATE SKIP LOCKED)",
+        "UPDATE subscriptions s SET previous_secrets = coalesce(kept.secrets, '[]'), previous_secrets_due = kept.due
+         FROM (SELECT company_id, id, previous_secrets FROM subscriptions WHERE previous_secrets_due <= $1 LIMIT $2
+               FOR NO KEY UPDATE SKIP LOCKED) old
+         CROSS JOIN LATERAL (
+             SELECT jsonb_agg(secret ORDER BY number) AS secrets, to_timestamp(min((secret ->> 1)::float8)) AS due
+             FROM jsonb_array_elements(old.previous_secrets) WITH ORDINALITY AS known (secret, number)
+             WHERE to_timestamp((secret ->> 1)::float8) > $1) kept
+         WHERE s.company_id = old.company_id AND s.id = old.id",
         now,
         ROWS,
     )
     .execute(pool)
     .await?;
-    let rows = [answers, subscriptions, gaps, secrets].map(|done| done.rows_affected());
+    let rows = [answers, subscriptions, gaps, replays, keys, secrets].map(|done| done.rows_affected());
     Ok(rows.into_iter().max().unwrap_or_default())
 }

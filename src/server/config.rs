@@ -9,11 +9,13 @@ use clap::Args;
 use url::Url;
 
 use crate::database::DatabaseConfig;
+use crate::delivery::health::AlertTarget;
 use crate::delivery::{Tuning, health, limits};
 use crate::model::api_key::ApiKey;
 use crate::model::duration::{format_duration, parse_duration};
 use crate::outbound::address::AllowList;
 use crate::outbound::retry::RetryDelays;
+use crate::outbound::signature::Secret;
 use crate::server::Role;
 
 /// The longest attempt that may be asked for: the events behind it wait.
@@ -88,6 +90,17 @@ pub struct Config {
     #[arg(long, env = "ISAO_ALERT_URL", value_name = "URL", hide_env_values = true)]
     pub alert_url: Option<Url>,
 
+    /// The secret with which alerts are signed: `whsec_` and the base64 of 24 to 64 bytes
+    ///
+    /// They carry the headers of Standard Webhooks then, like the webhooks themselves.
+    #[arg(long, env = "ISAO_ALERT_SECRET", value_name = "SECRET", hide_env_values = true)]
+    pub alert_secret: Option<Secret>,
+
+    /// The URL at which this server is reached, for links in alerts; by default http:// and the
+    /// address to listen on
+    #[arg(long, env = "ISAO_PUBLIC_URL", value_name = "URL")]
+    pub public_url: Option<Url>,
+
     /// The part of the work that this process does, where several share a database
     #[arg(long, env = "ISAO_ROLE", value_name = "ROLE", value_enum, default_value_t)]
     pub role: Role,
@@ -142,7 +155,14 @@ impl Config {
             in_flight_per_host: self.in_flight_per_host,
             deactivate_after: self.deactivate_after,
             degraded_pause: self.degraded_pause,
-            alert_url: self.alert_url.clone(),
+            alerts: self.alert_url.clone().map(|url| AlertTarget {
+                url,
+                secret: self.alert_secret.clone(),
+                public_url: match &self.public_url {
+                    Some(url) => url.to_string(),
+                    None => format!("http://{}", self.bind),
+                },
+            }),
         }
     }
 }

@@ -38,9 +38,13 @@ pub fn webhooks() -> Paths {
 /// The schema of the record that an event carries.
 fn record_schema(event_type: EventType) -> &'static str {
     match event_type {
-        EventType::ContactCreated | EventType::ContactUpdated => "Contact",
+        EventType::ContactCreated | EventType::ContactUpdated | EventType::ContactDeleted => "Contact",
         EventType::DealStageChanged => "StageChange",
-        EventType::DealCreated | EventType::DealUpdated | EventType::DealWon | EventType::DealLost => "Deal",
+        EventType::DealCreated
+        | EventType::DealUpdated
+        | EventType::DealWon
+        | EventType::DealLost
+        | EventType::DealDeleted => "Deal",
     }
 }
 

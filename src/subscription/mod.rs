@@ -12,13 +12,13 @@ use chrono::{DateTime, Utc};
 pub use progress::{Health, Owed, Progress, ReadAhead};
 pub use store::{Stored, changed_after, deactivate, lock, next_version, of_company, of_shards, one, some};
 
-use crate::model::events::{EventType, Filters};
+use crate::model::events::{EventSelection, Filters};
 use crate::model::ids::{CompanyId, SubscriptionId};
 use crate::model::words::words;
 use crate::outbound::address::TargetUrl;
 use crate::outbound::signature::Secrets;
 
-/// A subscription to one event type.
+/// A subscription to events.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Subscription {
     /// Whose it is.
@@ -26,7 +26,7 @@ pub struct Subscription {
     /// `sub_…`, also shown as `hook_…`.
     pub id: SubscriptionId,
     /// The events it wants.
-    pub event_type: EventType,
+    pub events: EventSelection,
     /// Where to POST them.
     pub target: TargetUrl,
     /// Conditions on the record.
@@ -43,6 +43,8 @@ pub struct Subscription {
     pub ordering: Ordering,
     /// Events up to this number of the log are not delivered any more.
     pub skip_to: i64,
+    /// When its owner last said that the receiver is well: what waits for its time is tried at once.
+    pub resumed_at: Option<DateTime<Utc>>,
     /// Numbers every change of every subscription.
     pub version: i64,
     /// When it was made.

@@ -5,7 +5,7 @@ use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::{Health, Ordering, OrderingWord, Progress, ReadAhead, Status, Subscription};
-use crate::model::events::{EventType, Filters};
+use crate::model::events::{EventSelection, Filters};
 use crate::model::ids::{CompanyId, SubscriptionId};
 use crate::outbound::signature::Secrets;
 
@@ -24,18 +24,18 @@ pub struct Stored {
 struct Row {
     company_id: Uuid,
     id: Uuid,
-    event_type: String,
+    events: String,
     target_url: String,
     filters: String,
     secret: String,
-    previous_secret: Option<String>,
-    previous_secret_until: Option<DateTime<Utc>>,
+    previous_secrets: String,
     status: String,
     status_reason: Option<String>,
     loopback: bool,
     ordering: String,
     concurrency: i16,
     skip_to: i64,
+    resumed_at: Option<DateTime<Utc>>,
     version: i64,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
@@ -63,18 +63,14 @@ impl Row {
     }
 
     fn try_decode(self) -> Option<Stored> {
-        let event_type = EventType::parse(&self.event_type)?;
+        let events = EventSelection::parse([&*self.events]).ok()?;
         let subscription = Subscription {
             company: CompanyId(self.company_id),
             id: SubscriptionId(self.id),
-            event_type,
             target: self.target_url.parse().ok()?,
-            filters: Filters::parse(event_type, &serde_json::from_str(&self.filters).ok()?).ok()?,
-            secrets: Secrets::read(
-                &self.secret,
-                self.previous_secret.as_deref(),
-                self.previous_secret_until,
-            )?,
+            filters: Filters::parse(&events, &serde_json::from_str(&self.filters).ok()?).ok()?,
+            events,
+            secrets: Secrets::read(&self.secret, &self.previous_secrets)?,
             status: Status::parse(&self.status)?,
             status_reason: self.status_reason,
             loopback: self.loopback,
@@ -83,6 +79,7 @@ impl Row {
                 u8::try_from(self.concurrency).ok()?,
             ),
             skip_to: self.skip_to,
+            resumed_at: self.resumed_at,
             version: self.version,
             created_at: self.created_at,
             updated_at: self.updated_at,
@@ -112,9 +109,9 @@ macro_rules! select {
     ($executor:expr, $from:literal, $rest:literal, $($parameter:expr),+ $(,)?) => {
         sqlx::query_as!(
             Row,
-            r#"SELECT s.company_id, s.id, s.event_type, s.target_url, s.filters, s.secret, s.previous_secret,
-                      s.previous_secret_until, s.status, s.status_reason, s.loopback, s.ordering, s.concurrency,
-                      s.skip_to, s.version, s.created_at, s.updated_at,
+            r#"SELECT s.company_id, s.id, s.events, s.target_url, s.filters, s.secret,
+                      s.previous_secrets::text AS "previous_secrets!", s.status, s.status_reason, s.loopback, s.ordering, s.concurrency,
+                      s.skip_to, s.resumed_at, s.version, s.created_at, s.updated_at,
                       c.shard, done.seq AS "done!", c.seq AS cursor, c.lagging, c.head_attempts, c.next_attempt_at, c.read_ahead,
                       c.undelivered_in_row, c.last_attempt_at, c.last_success_at, c.last_error
                FROM "# + $from + r#" subscriptions s
@@ -144,21 +141,18 @@ pub async fn some(pool: &PgPool, company: CompanyId, ids: &[Uuid]) -> Result<Vec
     select!(pool, "", "WHERE s.company_id = $1 AND s.id = ANY($2) AND s.status <> 'deleted'", company.0, ids)
 }
 
-/// The company's subscriptions, to one type if it is given, newest first; without deleted ones.
+/// The company's subscriptions, newest first; without deleted ones.
 pub async fn of_company(
     pool: &PgPool,
     company: CompanyId,
-    event_type: Option<EventType>,
     status: Option<Status>,
 ) -> Result<Vec<Stored>, sqlx::Error> {
     select!(
         pool,
         "",
-        "WHERE s.company_id = $1 AND s.status <> 'deleted' AND ($2::text IS NULL OR s.event_type = $2)
-               AND ($3::text IS NULL OR s.status = $3)
+        "WHERE s.company_id = $1 AND s.status <> 'deleted' AND ($2::text IS NULL OR s.status = $2)
          ORDER BY s.created_at DESC, s.id DESC",
         company.0,
-        event_type.map(EventType::word),
         status.map(Status::word),
     )
 }

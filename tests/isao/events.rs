@@ -45,7 +45,7 @@ async fn contacts_fire_when_they_are_created_or_really_change() {
     let change = || json!({"country": "France"});
     assert_eq!(fired(&world, world.patch(path, change())).await, ["contact.updated"]);
     assert!(fired(&world, world.patch(path, change())).await.is_empty());
-    assert!(fired(&world, world.delete(path)).await.is_empty(), "deletions fire nothing");
+    assert_eq!(fired(&world, world.delete(path)).await, ["contact.deleted"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -91,7 +91,7 @@ async fn one_write_of_a_deal_can_fire_several() {
     ] {
         assert_eq!(fired(&world, world.patch(&path, change.clone())).await, events, "{change}");
     }
-    assert!(fired(&world, world.delete(&path)).await.is_empty(), "deletions fire nothing");
+    assert_eq!(fired(&world, world.delete(&path)).await, ["deal.deleted"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -101,7 +101,7 @@ async fn a_contact_fires_no_event_of_its_deals() {
     world.deal(json!({"title": "Big", "contactId": contact["id"]})).await;
     let path = &contact_path(&contact);
     assert_eq!(fired(&world, world.put(path, json!({"name": "Joan"}))).await, ["contact.updated"]);
-    assert!(fired(&world, world.delete(path)).await.is_empty());
+    assert_eq!(fired(&world, world.delete(path)).await, ["contact.deleted"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -130,9 +130,11 @@ async fn subscribers_of_each_type_get_its_events_as_the_page_prints_them() {
     let status = format!("{}/status", deal_path(&deal));
     let won = world.put(&status, json!({"stage": "closed", "status": "won"})).await.data(200);
     world.put(&status, json!({"status": "lost"})).await.data(200);
+    world.delete(&deal_path(&deal)).await.data(200);
+    world.delete(&contact_path(&contact)).await.data(200);
 
-    let received = receiver.expect(8).await;
-    receiver.expect_no_more_than(8).await;
+    let received = receiver.expect(10).await;
+    receiver.expect_no_more_than(10).await;
     let of = |event: &str| {
         let path = format!("/{event}");
         let mut found = received.iter().filter(|received| received.path == path);
@@ -164,7 +166,7 @@ async fn subscribers_of_each_type_get_its_events_as_the_page_prints_them() {
     let mut ids: Vec<_> = received.iter().map(crate::support::Received::event_id).collect();
     ids.sort();
     ids.dedup();
-    assert_eq!(ids.len(), 8, "every event has an id of its own");
+    assert_eq!(ids.len(), 10, "every event has an id of its own");
 }
 
 #[tokio::test(flavor = "multi_thread")]

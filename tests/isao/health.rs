@@ -4,7 +4,9 @@
 use std::time::Duration;
 
 use isao::delivery::Tuning;
+use isao::delivery::health::AlertTarget;
 use isao::model::time::wire_time;
+use isao::outbound::signature::Secret;
 use isao::server::Role;
 use serde_json::{Value, json};
 
@@ -49,11 +51,21 @@ fn deactivated(shown: &Value) -> bool {
     shown["status"] == "deactivated"
 }
 
+const ALERT_SECRET: &str = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
+
+/// Alerts that go to this receiver.
+fn alerts(operator: &Receiver) -> AlertTarget {
+    AlertTarget {
+        url: operator.url("/alerts").parse().unwrap(),
+        secret: Some(ALERT_SECRET.parse().unwrap()),
+        public_url: "https://isao.example.com/".to_owned(),
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn after_twenty_undelivered_events_in_a_row_it_is_deactivated_and_told() {
     let operator = Receiver::start().await;
-    let alert_url = operator.url("/alerts").parse().unwrap();
-    let world = World::tuned(Tuning { alert_url: Some(alert_url), ..hasty(20) }).await;
+    let world = World::tuned(Tuning { alerts: Some(alerts(&operator)), ..hasty(20) }).await;
     let receiver = Receiver::scripted(|_, _| Reply::Status(500)).await;
     let subscription = world.subscribe("contact.created", &receiver.url("/secret-path")).await;
     create(&world, 0..23).await;
@@ -78,7 +90,15 @@ async fn after_twenty_undelivered_events_in_a_row_it_is_deactivated_and_told() {
     world.clock.advance(Duration::from_secs(24 * 60 * 60));
     receiver.expect_no_more_than(80).await;
 
-    let alerts: Vec<_> = operator.expect(2).await.iter().map(Received::json).collect();
+    let told = operator.expect(2).await;
+    for alert in &told {
+        let secret: Secret = ALERT_SECRET.parse().unwrap();
+        let timestamp = alert.header("webhook-timestamp").parse().unwrap();
+        let signature = secret.sign(alert.header("webhook-id"), timestamp, &alert.body);
+        assert_eq!(alert.header("webhook-signature"), signature, "signed like a webhook");
+    }
+    assert_ne!(told[0].header("webhook-id"), told[1].header("webhook-id"));
+    let alerts: Vec<_> = told.iter().map(Received::json).collect();
     assert_eq!(
         (&alerts[0]["alert"], &alerts[1]["alert"]),
         (&json!("subscription.failing"), &json!("subscription.deactivated"))
@@ -89,7 +109,20 @@ async fn after_twenty_undelivered_events_in_a_row_it_is_deactivated_and_told() {
         assert_eq!(alert["subscription_id"], subscription["subscription_id"]);
         assert_eq!(alert["companyId"], world.company.to_string());
         assert_eq!(alert["target"], format!("http://{}", receiver.address));
+        let event = &alert["event"];
+        assert_eq!(
+            (&event["type"], &event["attempt"], &event["error"], &event["error_class"]),
+            (&json!("contact.created"), &json!(4), &json!("answered 500"), &json!("status"))
+        );
+        assert!(event["eventId"].as_str().unwrap().starts_with("event_"), "{alert}");
+        assert_eq!(alert["deactivated_after"], 20);
+        let link = format!("https://isao.example.com/api/external{}", path(&subscription));
+        assert_eq!(alert["link"], link);
     }
+    assert_eq!(
+        (&alerts[0]["consecutive_undelivered"], &alerts[1]["consecutive_undelivered"]),
+        (&json!(10), &json!(20))
+    );
     operator.expect_no_more_than(2).await;
 
     // Nothing that waited is lost.
@@ -103,8 +136,7 @@ async fn after_twenty_undelivered_events_in_a_row_it_is_deactivated_and_told() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_success_counts_more_than_failures_before_it() {
     let operator = Receiver::start().await;
-    let alert_url = operator.url("/").parse().unwrap();
-    let world = World::tuned(Tuning { alert_url: Some(alert_url), ..hasty(3) }).await;
+    let world = World::tuned(Tuning { alerts: Some(alerts(&operator)), ..hasty(3) }).await;
     let receiver = Receiver::scripted(|_, received| {
         let number: usize = received.data()["name"].as_str().unwrap().parse().unwrap();
         Reply::Status(if number % 3 == 2 { 200 } else { 500 })
@@ -161,7 +193,7 @@ async fn pausing_and_resuming_ends_the_patience() {
     // Without waiting, and counting from the beginning.
     receiver.expect(8).await;
     shown(&world, &subscription, |shown| {
-        in_row(1)(shown) && shown["status"] == "active" && shown["delivery"]["head_attempts"] == 0
+        in_row(1)(shown) && shown["status"] == "degraded" && shown["delivery"]["head_attempts"] == 0
     })
     .await;
     assert_eq!(names(&receiver.all()[4..]), ["1"; 4]);
@@ -228,7 +260,7 @@ async fn whoever_delivers_next_hears_of_a_resumption_that_nobody_heard() {
         assert_eq!(names(&received[5..]), vec![waiting; attempts], "{resume}");
         assert_eq!(received[5].header("x-isao-attempt"), (5 - attempts).to_string());
         // One is not two in a row.
-        shown(&world, &subscription, |shown| in_row(1)(shown) && shown["status"] == "active").await;
+        shown(&world, &subscription, |shown| in_row(1)(shown) && shown["status"] == "degraded").await;
         receiver.expect_no_more_than(5 + attempts).await;
     }
 }

@@ -232,7 +232,7 @@ async fn where_lanes_stand_is_written_again_when_the_connection_is_lost() {
     world.subscribe("deal.created", &other.url("/")).await;
     let cursor = async || -> i64 {
         let cursor = "SELECT max(seq) FROM cursors JOIN subscriptions ON id = subscription_id
-                      WHERE event_type = 'contact.created'";
+                      WHERE events = 'contact.created'";
         sqlx::query_scalar(cursor).fetch_one(&world.pool).await.unwrap()
     };
     eventually("the record", async || (cursor().await == 1).then_some(())).await;

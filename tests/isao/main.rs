@@ -6,6 +6,7 @@
 )]
 
 mod bad_input;
+mod catalogue;
 mod contacts;
 mod contention;
 mod crash;
@@ -34,8 +35,10 @@ mod replicas;
 mod retention;
 mod rooms;
 mod secrets;
+mod several_events;
 
 mod slow;
+mod subscribe_again;
 mod subscriptions;
 mod support;
 mod targets;

@@ -294,9 +294,11 @@ async fn deliveries_are_as_the_webhooks_section_says() {
         let deal = world.deal(json!({"title": "Big", "contactId": contact})).await;
         let path = format!("/deals/{}", deal["id"].as_str().unwrap());
         world.put(&path, json!({"stage": "closed", "status": status})).await;
+        world.delete(&path).await;
     }
+    world.delete(&format!("/contacts/{contact}")).await;
     let mut seen = Vec::new();
-    for received in receiver.expect(2 + 2 * 4).await {
+    for received in receiver.expect(3 + 2 * 5).await {
         let body = received.json();
         let event = body["event"].as_str().unwrap().to_owned();
         let operation = format!("/webhooks/{event}/post");

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
 
-use crate::support::{Received, Receiver, World, eventually};
+use crate::support::{Received, Receiver, Reply, World, eventually};
 
 /// Numbers of each of the partitions of the log that there are at first (`0001_initial.sql`).
 const WIDTH: i64 = 100_000;
@@ -289,4 +289,104 @@ async fn what_a_crash_left_behind_is_dropped_and_what_somebody_detached_is_not()
     .unwrap();
     expect_dropped(&world, "events_from_100000").await;
     assert!(exists(&world, "events_from_0").await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ended_replays_and_keys_that_are_no_longer_good_go_like_all_else() {
+    let world = World::new().await;
+    let receiver = Receiver::start().await;
+    let subscription = world.subscribe("contact.created", &receiver.url("/")).await;
+    let now = world.clock.now();
+    sqlx::query(
+        "INSERT INTO replays (company_id, id, subscription_id, only_undelivered, per_second, from_seq, to_seq, position,
+                              status, created_at, updated_at)
+         SELECT company_id, gen_random_uuid(), id, false, 1, 0, 0, 0, ended.status, $1, ended.at
+         FROM subscriptions,
+              (VALUES ('done', $1), ('cancelled', $1), ('done', $1 + interval '5 days')) AS ended (status, at)",
+    )
+    .bind(now)
+    .execute(&world.pool)
+    .await
+    .unwrap();
+    sqlx::query(
+        "INSERT INTO api_keys (id, company_id, name, service_type, permissions, hash, hint, created_at, revoked_at, expires_at)
+         SELECT gen_random_uuid(), company_id, keys.name, service_type, permissions, sha256(keys.name::bytea), hint, $1,
+                revoked, expires
+         FROM api_keys,
+              (VALUES ('revoked', $1, NULL::timestamptz), ('expired', NULL::timestamptz, $1),
+                      ('revoked later', $1 + interval '5 days', NULL),
+                      ('still good', NULL, $1 + interval '99 days')) AS keys (name, revoked, expires)
+         LIMIT 4",
+    )
+    .bind(now)
+    .execute(&world.pool)
+    .await
+    .unwrap();
+    let replays = async || {
+        world.get(&format!("{}/replays", path(&subscription))).await.data(200).as_array().unwrap().len()
+    };
+    let keys = async || -> Vec<String> {
+        let names =
+            "SELECT name FROM api_keys WHERE revoked_at IS NOT NULL OR expires_at IS NOT NULL ORDER BY 1";
+        sqlx::query_scalar(names).fetch_all(&world.pool).await.unwrap()
+    };
+    world.clock.advance(29 * DAY);
+    world.clock.advance(LOOKS_AGAIN);
+    assert_eq!((replays().await, keys().await.len()), (3, 4), "not yet");
+    world.clock.advance(2 * DAY);
+    eventually("the end of what is too old", async || {
+        world.clock.advance(LOOKS_AGAIN);
+        (replays().await == 1 && keys().await == ["revoked later", "still good"]).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_what_was_read_ahead_only_what_is_not_done_is_lost() {
+    let world = World::new().await;
+    let receiver = Receiver::scripted(|_, received| {
+        Reply::Status(if received.data()["name"] == "0" { 500 } else { 200 })
+    })
+    .await;
+    let body = json!({"event": "contact.created", "target_url": receiver.url("/"), "ordering": "record"});
+    let subscription = world.post("/webhooks/subscribe", body).await.data(201);
+    create(&world, 0..5).await;
+    expect_attempts(&world, 5).await;
+    set_active(&world, &subscription, false).await;
+    jump_to(&world, WIDTH).await;
+    create(&world, 5..6).await;
+    world.clock.advance(TOO_OLD);
+    expect_dropped(&world, "events_from_0").await;
+    assert_eq!(gaps(&world, &subscription).await[0]["events"], 1, "four of the five were delivered");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replay_tells_what_it_came_too_late_for() {
+    let world = World::new().await;
+    let receiver = Receiver::start().await;
+    let subscription = world.subscribe("contact.created", &receiver.url("/")).await;
+    create(&world, 0..3).await;
+    jump_to(&world, WIDTH).await;
+    create(&world, 3..5).await;
+    expect_attempts(&world, 5).await;
+    eventually("the end of all deliveries", async || {
+        let shown = world.get(&path(&subscription)).await.data(200);
+        (shown["delivery"]["waiting"] == false).then_some(())
+    })
+    .await;
+    // While its subscription is paused, it waits.
+    set_active(&world, &subscription, false).await;
+    let wanted = json!({"since": "2024-01-01", "only": "all", "perSecond": 1000});
+    let replay = world.post(&format!("{}/replay", path(&subscription)), wanted).await.data(202);
+    world.clock.advance(TOO_OLD);
+    expect_dropped(&world, "events_from_0").await;
+    set_active(&world, &subscription, true).await;
+    let ended = eventually("the end of the replay", async || {
+        let replay =
+            world.get(&format!("/webhooks/replays/{}", replay["id"].as_str().unwrap())).await.data(200);
+        (replay["status"] == "done").then_some(replay)
+    })
+    .await;
+    assert_eq!((&ended["delivered"], &ended["missed"]), (&json!(2), &json!(3)), "{ended}");
+    assert_eq!(names(&receiver.expect(7).await)[5..], ["3", "4"]);
 }

@@ -89,7 +89,7 @@ async fn a_secret_that_signs_no_more_is_erased() {
     let (_other, longer) = subscribed(&world).await;
     rotate(&world, &longer, json!({"overlap": "7d"})).await.data(200);
     let kept = async || -> Vec<Value> {
-        let rows = "SELECT previous_secret FROM subscriptions WHERE previous_secret IS NOT NULL ORDER BY id";
+        let rows = "SELECT known.secret ->> 0 FROM subscriptions, jsonb_array_elements(previous_secrets) AS known (secret) ORDER BY id";
         let kept: Vec<String> = sqlx::query_scalar(rows).fetch_all(&world.pool).await.unwrap();
         kept.into_iter().map(Value::String).collect()
     };
@@ -106,15 +106,25 @@ async fn a_secret_that_signs_no_more_is_erased() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_rotation_drops_the_oldest() {
+async fn each_secret_signs_as_long_as_it_was_promised_to() {
     let world = World::new().await;
     let (receiver, subscription) = subscribed(&world).await;
     let second = rotate(&world, &subscription, json!({"overlap": "7d"})).await.data(200);
     world.clock.advance(Duration::from_secs(60));
     let third = rotate(&world, &subscription, json!({"secret": OWN, "overlap": "1h"})).await.data(200);
     assert_eq!(third["secret"], OWN);
-    assert_eq!(time(&third["previous_secret_valid_until"]), world.clock.now() + TimeDelta::hours(1));
-    assert_signed_by(&world, &receiver, &[&third["secret"], &second["secret"]]).await;
+    let week = world.clock.now() + TimeDelta::days(7) - TimeDelta::seconds(60);
+    assert_eq!(time(&third["previous_secret_valid_until"]), week);
+    let all = [&third["secret"], &second["secret"], &subscription["secret"]];
+    assert_signed_by(&world, &receiver, &all).await;
+    world.clock.advance(Duration::from_secs(60 * 60));
+    assert_signed_by(&world, &receiver, &[all[0], all[2]]).await;
+    // Five at a time, so that the header stays short.
+    for _ in 0..4 {
+        rotate(&world, &subscription, json!({})).await.data(200);
+    }
+    let told = rotate(&world, &subscription, json!({})).await.assert_error(409, "CONFLICT");
+    assert!(told["message"].as_str().unwrap().contains("0s"), "{told}");
     // Without an overlap there is nothing to wait for.
     let fourth = rotate(&world, &subscription, json!({"overlap": "0s"})).await.data(200);
     assert_eq!(fourth["previous_secret_valid_until"], Value::Null);

@@ -36,6 +36,7 @@ async fn the_answer_serves_both_snippets_of_the_page() {
             "event": "contact.created",
             "target_url": URL,
             "created_at": START,
+            "events": ["contact.created"],
             "filters": {"tags": ["enterprise", "lead"]},
             "is_active": true,
             "secret": text("secret"),
@@ -54,7 +55,7 @@ async fn every_event_type_can_be_subscribed_to() {
     for event in EventType::WORDS {
         assert_eq!(world.subscribe(event, URL).await["filters"], json!({}));
     }
-    assert_eq!(world.get("/webhooks").await.data(200).as_array().unwrap().len(), 7);
+    assert_eq!(world.get("/webhooks").await.data(200).as_array().unwrap().len(), EventType::WORDS.len());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -133,11 +134,14 @@ async fn a_secret_is_shown_only_to_whoever_subscribes() {
 async fn a_bad_subscription_is_told_what_is_allowed() {
     let world = World::new().await;
     let told =
-        subscribe(&world, json!({"event": "contact.deleted", "target_url": "nope"})).await.bad_fields();
-    assert_eq!(told["event"], format!("must be one of {}", EventType::WORDS.join(", ")));
+        subscribe(&world, json!({"event": "contact.vanished", "target_url": "nope"})).await.bad_fields();
+    let allowed = format!("{}, *, contact.*, deal.*", EventType::WORDS.join(", "));
+    let sentence = "must be an event type, a pattern, or a list of these; allowed are";
+    assert_eq!(told["event"], format!("{sentence}: {allowed}"));
     assert!(told["target_url"].as_str().unwrap().contains("https://example.com/hook"), "{told}");
     let told = subscribe(&world, json!({})).await.bad_fields();
-    assert_eq!(told, json!({"event": "is required", "target_url": "is required"}));
+    let event = format!("is required (or `events`, a list); allowed are: {allowed}");
+    assert_eq!(told, json!({"event": event, "target_url": "is required"}));
 
     for (event, filters, says) in [
         (

@@ -211,9 +211,9 @@ async fn multiply(world: &World, subscription: &Value, count: i32) {
         .unwrap();
     sqlx::query(
         "WITH made AS (
-             INSERT INTO subscriptions (company_id, id, event_type, target_url, filters, secret, status, loopback,
+             INSERT INTO subscriptions (company_id, id, events, target_url, filters, secret, status, loopback,
                                         created_at, updated_at, version)
-             SELECT company_id, gen_random_uuid(), event_type, 'http://' || number || '.slow.example/', filters,
+             SELECT company_id, gen_random_uuid(), events, 'http://' || number || '.slow.example/', filters,
                     secret, status, loopback, created_at, updated_at, v.version
              FROM subscriptions, subscription_version v, generate_series(1, $2) AS number WHERE id = $1
              RETURNING company_id, id, target_url)

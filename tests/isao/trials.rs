@@ -198,7 +198,7 @@ async fn who_may_try_what() {
 
     for (body, field) in [
         (json!({}), "event"),
-        (json!({"event": "contact.deleted"}), "event"),
+        (json!({"event": "contact.vanished"}), "event"),
         (json!({"event": "deal.won", "recordId": contact["id"]}), "recordId"),
         (json!({"event": "deal.won", "recordId": 7}), "recordId"),
     ] {

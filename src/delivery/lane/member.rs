@@ -22,8 +22,9 @@ pub(super) struct Member {
     pub(super) read: i64,
     /// Read, and to be read once more, because it is not done.
     pub(super) owed: Vec<Owed>,
-    /// What the next event had when another process left it: attempts, and when the next is due.
-    pub(super) carried: Option<(u8, Option<DateTime<Utc>>)>,
+    /// What the event after the cursor had when another process left it: its number, its attempts,
+    /// and when the next is due. The retention may have dropped it since.
+    pub(super) carried: Option<(i64, u8, Option<DateTime<Utc>>)>,
     pub(super) health: Health,
     pub(super) live: bool,
     /// Its events in the queue.
@@ -56,8 +57,11 @@ impl Member {
         owed.retain(|owed| owed.seq > subscription.skip_to);
         // Was the next event, which had these attempts, skipped while nobody delivered?
         let skipped = subscription.skip_to > read;
-        let carried =
-            (head_attempts > 0 && owed.is_empty() && !skipped).then_some((head_attempts, next_attempt_at));
+        let carried = (head_attempts > 0 && owed.is_empty() && !skipped).then_some((
+            cursor + 1,
+            head_attempts,
+            next_attempt_at,
+        ));
         let read = read.max(subscription.skip_to);
         let member = Self {
             lane,
@@ -98,7 +102,8 @@ impl Member {
 
     /// Takes an event into the queue.
     pub(super) fn take(&mut self, outgoing: Arc<Outgoing>, queue: &mut Queue) {
-        let had = self.carried.take().unwrap_or_default();
+        let carried = self.carried.take().filter(|(seq, ..)| *seq == outgoing.event.seq);
+        let had = carried.map(|(_, attempts, due)| (attempts, due)).unwrap_or_default();
         queue.push(self.id, outgoing, had);
         self.queued += 1;
     }
@@ -115,7 +120,7 @@ impl Member {
 
     /// Nothing of it waits for its time any more.
     pub(super) fn hurry(&mut self) {
-        self.carried = self.carried.map(|(attempts, _)| (attempts, None));
+        self.carried = self.carried.map(|(seq, attempts, _)| (seq, attempts, None));
         self.owed.iter_mut().for_each(|owed| owed.due = None);
     }
 
@@ -132,7 +137,7 @@ impl Member {
         };
         let first = self.owed.first().map(|owed| owed.seq).or(head.map(|(seq, ..)| seq));
         let (head_attempts, due) =
-            self.carried.or(head.map(|(_, attempts, due)| (attempts, due))).unwrap_or_default();
+            self.carried.or(head).map(|(_, attempts, due)| (attempts, due)).unwrap_or_default();
         let cursor = first.map_or(self.read, |first| first - 1);
         Progress {
             done: cursor,

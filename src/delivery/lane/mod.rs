@@ -27,7 +27,7 @@ use super::health::Degraded;
 use super::outgoing::{Backlogged, Outgoing};
 use super::shard::Shard;
 use crate::metrics::Metrics;
-use crate::model::events::{Event, EventType};
+use crate::model::events::{Event, EventTypes};
 use crate::model::ids::{CompanyId, SubscriptionId};
 use crate::subscription::{Progress, Stored, Subscription};
 pub(super) use endpoint::Endpoint;
@@ -39,7 +39,7 @@ pub(super) use parts::{Claim, Next, Outcome, Snapshot, StartedAttempt};
 pub(super) struct Lane {
     pub(super) id: SubscriptionId,
     pub(super) company: CompanyId,
-    pub(super) event_type: EventType,
+    pub(super) types: EventTypes,
     pub(super) shard: Arc<Shard>,
     pub(super) endpoint: Arc<Endpoint>,
     /// How far it was when it left its endpoint.
@@ -49,12 +49,13 @@ pub(super) struct Lane {
 impl Lane {
     /// A lane for a subscription to the endpoint, as the database has it.
     pub(super) fn new(stored: Stored, endpoint: &Arc<Endpoint>) -> Arc<Self> {
-        let Subscription { id, company, event_type, .. } = stored.subscription;
+        let Subscription { id, company, .. } = stored.subscription;
+        let types = stored.subscription.events.types();
         Arc::new_cyclic(|lane| {
             let (member, hold) = Member::new(stored, &endpoint.shard, lane.clone());
             endpoint.join(member, hold);
             let (shard, endpoint) = (endpoint.shard.clone(), endpoint.clone());
-            Self { id, company, event_type, shard, endpoint, left: OnceLock::new() }
+            Self { id, company, types, shard, endpoint, left: OnceLock::new() }
         })
     }
 
@@ -100,7 +101,8 @@ impl Lane {
             }
             member.live = false;
         }
-        let resumed = subscription.is_active() && !known.is_active();
+        let resumed =
+            subscription.is_active() && (!known.is_active() || subscription.resumed_at > known.resumed_at);
         let skips = subscription.skip_to > known.skip_to;
         if resumed {
             // With new patience.

@@ -1,7 +1,7 @@
 use uuid::Uuid;
 
 use super::*;
-use crate::model::events::{Filters, SOURCE_API};
+use crate::model::events::{EventType, Filters, SOURCE_API};
 use crate::model::ids::EventId;
 use crate::outbound::retry::MAX_ATTEMPTS;
 use crate::outbound::signature::{Secret, Secrets};
@@ -32,15 +32,16 @@ fn subscription(active: bool, version: i64) -> Subscription {
     Subscription {
         company: CompanyId(Uuid::nil()),
         id: SubscriptionId(Uuid::nil()),
-        event_type: EventType::ContactCreated,
+        events: EventType::ContactCreated.into(),
         target: "https://example.com/".parse().unwrap(),
         filters: Filters::default(),
-        secrets: Secrets { current: Secret::generate([1; 32]), previous: None },
+        secrets: Secrets::new(Secret::generate([1; 32])),
         status: if active { Status::Active } else { Status::Paused },
         status_reason: None,
         loopback: false,
         ordering: Ordering::Subscription,
         skip_to: 0,
+        resumed_at: None,
         version,
         created_at: NOW,
         updated_at: NOW,
@@ -141,6 +142,16 @@ fn what_another_process_had_begun_goes_on() {
         lane.endpoint.start(due).map(|started| (started.outgoing.event.seq, started.attempt)),
         Some((11, 3))
     );
+}
+
+#[test]
+fn attempts_of_an_event_that_the_retention_dropped_count_for_no_other() {
+    let position = Progress { head_attempts: 2, next_attempt_at: Some(NOW), ..at(10) };
+    let lane = lane_with(subscription(true, 1), position, 12);
+    assert!(matches!(lane.endpoint.next(NOW), Next::Backlog(_, 10, _)));
+    lane.took_backlog(page([12], 12));
+    assert_eq!(start(&lane), Some((12, 1)));
+    assert_eq!(lane.snapshot().progress.head_attempts, 0);
 }
 
 #[test]

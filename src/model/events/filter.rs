@@ -4,7 +4,8 @@ use rust_decimal::Decimal;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::EventType;
+use super::EventSelection;
+use super::EventTypes;
 
 /// Conditions on the fields of a record. Several fields must all match; of a
 /// field's values any may; for an array field (`tags`) sharing one is enough.
@@ -26,13 +27,13 @@ pub enum FiltersError {
     /// Not an object.
     #[error("must be an object of record fields, for example {{\"tags\": [\"lead\"]}}")]
     NotAnObject,
-    /// A field that records of this type don't have, or that cannot be compared.
-    #[error("`{field}` is not a field to filter by; allowed for {event_type}: {allowed}")]
+    /// A field that not all records of these events have, or that cannot be compared.
+    #[error("`{field}` is not a field to filter by; allowed for {events}: {allowed}")]
     UnknownField {
         /// As the caller wrote it, cut short.
         field: String,
-        /// The subscription's event type.
-        event_type: &'static str,
+        /// The subscription's events.
+        events: String,
         /// What is allowed.
         allowed: String,
     },
@@ -51,19 +52,19 @@ impl Filters {
     pub const MAX_TEXT: usize = 255;
 
     /// Reads what a subscriber asks for. `null` and `{}` mean no filters.
-    pub fn parse(event_type: EventType, value: &Value) -> Result<Self, FiltersError> {
+    pub fn parse(events: &EventSelection, value: &Value) -> Result<Self, FiltersError> {
         let object = match value {
             Value::Null => return Ok(Self::default()),
             Value::Object(object) => object,
             _ => return Err(FiltersError::NotAnObject),
         };
-        let allowed = Self::allowed(event_type);
+        let allowed = Self::allowed(events.types());
         let mut fields = BTreeMap::new();
         for (field, wanted) in object {
             if !allowed.contains(field) {
                 return Err(FiltersError::UnknownField {
                     field: field.chars().take(50).collect(),
-                    event_type: event_type.word(),
+                    events: events.to_string(),
                     allowed: allowed.join(", "),
                 });
             }
@@ -81,10 +82,12 @@ impl Filters {
         Ok(Self(fields))
     }
 
-    /// Fields that can be compared: those that are not objects.
-    fn allowed(event_type: EventType) -> Vec<String> {
-        let sample = event_type.sample();
-        event_type.fields().into_iter().filter(|field| !sample[field].is_object()).collect()
+    /// Fields that can be compared: those that the records of all these events have and that are
+    /// not objects.
+    fn allowed(types: EventTypes) -> Vec<String> {
+        let sample = types.first().sample();
+        let fields = types.first().fields().into_iter().filter(|field| !sample[field].is_object());
+        fields.filter(|field| types.iter().all(|event_type| event_type.fields().contains(field))).collect()
     }
 
     /// No conditions at all?
@@ -162,10 +165,11 @@ impl Scalar {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::events::EventType;
     use serde_json::json;
 
     fn filters(value: Value) -> Result<Filters, FiltersError> {
-        Filters::parse(EventType::DealUpdated, &value)
+        Filters::parse(&EventType::DealUpdated.into(), &value)
     }
 
     #[test]
@@ -187,7 +191,8 @@ mod tests {
 
     #[test]
     fn sharing_one_tag_is_enough() {
-        let filters = Filters::parse(EventType::ContactCreated, &json!({"tags": ["lead", "vip"]})).unwrap();
+        let filters =
+            Filters::parse(&EventType::ContactCreated.into(), &json!({"tags": ["lead", "vip"]})).unwrap();
         assert!(filters.matches(r#"{"tags":["a","vip"]}"#));
         assert!(!filters.matches(r#"{"tags":["a"]}"#));
         assert!(!filters.matches(r#"{"tags":[]}"#));
@@ -203,7 +208,7 @@ mod tests {
         assert_eq!(text(Value::Null), "{}");
         assert_eq!(
             Filters::parse(
-                EventType::DealUpdated,
+                &EventType::DealUpdated.into(),
                 &serde_json::from_str(&text(json!({"value": 0.1}))).unwrap()
             ),
             filters(json!({"value": 0.1}))

@@ -4,9 +4,11 @@
 mod envelope;
 mod filter;
 mod sample;
+mod selection;
 
 pub use envelope::{Event, SOURCE_API};
 pub use filter::{Filters, FiltersError};
+pub use selection::{EventSelection, EventSelectionError, EventTypes};
 
 use uuid::Uuid;
 
@@ -14,7 +16,7 @@ use crate::model::ids::{ContactId, DealId};
 use crate::model::words::words;
 
 /// Which kind of record an event carries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum RecordKind {
     /// A contact.
     Contact,
@@ -39,6 +41,8 @@ words! {
         ContactCreated = "contact.created",
         /// The data of a contact changed.
         ContactUpdated = "contact.updated",
+        /// A contact was deleted.
+        ContactDeleted = "contact.deleted",
         /// A deal was created.
         DealCreated = "deal.created",
         /// The data of a deal changed.
@@ -49,6 +53,8 @@ words! {
         DealWon = "deal.won",
         /// The status of a deal became lost.
         DealLost = "deal.lost",
+        /// A deal was deleted.
+        DealDeleted = "deal.deleted",
     }
 }
 
@@ -56,17 +62,23 @@ impl EventType {
     /// The kind of record that the event carries.
     pub fn record(self) -> RecordKind {
         match self {
-            Self::ContactCreated | Self::ContactUpdated => RecordKind::Contact,
+            Self::ContactCreated | Self::ContactUpdated | Self::ContactDeleted => RecordKind::Contact,
             Self::DealCreated
             | Self::DealUpdated
             | Self::DealStageChanged
             | Self::DealWon
-            | Self::DealLost => RecordKind::Deal,
+            | Self::DealLost
+            | Self::DealDeleted => RecordKind::Deal,
         }
     }
 
     /// Returns whether this is the first event of every record of its kind.
     pub fn is_creation(self) -> bool {
         matches!(self, Self::ContactCreated | Self::DealCreated)
+    }
+
+    /// Returns whether this is the last event of every record of its kind.
+    pub fn is_deletion(self) -> bool {
+        matches!(self, Self::ContactDeleted | Self::DealDeleted)
     }
 }

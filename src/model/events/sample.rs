@@ -58,7 +58,7 @@ impl EventType {
             })
         };
         match self {
-            Self::ContactCreated | Self::ContactUpdated => contact(),
+            Self::ContactCreated | Self::ContactUpdated | Self::ContactDeleted => contact(),
             Self::DealCreated => deal("new", 10, "open", false),
             Self::DealUpdated => deal("proposal", 50, "open", false),
             Self::DealStageChanged => {
@@ -67,7 +67,7 @@ impl EventType {
                 sample
             }
             Self::DealWon => deal("closed", 100, "won", true),
-            Self::DealLost => deal("closed", 0, "lost", true),
+            Self::DealLost | Self::DealDeleted => deal("closed", 0, "lost", true),
         }
     }
 
@@ -103,14 +103,17 @@ mod tests {
     fn samples_have_the_keys_of_real_records() {
         for event_type in EventType::ALL {
             let real = match event_type {
-                EventType::ContactCreated | EventType::ContactUpdated => serde_json::to_value(contact()),
+                EventType::ContactCreated | EventType::ContactUpdated | EventType::ContactDeleted => {
+                    serde_json::to_value(contact())
+                }
                 EventType::DealStageChanged => {
                     serde_json::to_value(StageChange { deal: &deal(), previous_stage: "proposal" })
                 }
                 EventType::DealCreated
                 | EventType::DealUpdated
                 | EventType::DealWon
-                | EventType::DealLost => serde_json::to_value(deal()),
+                | EventType::DealLost
+                | EventType::DealDeleted => serde_json::to_value(deal()),
             };
             assert_eq!(keys(&event_type.sample()), keys(&real.unwrap()), "{}", event_type.word());
         }

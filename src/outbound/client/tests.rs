@@ -262,7 +262,7 @@ async fn headers_are_shown_as_they_are_sent() {
         at: DateTime::from_timestamp_millis(1_731_061_800_999).unwrap(),
         test: true,
     };
-    let secrets = Secrets { current: secret.clone(), previous: None };
+    let secrets = Secrets { current: secret.clone(), previous: Vec::new() };
     let signature = request.sign(&secrets, b"{}");
     assert_eq!(signature, secret.sign("event_00000000000000000000000000000001", 1_731_061_800, b"{}"));
     let target: TargetUrl = format!("http://127.0.0.1:{port}/").parse().unwrap();

@@ -45,11 +45,16 @@ pub fn run(
             let Some(current) = contacts.rows.get((company, id.0))? else {
                 return Ok(Err(not_found::<ContactId>()));
             };
+            let event = record_json(current).map(|data| NewEvent {
+                event_type: EventType::ContactDeleted,
+                record: id.0,
+                data,
+            });
             contacts.phones.remove(&(company, phone_key(&current.phone_number)));
             contacts.rows.delete((company, id.0));
-            return Ok(
-                answer(200, &message("Contact deleted successfully")).map(|answer| (answer, Vec::new()))
-            );
+            return Ok(event.and_then(|event| {
+                Ok((answer(200, &message("Contact deleted successfully"))?, vec![event]))
+            }));
         }
     };
     Ok(record_json(&contact).map(|data| {

@@ -117,7 +117,8 @@ async fn patch(
 
 /// Delete a contact
 ///
-/// Deals of the contact stay, without a contact. A deletion fires no event.
+/// Deals of the contact stay, without a contact. This fires `contact.deleted`, with the contact as
+/// it was, and no event of its deals.
 #[utoipa::path(delete, path = "/contacts/{id}", operation_id = "deleteContact", tag = "Contacts",
     params(Id<ContactId>),
     responses((status = 200, description = "Deleted", body = Message), WriteErrors))]

@@ -44,12 +44,17 @@ pub fn run(
             }
         }
         Command::Delete(id) => {
-            let key = (company, id.0);
-            if deals.rows.get(key)?.is_none() {
+            let Some(current) = deals.current(contacts, company, *id)? else {
                 return Ok(Err(not_found::<DealId>()));
-            }
-            deals.rows.delete(key);
-            return Ok(answer(200, &message("Deal deleted successfully")).map(|answer| (answer, Vec::new())));
+            };
+            deals.rows.delete((company, id.0));
+            let event = record_json(&current).map(|data| NewEvent {
+                event_type: EventType::DealDeleted,
+                record: id.0,
+                data,
+            });
+            return Ok(event
+                .and_then(|event| Ok((answer(200, &message("Deal deleted successfully"))?, vec![event]))));
         }
     };
     Ok(record_json(&deal).and_then(|data| {

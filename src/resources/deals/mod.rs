@@ -167,7 +167,7 @@ async fn update_status(
 
 /// Delete a deal
 ///
-/// The deal is gone at once. A deletion fires no event.
+/// The deal is gone at once. This fires `deal.deleted`, with the deal as it was.
 #[utoipa::path(delete, path = "/deals/{id}", operation_id = "deleteDeal", tag = "Deals",
     params(Id<DealId>),
     responses((status = 200, description = "Deleted", body = Message), WriteErrors))]

@@ -82,7 +82,7 @@ pub(super) async fn list(
     let wanted = Selection::parse(wanted, state)?;
     let stored = subscription::one(&api.pool, caller.company(), id).await?;
     let stored = stored.ok_or_else(not_found::<SubscriptionId>)?;
-    let page = if wanted.type_matches(stored.subscription.event_type) {
+    let page = if wanted.event_type.is_none_or(|wanted| stored.subscription.events.types().contains(wanted)) {
         page(&api.pool, caller.company(), &wanted, Some(stored)).await?
     } else {
         wanted.page(Vec::new(), None)
@@ -142,13 +142,9 @@ impl Selection {
         })
     }
 
-    fn type_matches(&self, event_type: EventType) -> bool {
-        self.event_type.is_none_or(|wanted| wanted == event_type)
-    }
-
     fn matches(&self, delivery: &Delivery) -> bool {
         self.state.is_none_or(|state| state == delivery.state)
-            && self.type_matches(delivery.event)
+            && (self.event_type.is_none() || self.event_type == delivery.event)
             && (self.record_id.is_none() || self.record_id == delivery.record_id)
     }
 

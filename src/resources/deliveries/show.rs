@@ -13,7 +13,7 @@ use crate::http::error::ApiError;
 use crate::http::id::{Id, not_found};
 use crate::http::openapi::ReadErrors;
 use crate::log::read;
-use crate::model::events::Event;
+use crate::model::events::{Event, EventType};
 use crate::model::ids::DeliveryId;
 use crate::outbound::request;
 use crate::subscription::{self, Subscription};
@@ -37,10 +37,11 @@ pub(super) async fn show(
         subscription::one(pool, company, id.subscription).await?.ok_or_else(not_found::<DeliveryId>)?;
     let subscription = &stored.subscription;
     let event = read::by_numbers(pool, company, &[id.seq]).await?.pop();
-    let event = event.filter(|event| event.event_type == subscription.event_type);
+    let event = event.filter(|event| subscription.events.types().contains(event.event_type));
     let attempts = store::details(pool, company, id, HISTORY).await?;
     let summary = event.as_ref().map(|event| EventSummary {
         event: event.id,
+        event_type: Some(event.event_type),
         record: event.record,
         at: event.at,
         data: Some(event.data.clone()),
@@ -49,18 +50,23 @@ pub(super) async fn show(
     let skipped = store::skipped(pool, company, &[&id]).await?.contains(&id);
     let delivery = Delivery::new(&stored, id.seq, summary.as_ref(), &summaries, skipped);
     let mut delivery = delivery.ok_or_else(not_found::<DeliveryId>)?;
-    delivery.request = Some(sent(subscription, event.as_deref(), attempts.first()));
+    delivery.request = Some(sent(subscription, event.as_deref(), delivery.event, attempts.first()));
     delivery.history = Some(attempts.into_iter().map(Into::into).collect());
     Ok(answer::json(StatusCode::OK, &answer::data(delivery)))
 }
 
 /// What the last attempt sent, or the first one will.
-fn sent(subscription: &Subscription, event: Option<&Event>, last: Option<&AttemptDetails>) -> Request {
+fn sent(
+    subscription: &Subscription,
+    event: Option<&Event>,
+    event_type: Option<EventType>,
+    last: Option<&AttemptDetails>,
+) -> Request {
     let body = event.map(Event::envelope);
     let headers = last.and_then(|last| {
         let request = request::Request {
             event: last.summary.event,
-            event_type: subscription.event_type,
+            event_type: event_type?,
             attempt: u8::try_from(last.number).ok()?,
             at: last.summary.at,
             test: false,

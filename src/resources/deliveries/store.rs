@@ -10,6 +10,7 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use crate::model::attempt::{AttemptCause, AttemptOutcome};
+use crate::model::events::EventType;
 use crate::model::ids::{CompanyId, DeliveryId, EventId, SubscriptionId};
 use crate::subscription::Stored;
 
@@ -22,7 +23,7 @@ pub(super) struct Step {
 }
 
 /// Numbers with attempts for the subscription, newest first; with `waiting`, also those
-/// of its type that are still to come, and with `skipped`, those that it resumed without,
+/// of its types that are still to come, and with `skipped`, those that it resumed without,
 /// whether they match its filters or not.
 pub(super) async fn of_subscription(
     pool: &PgPool,
@@ -36,17 +37,19 @@ pub(super) async fn of_subscription(
         r#"(SELECT DISTINCT seq AS "seq!" FROM attempts
             WHERE subscription_id = $1 AND seq > $2 AND seq < $3 ORDER BY seq DESC LIMIT $7)
            UNION
-           (SELECT seq FROM events
-            WHERE company_id = $4 AND type = $5 AND seq > greatest($2, $6::bigint) AND seq < $3
-            ORDER BY seq DESC LIMIT CASE WHEN $8 THEN $7 ELSE 0 END)
+           (SELECT e.seq FROM unnest($5::text[]) AS wanted (type) CROSS JOIN LATERAL (
+                SELECT seq FROM events
+                WHERE company_id = $4 AND type = wanted.type AND seq > greatest($2, $6::bigint) AND seq < $3
+                ORDER BY seq DESC LIMIT CASE WHEN $8 THEN $7 ELSE 0 END) e
+            ORDER BY e.seq DESC LIMIT $7)
            UNION
            (SELECT e.seq
             FROM (SELECT from_seq, to_seq FROM gaps
                   WHERE company_id = $4 AND subscription_id = $1 AND reason = 'skipped' AND to_seq > $2 AND from_seq < $3
                   ORDER BY to_seq DESC LIMIT CASE WHEN $9 THEN $7 ELSE 0 END) gap
-            CROSS JOIN LATERAL (
+            CROSS JOIN unnest($5::text[]) AS wanted (type) CROSS JOIN LATERAL (
                 SELECT seq FROM events
-                WHERE company_id = $4 AND type = $5 AND seq BETWEEN gap.from_seq AND gap.to_seq AND seq > $2 AND seq < $3
+                WHERE company_id = $4 AND type = wanted.type AND seq BETWEEN gap.from_seq AND gap.to_seq AND seq > $2 AND seq < $3
                 ORDER BY seq DESC LIMIT $7) e
             ORDER BY e.seq DESC LIMIT $7)
            ORDER BY 1 DESC LIMIT $7"#,
@@ -54,7 +57,7 @@ pub(super) async fn of_subscription(
         after,
         before,
         company.0,
-        subscription.event_type.word(),
+        &subscription.events.types().words(),
         progress.done,
         rows(limit),
         waiting,
@@ -207,6 +210,8 @@ pub(super) async fn summaries(
 /// An event, as lists show it.
 pub(super) struct EventSummary {
     pub(super) event: EventId,
+    /// None if this version does not know it.
+    pub(super) event_type: Option<EventType>,
     pub(super) record: Uuid,
     pub(super) at: DateTime<Utc>,
     /// The record; read only where filters are to be asked.
@@ -221,7 +226,7 @@ pub(super) async fn events(
     with_data: &[i64],
 ) -> Result<HashMap<i64, EventSummary>, sqlx::Error> {
     let rows = sqlx::query!(
-        "SELECT seq, id, record_id, at, CASE WHEN seq = ANY($3) THEN data END AS data
+        "SELECT seq, id, type, record_id, at, CASE WHEN seq = ANY($3) THEN data END AS data
          FROM events WHERE seq = ANY($1) AND company_id = $2",
         numbers,
         company.0,
@@ -230,7 +235,9 @@ pub(super) async fn events(
     .fetch_all(pool)
     .await?;
     let rows = rows.into_iter().map(|row| {
-        (row.seq, EventSummary { event: EventId(row.id), record: row.record_id, at: row.at, data: row.data })
+        let event_type = EventType::parse(&row.r#type);
+        let (event, record) = (EventId(row.id), row.record_id);
+        (row.seq, EventSummary { event, event_type, record, at: row.at, data: row.data })
     });
     Ok(rows.collect())
 }

@@ -21,7 +21,7 @@ use crate::http::error::{ApiError, Code};
 use crate::http::field::{Field, Problems, Text};
 use crate::http::id::{Id, not_found};
 use crate::http::openapi::WriteErrors;
-use crate::model::events::{Event, EventType, RecordKind, SOURCE_API};
+use crate::model::events::{Event, EventSelection, EventType, RecordKind, SOURCE_API};
 use crate::model::ids::{CompanyId, ContactId, DealId, EventId, SubscriptionId};
 use crate::model::records::StageChange;
 use crate::outbound::client::Client;
@@ -82,22 +82,49 @@ struct TestRequest {
     body: String,
 }
 
+/// The event of a test.
+#[derive(Default, Deserialize, ToSchema)]
+#[schema(example = json!({"event": "contact.created"}))]
+struct TestInput {
+    /// One of the subscription's event types; by default the first of them.
+    #[serde(default)]
+    #[schema(value_type = Option<EventType>)]
+    event: Field<EventType>,
+}
+
+impl TestInput {
+    /// The event type to test a subscription to these events with.
+    fn of(self, events: &EventSelection) -> Result<EventType, ApiError> {
+        let mut problems = Problems::default();
+        let event = problems.optional("event", self.event).value();
+        if event.is_some_and(|event| !events.types().contains(event)) {
+            let allowed = events.types().words().join(", ");
+            problems.add("event", format!("must be one of the subscription's event types: {allowed}"));
+        }
+        problems.finish()?;
+        Ok(event.unwrap_or_else(|| events.types().first()))
+    }
+}
+
 /// Send a test
 ///
 /// Makes one attempt at once with an invented record, signed like every delivery and marked with
 /// `X-ISAO-Test: true`, also while the subscription is paused or deactivated. The attempt takes
 /// at most 15 seconds, is neither recorded nor repeated, and delays no delivery.
-#[utoipa::path(post, path = "/webhooks/{id}/test", operation_id = "testSubscription", tag = "Deliveries",
+#[utoipa::path(post, path = "/webhooks/{id}/test", operation_id = "testSubscription", tag = "Deliveries", request_body = Option<TestInput>,
     params(Id<SubscriptionId>),
     responses((status = 200, description = "The result of the test, delivered or not", body = Answered<TestResult>), WriteErrors))]
 pub(super) async fn test(
     Shared(api): Shared<Api>,
     caller: Allowed<WebhooksWrite>,
     Id(id): Id<SubscriptionId>,
+    payload: Payload,
 ) -> Result<Response, ApiError> {
     let stored = subscription::one(&api.pool, caller.company(), id).await?;
-    let Subscription { event_type, target, secrets, loopback, .. } =
+    let Subscription { events, target, secrets, loopback, .. } =
         stored.ok_or_else(not_found::<SubscriptionId>)?.subscription;
+    let input = if payload.is_empty() { TestInput::default() } else { payload.json::<TestInput>()? };
+    let event_type = input.of(&events)?;
     let Tester { client, timeout, in_flight } = &api.tester;
     let Ok(_permit) = in_flight.try_acquire() else {
         return Err(ApiError::new(
@@ -172,7 +199,7 @@ struct PreviewInput {
 struct Preview {
     /// The body, byte for byte.
     body: String,
-    /// The subscriptions to this event type, newest first.
+    /// The subscriptions to events of this type, newest first.
     subscriptions: Vec<PreviewedSubscription>,
 }
 
@@ -223,8 +250,9 @@ pub(super) async fn preview(
     };
     let event = trial(&api, caller.company(), event_type, data);
     let body = event.envelope();
-    let stored = subscription::of_company(&api.pool, caller.company(), Some(event_type), None).await?;
-    let subscriptions = stored.iter().map(|stored| previewed(&stored.subscription, &event, &body)).collect();
+    let stored = subscription::of_company(&api.pool, caller.company(), None).await?;
+    let stored = stored.iter().filter(|stored| stored.subscription.events.types().contains(event_type));
+    let subscriptions = stored.map(|stored| previewed(&stored.subscription, &event, &body)).collect();
     let preview = Preview { body: text(&body), subscriptions };
     Ok(answer::json(StatusCode::OK, &answer::data(preview)))
 }

@@ -23,7 +23,9 @@ pub(super) struct Delivery {
     pub(super) id: DeliveryId,
     /// `sub_…`
     pub(super) subscription_id: String,
-    pub(super) event: EventType,
+    /// Null when the event is no longer kept and the subscription has several types.
+    #[schema(required)]
+    pub(super) event: Option<EventType>,
     /// `event_…`, as in the body and in `webhook-id`.
     #[schema(value_type = String)]
     pub(super) event_id: EventId,
@@ -84,13 +86,14 @@ impl Delivery {
         })?;
         let last = attempts.first();
         let event_id = event.map(|event| event.event).or(last.map(|last| last.event));
+        let event_type = event.map_or(subscription.events.types().single(), |event| event.event_type);
         let is_next = state == State::Retrying && to_come;
         Some(Self {
             id: DeliveryId { seq, subscription: subscription.id },
             subscription_id: subscription.id.to_string(),
-            event: subscription.event_type,
+            event: event_type,
             event_id: event_id?,
-            record_id: event.map(|event| subscription.event_type.record().wire_id(event.record)),
+            record_id: event.and_then(|event| Some(event_type?.record().wire_id(event.record))),
             occurred_at: event.map(|event| event.at),
             state,
             attempts: attempts.len(),

@@ -24,9 +24,9 @@ use crate::http::answer;
 use crate::http::error::{ApiError, Code, ErrorBody};
 use crate::http::openapi::ReadErrors;
 use crate::http::query::{self, Query};
-use crate::log::read;
-use crate::model::events::{Event, EventType};
-use crate::model::words::Words;
+use crate::log::read::{self, End, Page};
+use crate::model::events::{Event, EventSelection, EventType, EventTypes};
+use crate::model::ids::CompanyId;
 
 pub use stream::Streams;
 
@@ -34,6 +34,8 @@ pub use stream::Streams;
 const DEFAULT_LIMIT: i64 = 100;
 /// Events on a page at most.
 const MAX_LIMIT: i64 = 200;
+/// Seconds after which to ask a server again that does not understand the next events.
+const NOT_UNDERSTOOD_RETRY: u64 = 30;
 /// As a cursor: the end of the log.
 const NOW: &str = "now";
 
@@ -74,23 +76,60 @@ impl Start {
             Self::Oldest | Self::Now => 0,
             Self::After(position) => position,
         };
-        let head = read::end(pool).await?.seq;
-        let kept = read::is_kept_after(pool, asked).await?;
+        let (end, kept) = read::end_and_kept(pool, asked).await?;
         match self {
-            Self::Oldest => Ok((0, head)),
-            Self::Now => Ok((head, head)),
-            Self::After(position) if position > head => Err(ApiError::invalid_query(
+            Self::Oldest => Ok((0, end.seq)),
+            Self::Now => Ok((end.seq, end.seq)),
+            Self::After(position) if position >= end.seq && end.unknown.is_some() => {
+                Err(not_understood(&end))
+            }
+            Self::After(position) if position > end.seq => Err(ApiError::invalid_query(
                 "after",
                 "is a cursor beyond the end of the log, so it comes from another database; begin without it",
             )),
-            Self::After(_) if !kept => Err(ApiError::new(
-                Code::CursorExpired,
-                "Cursor expired",
-                "What came after this cursor is no longer kept. Begin at the oldest event that is (GET /events without `after`), and read the records themselves for what is missing",
-            )),
-            Self::After(position) => Ok((position, head)),
+            Self::After(_) if !kept => Err(expired()),
+            Self::After(position) => Ok((position, end.seq)),
         }
     }
+}
+
+fn expired() -> ApiError {
+    ApiError::new(
+        Code::CursorExpired,
+        "Cursor expired",
+        "What came after this cursor is no longer kept. Begin at the oldest event that is (GET /events without `after`), and read the records themselves for what is missing",
+    )
+}
+
+fn not_understood(end: &End) -> ApiError {
+    let unknown = end.unknown.as_deref().unwrap_or_default();
+    ApiError::new(
+        Code::Overloaded,
+        "This server is too old for the next events",
+        format!("A newer server writes events of the type `{unknown}`, which this one does not know. Nothing is lost; ask a server of the newer version, or try again when this one is upgraded"),
+    )
+    .retry_after(NOT_UNDERSTOOD_RETRY)
+}
+
+/// Reads a page of a company's events after `position`, up to `end`, of which nothing is missing:
+/// neither what the retention dropped meanwhile nor what this version does not understand.
+async fn read_page(
+    pool: &PgPool,
+    (company, types): (CompanyId, EventTypes),
+    (position, end): (i64, i64),
+    limit: usize,
+) -> Result<Page, ApiError> {
+    let page = read::of_types(pool, company, types, (position, end), limit).await?;
+    let (end, kept) = read::end_and_kept(pool, position).await?;
+    if !kept && position > 0 {
+        return Err(expired());
+    }
+    let Page { mut events, read_to } = page;
+    events.retain(|event| event.seq <= end.seq);
+    if end.unknown.is_some() && position >= end.seq {
+        return Err(not_understood(&end));
+    }
+    Ok(Page { events, read_to: read_to.min(end.seq) })
 }
 
 fn encode(position: i64) -> String {
@@ -103,26 +142,12 @@ fn decode(cursor: &str) -> Option<i64> {
 }
 
 /// Reads `types`; none means all.
-fn parse_types(text: Option<String>) -> Result<Vec<EventType>, ApiError> {
-    let text = query::text(text).unwrap_or_default();
-    let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
-    let mut types = names
-        .map(|name| {
-            EventType::parse(name).ok_or_else(|| {
-                ApiError::invalid_query(
-                    "types",
-                    format_args!(
-                        "must be event types with commas between; known are {}",
-                        EventType::WORDS.join(", ")
-                    ),
-                )
-                .detail("eventTypes", EventType::WORDS.to_vec())
-            })
-        })
-        .collect::<Result<Vec<_>, _>>()?;
-    types.sort();
-    types.dedup();
-    Ok(if types.is_empty() { EventType::ALL.to_vec() } else { types })
+fn parse_types(text: Option<String>) -> Result<EventTypes, ApiError> {
+    let text = query::text(text).unwrap_or_else(|| "*".to_owned());
+    let selection = EventSelection::parse([&*text]);
+    selection.map(|selection| selection.types()).map_err(|error| {
+        ApiError::invalid_query("types", error.to_string()).detail("eventTypes", EventSelection::allowed())
+    })
 }
 
 /// Which events.
@@ -133,7 +158,7 @@ struct ListQuery {
     /// begins at the end. Without it, the page begins at the oldest event that is kept.
     #[param(format = "cursor")]
     after: Option<String>,
-    /// Return only events of these types, separated by commas: `contact.created,deal.won`.
+    /// Return only events of these types, separated by commas: `contact.created,deal.*`.
     #[param(format = "event-types")]
     types: Option<String>,
     /// The most events on a page.
@@ -217,7 +242,7 @@ async fn list(
     let (position, head) = after.locate(&api.pool).await?;
     let shown = usize::try_from(limit).unwrap_or_default();
     // One more than shown, to know if there are more.
-    let page = read::of_types(&api.pool, caller.company(), &types, (position, head), shown + 1).await?;
+    let page = read_page(&api.pool, (caller.company(), types), (position, head), shown + 1).await?;
     let mut events = page.events;
     let has_more = events.len() > shown;
     events.truncate(shown);
@@ -255,11 +280,11 @@ mod tests {
     fn types_are_a_set_and_none_means_all() {
         let types = |text: &str| parse_types(Some(text.to_owned()));
         assert_eq!(
-            types("deal.won, contact.created,deal.won,").unwrap(),
-            [EventType::ContactCreated, EventType::DealWon]
+            types("deal.won, contact.created,deal.won,").unwrap().words(),
+            ["contact.created", "deal.won"]
         );
-        assert_eq!(types(" ").unwrap(), EventType::ALL);
-        assert_eq!(parse_types(None).unwrap(), EventType::ALL);
+        assert_eq!(types(" ").unwrap().words(), EventType::WORDS);
+        assert_eq!(parse_types(None).unwrap(), types("contact.*,deal.*").unwrap());
         assert!(types("deal.won,nope").is_err());
     }
 }

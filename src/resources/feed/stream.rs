@@ -21,15 +21,14 @@ use serde::Deserialize;
 use tokio::sync::{Semaphore, watch};
 use utoipa::IntoParams;
 
-use super::{Start, encode, parse_types};
+use super::{Start, encode, parse_types, read_page};
 use crate::http::allowed::{Allowed, WebhooksRead};
 use crate::http::auth::Caller;
 use crate::http::error::{ApiError, Code, ErrorBody};
 use crate::http::openapi::ReadErrors;
 use crate::http::query::{self, Query};
 use crate::listeners::{self, Listener, Listeners, NoPlace};
-use crate::log::read;
-use crate::model::events::{Event, EventType};
+use crate::model::events::{Event, EventTypes};
 use crate::model::permission::Permission;
 use crate::resources::Api;
 
@@ -48,6 +47,8 @@ const RETRY: Duration = Duration::from_secs(2);
 /// When to come back if there is no place, in seconds.
 const NO_PLACE_RETRY: u64 = 30;
 
+/// The type of the message that says why a stream ends.
+const ERROR: &str = "error";
 /// Where a client that connects again goes on.
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// Tells nginx to hand on at once what it gets.
@@ -83,7 +84,7 @@ pub(super) struct StreamQuery {
     /// the stream begins with what happens from now on.
     #[param(format = "cursor")]
     after: Option<String>,
-    /// Return only events of these types, separated by commas: `contact.created,deal.won`.
+    /// Return only events of these types, separated by commas: `contact.created,deal.*`.
     #[param(format = "event-types")]
     types: Option<String>,
 }
@@ -95,6 +96,8 @@ pub(super) struct StreamQuery {
 /// A client that is disconnected goes on after the last `id` it saw, by the header
 /// `Last-Event-ID` (which `EventSource` sends by itself), and misses nothing. When nothing
 /// happens, a comment comes every 15 seconds, with the `id` up to which there was nothing.
+/// If the next events are no longer kept, a message of the type `error` says so, with the body that
+/// errors have, and the stream ends.
 /// 20 streams of a company may be open on each server.
 #[utoipa::path(get, path = "/events/stream", operation_id = "followEvents", tag = "Events",
     params(StreamQuery, ("Last-Event-ID" = Option<String>, Header, description = "Continue after the event with this `id`; takes precedence over `after`")),
@@ -128,6 +131,7 @@ pub(super) async fn follow(
         head,
         position,
         page: VecDeque::new(),
+        ended: false,
         key_due: now + KEY_EVERY,
         heartbeat_due: now + HEARTBEAT,
     };
@@ -167,13 +171,15 @@ struct Stream {
     api: Api,
     streams: Streams,
     caller: Caller,
-    types: Vec<EventType>,
+    types: EventTypes,
     listener: Listener,
     /// How far the log goes, as far as is known.
     head: i64,
     /// How far it was read.
     position: i64,
     page: VecDeque<Arc<Event>>,
+    /// Was the client told why there is no more?
+    ended: bool,
     key_due: DateTime<Utc>,
     heartbeat_due: DateTime<Utc>,
 }
@@ -182,12 +188,22 @@ impl Stream {
     /// What to send next; nothing more at the end.
     async fn next(&mut self) -> Option<sse::Event> {
         let mut stopping = self.streams.stopping.clone();
+        if self.ended {
+            return None;
+        }
         tokio::select! {
             biased;
             _ = stopping.wait_for(|stopping| *stopping) => None,
-            // What went wrong was logged; the client comes back.
-            event = self.advance() => event.ok().flatten(),
+            event = self.advance() => event.unwrap_or_else(|error| self.failed(&error)),
         }
+    }
+
+    /// Tells what went wrong, if it is something that the client has to know, and ends. What else
+    /// it may be was logged; the client comes back and is told then.
+    fn failed(&mut self, error: &ApiError) -> Option<sse::Event> {
+        self.ended = true;
+        let told = matches!(error.code, Code::CursorExpired | Code::Overloaded);
+        told.then(|| sse::Event::default().event(ERROR).data(error.body(self.api.clock.now())))
     }
 
     async fn advance(&mut self) -> Result<Option<sse::Event>, ApiError> {
@@ -223,7 +239,7 @@ impl Stream {
         let _turn = self.streams.at_once.acquire().await;
         let company = self.caller.company();
         let range = (self.position, self.head);
-        let page = read::of_types(&self.api.pool, company, &self.types, range, PAGE).await?;
+        let page = read_page(&self.api.pool, (company, self.types), range, PAGE).await?;
         self.position = page.read_to;
         self.page = page.events.into();
         Ok(())

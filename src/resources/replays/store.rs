@@ -9,7 +9,7 @@ use crate::model::events::EventType;
 use crate::model::ids::{CompanyId, DeliveryId, EventId, ReplayId, SubscriptionId};
 use crate::model::time::serialize_time;
 use crate::resources::subscriptions::{NewReplay, ReplayView};
-use crate::subscription::{Stored, Subscription};
+use crate::subscription::{Status, Stored, Subscription};
 
 /// Replays in a list.
 const LISTED: i64 = 100;
@@ -60,10 +60,10 @@ pub async fn is_done(
            FROM events e CROSS JOIN LATERAL (
                SELECT count(*) > 0 AS attempted, coalesce(bool_or(outcome IN ('delivered', 'undelivered')), false) AS ended
                FROM attempts WHERE subscription_id = $4 AND seq = e.seq) a
-           WHERE e.seq = $1 AND e.company_id = $2 AND e.type = $3"#,
+           WHERE e.seq = $1 AND e.company_id = $2 AND e.type = ANY($3)"#,
         seq,
         subscription.company.0,
-        subscription.event_type.word(),
+        &subscription.events.types().words(),
         subscription.id.0,
     )
     .fetch_optional(pool)
@@ -78,19 +78,22 @@ pub async fn dry_run(
     subscription: &Subscription,
     new: &NewReplay,
 ) -> Result<DryRun, sqlx::Error> {
-    let Subscription { company, id, event_type, .. } = *subscription;
+    let (Subscription { company, id, .. }, types) = (subscription, subscription.events.types().words());
     let (mut position, mut looked_at, mut events, mut deliveries) = (new.from, 0, 0, Vec::new());
     while position < new.to && looked_at < LOOKED_AT {
         let rows = sqlx::query!(
-            "SELECT seq, id, record_id, at, data FROM events e
-             WHERE company_id = $1 AND type = $2 AND seq > $3 AND seq <= $4
+            r#"SELECT e.seq AS "seq!", e.id AS "id!", e.type AS "type!", e.record_id AS "record_id!", e.at AS "at!",
+                    e.data AS "data!"
+             FROM unnest($2::text[]) AS wanted (type) CROSS JOIN LATERAL (
+                 SELECT * FROM events e WHERE company_id = $1 AND type = wanted.type AND seq > $3 AND seq <= $4
                AND (NOT $6 OR EXISTS (SELECT FROM attempts a WHERE a.subscription_id = $7 AND a.seq = e.seq
                                                                AND a.outcome = 'undelivered'))
                AND (NOT $6 OR NOT EXISTS (SELECT FROM attempts a WHERE a.subscription_id = $7 AND a.seq = e.seq
                                                                    AND a.outcome = 'delivered'))
-             ORDER BY seq LIMIT $5",
+                 ORDER BY seq LIMIT $5) e
+             ORDER BY e.seq LIMIT $5"#,
             company.0,
-            event_type.word(),
+            &types,
             position,
             new.to,
             PAGE,
@@ -109,9 +112,11 @@ pub async fn dry_run(
                 continue;
             }
             events += 1;
-            if deliveries.len() < SHOWN {
+            if deliveries.len() < SHOWN
+                && let Some(event_type) = EventType::parse(&row.r#type)
+            {
                 deliveries.push(DryRunDelivery {
-                    id: DeliveryId { seq: row.seq, subscription: id },
+                    id: DeliveryId { seq: row.seq, subscription: *id },
                     event: event_type,
                     event_id: EventId(row.id),
                     record_id: event_type.record().wire_id(row.record_id),
@@ -144,13 +149,13 @@ async fn select(
     id: Option<ReplayId>,
 ) -> Result<Vec<ReplayView>, sqlx::Error> {
     let rows = sqlx::query!(
-        r#"SELECT id, subscription_id, status, status_reason, only_undelivered, per_second, delivered, undelivered,
-                  created_at, updated_at,
-                  CASE WHEN status = 'done' OR position >= to_seq THEN 1 WHEN position < from_seq THEN 0
+        r#"SELECT r.id, subscription_id, r.status, r.status_reason, s.status AS subscription_status, only_undelivered, per_second, delivered, undelivered, missed,
+                  r.created_at, r.updated_at,
+                  CASE WHEN r.status = 'done' OR position >= to_seq THEN 1 WHEN position < from_seq THEN 0
                        ELSE (position - from_seq)::float8 / (to_seq - from_seq) END AS "progress!"
-           FROM replays
-           WHERE company_id = $1 AND ($2::uuid IS NULL OR subscription_id = $2) AND ($3::uuid IS NULL OR id = $3)
-           ORDER BY created_at DESC, id DESC LIMIT $4"#,
+           FROM replays r JOIN subscriptions s ON s.company_id = r.company_id AND s.id = r.subscription_id
+           WHERE r.company_id = $1 AND ($2::uuid IS NULL OR subscription_id = $2) AND ($3::uuid IS NULL OR r.id = $3)
+           ORDER BY r.created_at DESC, r.id DESC LIMIT $4"#,
         company.0,
         subscription.map(|id| id.0),
         id.map(|id| id.0),
@@ -161,6 +166,8 @@ async fn select(
     let views = rows.into_iter().map(|row| ReplayView {
         id: ReplayId(row.id),
         subscription_id: SubscriptionId(row.subscription_id),
+        waits_for: Status::parse(&row.subscription_status)
+            .and_then(|status| ReplayView::waits_for(row.status == "running", status)),
         status: row.status,
         status_reason: row.status_reason,
         only: ReplayView::only(row.only_undelivered),
@@ -168,6 +175,7 @@ async fn select(
         progress: row.progress,
         delivered: row.delivered,
         undelivered: row.undelivered,
+        missed: row.missed,
         created_at: row.created_at,
         updated_at: row.updated_at,
     });

@@ -1,20 +1,21 @@
 //! The rules of subscriptions. Pure: no SQL, no clock.
 
 use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use super::input::{Changes, NewSubscription, ordering};
-use super::rotate::{RotatedSecret, Rotation};
+use super::input::{Changes, NewSubscription, Resume, ordering};
+use super::rotate::{Overlap, RotatedSecret, Rotation};
 use super::view::{Subscribed, SubscriptionView};
 use super::{Command, NewReplay, ReplayView};
 use crate::http::answer::{data, message};
 use crate::http::error::{ApiError, Code};
 use crate::http::id::not_found;
-use crate::model::events::{EventType, Filters};
+use crate::model::events::Filters;
 use crate::model::ids::{CompanyId, ReplayId, SubscriptionId};
 use crate::outbound::address::TargetUrl;
-use crate::outbound::signature::Secrets;
+use crate::outbound::signature::{Secret, Secrets};
 use crate::resources::table::{Key, RowHeld, Table};
 use crate::resources::{DecisionResult, answer};
 use crate::subscription::{Status, Subscription};
@@ -33,6 +34,8 @@ pub struct Subscriptions {
     pub(super) rows: Table<Subscription>,
     /// Active and paused ones by what must be unique.
     pub(super) twins: HashMap<Twin, SubscriptionId>,
+    /// Deactivated ones among those that are known.
+    pub(super) deactivated: Vec<SubscriptionId>,
     /// Where new ones begin, if not at the end of the log.
     pub(super) starts: HashMap<SubscriptionId, i64>,
     /// Those whose waiting events are skipped.
@@ -49,9 +52,9 @@ pub struct Subscriptions {
     pub(super) running: HashMap<CompanyId, i64>,
 }
 
-/// What no two active or paused subscriptions share: company, event type, URL and
+/// What no two active or paused subscriptions share: company, events, URL and
 /// canonical filters.
-pub type Twin = (CompanyId, EventType, String, String);
+pub type Twin = (CompanyId, String, String, String);
 
 /// What a subscription would be after changes, and what else they mean.
 pub struct ChangedSubscription {
@@ -64,8 +67,8 @@ pub struct ChangedSubscription {
 
 /// What no other subscription may share.
 pub fn twin(subscription: &Subscription) -> Twin {
-    let Subscription { company, event_type, target, filters, .. } = subscription;
-    (*company, *event_type, target.as_str().to_owned(), filters.canonical())
+    let Subscription { company, events, target, filters, .. } = subscription;
+    (*company, events.to_string(), target.as_str().to_owned(), filters.canonical())
 }
 
 /// Returns whether the subscription takes part in that uniqueness.
@@ -85,7 +88,7 @@ pub fn changed(
         changed.loopback = *loopback;
     }
     if let Some(filters) = &changes.filters {
-        changed.filters = Filters::parse(current.event_type, filters)
+        changed.filters = Filters::parse(&current.events, filters)
             .map_err(|error| ApiError::invalid_field("filters", error.to_string()))?;
     }
     changed.ordering = ordering(current.ordering, changes.ordering, changes.concurrency)
@@ -96,9 +99,11 @@ pub fn changed(
         Some(false) if current.is_active() => changed.status = Status::Paused,
         Some(false) | None => {}
     }
-    let resumes = changes.active == Some(true) && !current.is_active();
-    let moves = changed.target != current.target;
-    let hurries = resumes || moves || changes.skip;
+    // Of one that is active it means: try now.
+    let hurries = changes.active == Some(true) || changed.target != current.target || changes.skip;
+    if hurries {
+        changed.resumed_at = Some(now);
+    }
     if hurries || changed != *current {
         changed.updated_at = now.max(current.updated_at);
     }
@@ -119,7 +124,7 @@ pub fn run(
             None => Err(not_found::<SubscriptionId>()),
         },
         Command::Rotate(id, rotation) => match subscriptions.find(company, *id)? {
-            Some(current) => rotate(subscriptions, company, &current, rotation, now),
+            Some(current) => rotate(subscriptions, &current, rotation, now),
             None => Err(not_found::<SubscriptionId>()),
         },
         Command::Unsubscribe(id) => match subscriptions.find(company, *id)? {
@@ -127,7 +132,7 @@ pub fn run(
                 let deleted = Subscription {
                     status: Status::Deleted,
                     status_reason: None,
-                    secrets: Secrets { previous: None, ..current.secrets.clone() },
+                    secrets: Secrets::new(current.secrets.current.clone()),
                     updated_at: now,
                     ..current.clone()
                 };
@@ -161,11 +166,11 @@ fn begin(
         return Err(ApiError::new(Code::Conflict, "Too many replays run", message));
     }
     *running += 1;
-    let id = current.id;
-    subscriptions.replays.push((company, id, replay, *new, now));
+    subscriptions.replays.push((company, current.id, replay, *new, now));
+    let outcome = answer(202, &data(ReplayView::new(replay, &current, new, now)));
     // A change that changes nothing: whoever delivers hears of it.
     subscriptions.put(company, Some(&current.clone()), current);
-    answer(202, &data(ReplayView::new(replay, id, new, now)))
+    outcome
 }
 
 fn subscribe(
@@ -177,15 +182,15 @@ fn subscribe(
 ) -> Result<Result<Answer, ApiError>, RowHeld> {
     // An endpoint has one secret, unless its owner wants it otherwise.
     let known = subscriptions.of_endpoint(company, &new.target).map(|known| &known.secrets);
-    let made = || Secrets { current: new.made.clone(), previous: None };
+    let made = || Secrets::new(new.made.clone());
     let secrets = match &new.secret {
-        Some(sent) => Secrets { current: sent.clone(), previous: None },
+        Some(sent) => Secrets::new(sent.clone()),
         None => known.cloned().unwrap_or_else(made),
     };
     let subscription = Subscription {
         company,
         id,
-        event_type: new.event_type,
+        events: new.events.clone(),
         target: new.target.clone(),
         filters: new.filters.clone(),
         secrets,
@@ -194,16 +199,13 @@ fn subscribe(
         loopback: new.loopback,
         ordering: new.ordering,
         skip_to: 0,
+        resumed_at: None,
         version: 0,
         created_at: now,
         updated_at: now,
     };
-    if let Some(known) = subscriptions.twins.get(&twin(&subscription)) {
-        let known = subscriptions.rows.get((company, known.0))?;
-        return Ok(known.map_or_else(
-            || Err(not_found::<SubscriptionId>()),
-            |known| answer(200, &Subscribed::from(known)),
-        ));
+    if let Some(known) = subscriptions.twin_of(&subscription)? {
+        return Ok(subscribe_again(subscriptions, company, &known, new, now));
     }
     let count = subscriptions.counts.entry(company).or_default();
     if *count >= MAX_PER_COMPANY {
@@ -219,6 +221,81 @@ fn subscribe(
     Ok(outcome)
 }
 
+/// There is one like it already: it takes over what the request asks differently, and is
+/// resumed if the server had deactivated it.
+fn subscribe_again(
+    subscriptions: &mut Subscriptions,
+    company: CompanyId,
+    known: &Subscription,
+    new: &NewSubscription,
+    now: DateTime<Utc>,
+) -> Result<Answer, ApiError> {
+    if new.start.is_some() {
+        let message = format!(
+            "The subscription {} exists already, so it cannot begin at another time; replay what you want again (POST /webhooks/{}/replay)",
+            known.id,
+            known.id.hook()
+        );
+        return Err(ApiError::new(Code::AlreadyExists, "Subscription already exists", message)
+            .detail("field", "since")
+            .detail("existingId", known.id.to_string()));
+    }
+    let mut changed = known.clone();
+    let (word, concurrency) = new.asked_ordering;
+    changed.ordering = ordering(known.ordering, word, concurrency)
+        .map_err(|sentence| ApiError::invalid_field("concurrency", sentence))?;
+    if let Some(secret) = new.secret.as_ref().filter(|secret| **secret != known.secrets.current) {
+        changed.secrets = change_secret(subscriptions, known, secret, (now, Overlap::DEFAULT.0))?;
+    }
+    let resumes = known.status == Status::Deactivated || (new.resume.is_some() && !known.is_active());
+    let skips = new.resume == Some(Resume::Now);
+    if resumes {
+        (changed.status, changed.status_reason) = (Status::Active, None);
+    }
+    if resumes || skips {
+        changed.resumed_at = Some(now);
+    }
+    let outcome = answer(200, &Subscribed::from(&changed));
+    if changed != *known {
+        changed.updated_at = now.max(known.updated_at);
+        let key = (company, known.id.0);
+        subscriptions.skipping.extend(skips.then_some(key));
+        subscriptions.hurried.extend((resumes || skips).then_some(key));
+        subscriptions.put(company, Some(known), changed);
+    }
+    outcome
+}
+
+/// Changes the secret of a subscription and of all to its URL that share it: one receiver verifies
+/// them. Returns the secrets.
+fn change_secret(
+    subscriptions: &mut Subscriptions,
+    current: &Subscription,
+    secret: &Secret,
+    (now, overlap): (DateTime<Utc>, Duration),
+) -> Result<Secrets, ApiError> {
+    let company = current.company;
+    let secrets = current.secrets.rotated(secret.clone(), now, now + overlap).ok_or_else(|| {
+        let message = format!(
+            "{} earlier secrets still sign, which is as many as may; wait until one ends, or send overlap: \"0s\" to POST /webhooks/{}/rotate-secret, which ends all of them",
+            Secrets::MAX_PREVIOUS,
+            current.id.hook()
+        );
+        ApiError::new(Code::Conflict, "Too many secrets are in force", message)
+    })?;
+    let all = subscriptions.rows.of(company).filter(|other| {
+        other.status != Status::Deleted
+            && other.target == current.target
+            && other.secrets.current == current.secrets.current
+    });
+    for other in all.cloned().collect::<Vec<_>>() {
+        let updated_at = now.max(other.updated_at);
+        let changed = Subscription { secrets: secrets.clone(), updated_at, ..other.clone() };
+        subscriptions.put(company, Some(&other), changed);
+    }
+    Ok(secrets)
+}
+
 fn change(
     subscriptions: &mut Subscriptions,
     company: CompanyId,
@@ -230,7 +307,7 @@ fn change(
     if is_exclusive(&changed)
         && let Some(other) = subscriptions.twins.get(&twin(&changed)).filter(|other| **other != current.id)
     {
-        let message = format!("Another subscription has this event, target_url and filters: {other}");
+        let message = format!("Another subscription has these events, target_url and filters: {other}");
         return Err(ApiError::new(Code::AlreadyExists, "Subscription already exists", message)
             .detail("field", "target_url")
             .detail("existingId", other.to_string()));
@@ -248,7 +325,6 @@ fn change(
 
 fn rotate(
     subscriptions: &mut Subscriptions,
-    company: CompanyId,
     current: &Subscription,
     rotation: &Rotation,
     now: DateTime<Utc>,
@@ -257,26 +333,8 @@ fn rotate(
         let sentence = "is the secret already; send another one, or leave it out to have one made";
         return Err(ApiError::invalid_field("secret", sentence));
     }
-    let previous = (current.secrets.current.clone(), now + rotation.overlap);
-    let secrets = Secrets {
-        current: rotation.secret.clone(),
-        previous: Some(previous).filter(|_| !rotation.overlap.is_zero()),
-    };
-    let rotated = |of: &Subscription| Subscription {
-        secrets: secrets.clone(),
-        updated_at: now.max(of.updated_at),
-        ..of.clone()
-    };
-    // The receiver has one secret for all of them.
-    let all = subscriptions.rows.of(company).filter(|other| {
-        other.status != Status::Deleted
-            && other.target == current.target
-            && other.secrets.current == current.secrets.current
-    });
-    for other in all.cloned().collect::<Vec<_>>() {
-        subscriptions.put(company, Some(&other), rotated(&other));
-    }
-    answer(200, &data(RotatedSecret::from(&rotated(current))))
+    let secrets = change_secret(subscriptions, current, &rotation.secret, (now, rotation.overlap))?;
+    answer(200, &data(RotatedSecret::from(&Subscription { secrets, ..current.clone() })))
 }
 
 impl Subscriptions {
@@ -284,6 +342,18 @@ impl Subscriptions {
     fn find(&self, company: CompanyId, id: SubscriptionId) -> Result<Option<Subscription>, RowHeld> {
         let found = self.rows.get((company, id.0))?;
         Ok(found.filter(|found| found.status != Status::Deleted).cloned())
+    }
+
+    /// One that would be a twin of this one; a deactivated one if there is no other.
+    fn twin_of(&self, subscription: &Subscription) -> Result<Option<Subscription>, RowHeld> {
+        let twin_of = twin(subscription);
+        let company = subscription.company;
+        if let Some(known) = self.twins.get(&twin_of) {
+            return Ok(self.rows.get((company, known.0))?.cloned());
+        }
+        let known = self.deactivated.iter().filter_map(|id| self.rows.get((company, id.0)).ok().flatten());
+        let known = known.filter(|known| known.status == Status::Deactivated && twin(known) == twin_of);
+        Ok(known.max_by_key(|known| (known.updated_at, known.id)).cloned())
     }
 
     /// The oldest subscription to a URL, unless it is deleted.
@@ -306,9 +376,8 @@ impl Subscriptions {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
+    use crate::model::events::EventType;
     use crate::subscription::Ordering;
     use uuid::Uuid;
 
@@ -324,13 +393,15 @@ mod tests {
 
     fn subscribe_to(number: u128, url: &str) -> Command {
         let new = NewSubscription {
-            event_type: EventType::ContactCreated,
+            events: EventType::ContactCreated.into(),
             target: url.parse().unwrap(),
             filters: Filters::default(),
             secret: None,
             made: crate::outbound::signature::Secret::generate([7; 32]),
             loopback: false,
             ordering: Ordering::default(),
+            asked_ordering: (None, None),
+            resume: None,
             start: None,
         };
         Command::Subscribe(id(number), Box::new(new))
@@ -393,7 +464,7 @@ mod tests {
             &Command::Rotate(id(1), Rotation { secret, overlap: Duration::from_secs(1) }),
         );
         let subscription = subscriptions.find(COMPANY, id(1)).unwrap().unwrap();
-        let (previous, _) = subscription.secrets.previous.as_ref().unwrap();
+        let (previous, _) = subscription.secrets.previous.first().unwrap();
         let printed = format!("{subscription:?}");
         for secret in [&subscription.secrets.current, previous] {
             assert!(!printed.contains(secret.reveal().trim_start_matches("whsec_")), "{printed}");

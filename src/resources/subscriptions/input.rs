@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use crate::http::error::ApiError;
 use crate::http::field::{Field, FromJson, Problems, Text, Time};
-use crate::model::events::{EventType, Filters};
+use crate::model::events::{EventSelection, Filters};
 use crate::model::words::words;
 use crate::outbound::address::TargetUrl;
 use crate::outbound::signature::Secret;
@@ -18,6 +18,16 @@ impl FromJson for TargetUrl {
     fn from_json(json: &str) -> Result<Self, String> {
         let text: String = serde_json::from_str(json).map_err(|_| "must be text".to_owned())?;
         text.parse().map_err(|error: crate::outbound::address::TargetUrlError| error.to_string())
+    }
+}
+
+/// One text, with commas between if it has several events, or a list of texts.
+impl FromJson for EventSelection {
+    fn from_json(json: &str) -> Result<Self, String> {
+        let texts = serde_json::from_str::<Vec<String>>(json)
+            .or_else(|_| serde_json::from_str::<String>(json).map(|text| vec![text]))
+            .map_err(|_| "must be text or a list of texts".to_owned())?;
+        Self::parse(texts.iter().map(String::as_str)).map_err(|error| error.to_string())
     }
 }
 
@@ -98,10 +108,15 @@ pub fn ordering(
 #[derive(Deserialize, ToSchema)]
 #[schema(example = json!({"event": "contact.created", "target_url": "https://hooks.zapier.com/hooks/catch/12345/abcdef", "filters": {"tags": ["lead", "enterprise"]}}))]
 pub struct SubscribeInput {
-    /// The event type.
+    /// The event type, or the pattern `contact.*`, `deal.*` or `*` for all there are. Send either
+    /// `event` or `events`.
     #[serde(default)]
-    #[schema(value_type = EventType)]
-    event: Field<EventType>,
+    #[schema(value_type = String, format = "event-types", example = "contact.created")]
+    event: Field<EventSelection>,
+    /// Several event types and patterns.
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<EventSelection>>, inline, min_items = 1)]
+    events: Field<EventSelection>,
     /// The URL to which events are POSTed: http or https, at most 2048 bytes.
     #[serde(default)]
     #[schema(value_type = String, format = "uri", max_length = 2048)]
@@ -131,11 +146,16 @@ pub struct SubscribeInput {
     #[serde(default)]
     #[schema(value_type = Option<String>, format = "date-time")]
     since: Field<Time>,
+    /// If the same subscription exists and is deactivated, it is resumed: `waiting` (the default)
+    /// delivers the events that wait, `now` skips them.
+    #[serde(default)]
+    #[schema(value_type = Option<Resume>)]
+    resume: Field<Resume>,
 }
 
 /// A subscription to make, checked.
 pub struct NewSubscription {
-    pub(super) event_type: EventType,
+    pub(super) events: EventSelection,
     pub(super) target: TargetUrl,
     pub(super) filters: Filters,
     /// The one that was sent.
@@ -143,7 +163,12 @@ pub struct NewSubscription {
     /// One to use if none was sent, and the URL has none.
     pub(super) made: Secret,
     pub(super) loopback: bool,
+    /// For one that is new.
     pub(super) ordering: Ordering,
+    /// As it was asked for: one that exists already keeps what was not.
+    pub(super) asked_ordering: (Option<OrderingWord>, Option<Concurrency>),
+    /// From where one that exists already, and is not active, goes on.
+    pub(super) resume: Option<Resume>,
     /// Where it begins, if not at the end of the log.
     pub(super) start: Option<i64>,
 }
@@ -157,23 +182,48 @@ impl SubscribeInput {
         made: Secret,
     ) -> Result<(NewSubscription, Option<DateTime<Utc>>), ApiError> {
         let mut problems = Problems::default();
-        let event_type = problems.required("event", self.event);
+        let event = problems.optional("event", self.event).value();
+        let events = problems.optional("events", self.events).value();
+        let events = match (event, events) {
+            (Some(event), Some(events)) if event != events => {
+                problems.add("events", "contradicts `event`; send one of them".to_owned());
+                None
+            }
+            (event, events) => event.or(events),
+        };
+        if events.is_none() && problems.is_empty() {
+            let allowed = EventSelection::allowed().join(", ");
+            problems.add("event", format!("is required (or `events`, a list); allowed are: {allowed}"));
+        }
         let target = problems.required("target_url", self.target_url);
         check_target(&mut problems, targets, loopback, target.as_ref()).await;
         let filters = problems.optional("filters", self.filters).value().unwrap_or_default();
-        let filters = event_type.and_then(|event_type| check_filters(&mut problems, event_type, &filters));
+        let filters = events.as_ref().and_then(|events| check_filters(&mut problems, events, &filters));
         let secret = problems.optional("secret", self.secret).value();
         let word = problems.optional("ordering", self.ordering).value();
         let concurrency = problems.optional("concurrency", self.concurrency).value();
+        let asked_ordering = (word, concurrency);
         let ordering = ordering(Ordering::default(), word, concurrency)
             .map_err(|sentence| problems.add("concurrency", sentence));
+        let resume = problems.optional("resume", self.resume).value();
         let since = problems.optional("since", self.since).value().map(|Time(since)| since);
         problems.finish()?;
-        match (event_type, target, filters, ordering) {
-            (Some(event_type), Some(target), Some(filters), Ok(ordering)) => {
+        match (events, target, filters, ordering) {
+            (Some(events), Some(target), Some(filters), Ok(ordering)) => {
                 let start = None;
                 Ok((
-                    NewSubscription { event_type, target, filters, secret, made, loopback, ordering, start },
+                    NewSubscription {
+                        events,
+                        target,
+                        filters,
+                        secret,
+                        made,
+                        loopback,
+                        ordering,
+                        asked_ordering,
+                        resume,
+                        start,
+                    },
                     since,
                 ))
             }
@@ -195,9 +245,9 @@ async fn check_target(
     }
 }
 
-/// Reads filters for an event type.
-fn check_filters(problems: &mut Problems, event_type: EventType, filters: &Value) -> Option<Filters> {
-    Filters::parse(event_type, filters).map_err(|error| problems.add("filters", error.to_string())).ok()
+/// Reads filters for events.
+fn check_filters(problems: &mut Problems, events: &EventSelection, filters: &Value) -> Option<Filters> {
+    Filters::parse(events, filters).map_err(|error| problems.add("filters", error.to_string())).ok()
 }
 
 /// Changes to a subscription. What is left out stays as it is.

@@ -41,7 +41,7 @@ use view::{Subscribed, SubscriptionView};
 
 /// A wish about a subscription.
 pub enum Command {
-    /// Subscribe, unless there is one like it already.
+    /// Subscribe, unless there is one like it already, which is changed then.
     Subscribe(SubscriptionId, Box<NewSubscription>),
     /// Pause, resume, change the target or the filters.
     Change(SubscriptionId, Changes),
@@ -74,8 +74,11 @@ pub fn router() -> OpenApiRouter<Api> {
 ///
 /// Events that occur after the answer (or since `since`) are delivered to `target_url`, signed
 /// with `secret` according to Standard Webhooks, one after the other. With `ordering: "record"`,
-/// only events of the same contact or deal wait for each other. Subscribing again with the same
-/// event, URL and filters returns the first subscription with 200.
+/// only events of the same contact or deal wait for each other.
+///
+/// Subscribing again with the same events, URL and filters returns the first subscription with 200.
+/// It takes over another `secret`, `ordering` or `concurrency`. If the server had deactivated it,
+/// it is resumed.
 #[utoipa::path(post, path = "/webhooks/subscribe", operation_id = "subscribe", tag = "Webhooks", request_body = SubscribeInput,
     params(IdempotencyKeyHeader),
     responses(
@@ -145,7 +148,8 @@ async fn delete(
 /// Pause, resume or change a subscription
 ///
 /// While a subscription is paused or deactivated, its events wait. When it is resumed, they are
-/// delivered in order. With `resume: "now"` they are skipped instead, and showing the
+/// delivered in order. `is_active: true` for an active subscription ends a pause after failures:
+/// the next attempt is made at once. With `resume: "now"` they are skipped instead, and showing the
 /// subscription tells how many.
 #[utoipa::path(patch, path = "/webhooks/{id}", operation_id = "updateSubscription", tag = "Webhooks", request_body = ChangeInput,
     params(Id<SubscriptionId>),
@@ -165,6 +169,8 @@ words! {
     enum StatusFilter {
         /// Those that are delivered to.
         Active = "active",
+        /// Active ones that pause because an event was not delivered.
+        Degraded = "degraded",
         /// Those that their owner paused.
         Paused = "paused",
         /// Those that the server deactivated.
@@ -193,13 +199,15 @@ async fn list(
     caller: Allowed<WebhooksRead>,
     Query(wanted): Query<ListQuery>,
 ) -> Result<Response, ApiError> {
-    let status = match query::word("status", wanted.status)? {
-        None | Some(StatusFilter::Active) => Some(Status::Active),
+    let wanted = query::word("status", wanted.status)?;
+    let status = match wanted {
+        None | Some(StatusFilter::Active | StatusFilter::Degraded) => Some(Status::Active),
         Some(StatusFilter::Paused) => Some(Status::Paused),
         Some(StatusFilter::Deactivated) => Some(Status::Deactivated),
         Some(StatusFilter::All) => None,
     };
-    let subscriptions = view::all(&api.pool, caller.company(), status, api.clock.now()).await?;
+    let mut subscriptions = view::all(&api.pool, caller.company(), status, api.clock.now()).await?;
+    subscriptions.retain(|shown| wanted != Some(StatusFilter::Degraded) || shown.is_degraded());
     Ok(answer::json(StatusCode::OK, &answer::data(subscriptions)))
 }
 

@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 
 use crate::model::ids::{ReplayId, SubscriptionId};
 use crate::model::time::serialize_time;
+use crate::subscription::{Status, Subscription};
 
 /// Events to send again.
 #[derive(Clone, Copy, Debug)]
@@ -49,6 +50,9 @@ pub struct ReplayView {
     /// Why the replay failed.
     #[schema(required)]
     pub(in crate::resources) status_reason: Option<String>,
+    /// What the replay waits for; null if for nothing.
+    #[schema(required, example = json!(null))]
+    pub(in crate::resources) waits_for: Option<&'static str>,
     /// Which events are sent: `undelivered` or `all`.
     #[schema(example = "undelivered")]
     pub(in crate::resources) only: &'static str,
@@ -61,6 +65,9 @@ pub struct ReplayView {
     pub(in crate::resources) delivered: i64,
     /// The number of events that were given up after four attempts.
     pub(in crate::resources) undelivered: i64,
+    /// The number of events that became too old to be kept before the replay came to them, and are
+    /// not sent; with filters, at most this many.
+    pub(in crate::resources) missed: i64,
     #[serde(serialize_with = "serialize_time")]
     pub(in crate::resources) created_at: DateTime<Utc>,
     #[serde(serialize_with = "serialize_time")]
@@ -69,19 +76,33 @@ pub struct ReplayView {
 
 impl ReplayView {
     /// One that begins.
-    pub fn new(id: ReplayId, subscription: SubscriptionId, new: &NewReplay, now: DateTime<Utc>) -> Self {
+    pub fn new(id: ReplayId, subscription: &Subscription, new: &NewReplay, now: DateTime<Utc>) -> Self {
         Self {
             id,
-            subscription_id: subscription,
+            subscription_id: subscription.id,
             status: "running".to_owned(),
             status_reason: None,
+            waits_for: Self::waits_for(true, subscription.status),
             only: Self::only(new.only_undelivered),
             per_second: new.per_second,
             progress: 0.0,
             delivered: 0,
             undelivered: 0,
+            missed: 0,
             created_at: now,
             updated_at: now,
+        }
+    }
+
+    /// What a replay waits for, if it `runs`, while its subscription has this status.
+    pub(in crate::resources) fn waits_for(runs: bool, status: Status) -> Option<&'static str> {
+        match status {
+            _ if !runs => None,
+            Status::Active | Status::Deleted => None,
+            Status::Paused => Some("the subscription is paused; nothing is sent until it is resumed"),
+            Status::Deactivated => {
+                Some("the subscription is deactivated; nothing is sent until it is resumed")
+            }
         }
     }
 

@@ -26,11 +26,11 @@ use crate::subscription::Subscription;
 
 /// How long the secret before goes on signing.
 #[derive(Clone, Copy, Debug)]
-struct Overlap(Duration);
+pub(super) struct Overlap(pub(super) Duration);
 
 impl Overlap {
     /// Time for one deployment of a receiver.
-    const DEFAULT: Self = Self(Duration::from_secs(24 * 60 * 60));
+    pub(super) const DEFAULT: Self = Self(Duration::from_secs(24 * 60 * 60));
     /// A secret that leaked must not stay for ever.
     const MAX: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 }
@@ -53,8 +53,7 @@ pub(super) struct RotateInput {
     #[serde(default)]
     #[schema(value_type = Option<String>, format = "secret")]
     secret: Field<Secret>,
-    /// How long deliveries are also signed with the previous secret: `0s` to `7d`; `24h` by
-    /// default.
+    /// How long deliveries are also signed with the present secret: `0s` to `7d`; `24h` by default.
     #[serde(default)]
     #[schema(value_type = Option<String>, format = "duration-text")]
     overlap: Field<Overlap>,
@@ -85,7 +84,7 @@ pub(super) struct RotatedSecret {
     subscription_id: String,
     /// The new secret. No other answer shows it.
     secret: String,
-    /// The time until which deliveries are also signed with the previous secret.
+    /// The time until which deliveries are also signed with previous secrets.
     #[serde(serialize_with = "serialize_time_option")]
     #[schema(required)]
     previous_secret_valid_until: Option<DateTime<Utc>>,
@@ -97,7 +96,7 @@ impl From<&Subscription> for RotatedSecret {
             id: subscription.id.hook(),
             subscription_id: subscription.id.to_string(),
             secret: subscription.secrets.current.reveal().to_owned(),
-            previous_secret_valid_until: subscription.secrets.previous.as_ref().map(|(_, until)| *until),
+            previous_secret_valid_until: subscription.secrets.previous.iter().map(|(_, until)| *until).max(),
         }
     }
 }
@@ -107,7 +106,8 @@ impl From<&Subscription> for RotatedSecret {
 /// From the answer on, deliveries are signed with the new secret. All subscriptions to this URL
 /// that share the secret change it together, because one receiver verifies them. During the overlap
 /// `webhook-signature` has the signatures of both secrets, separated by a space, and one that
-/// verifies is enough. Another rotation during the overlap ends it for the oldest secret.
+/// verifies is enough. Another rotation during the overlap leaves each secret its time, up to five
+/// of them; `overlap: "0s"` ends all of them at once.
 #[utoipa::path(post, path = "/webhooks/{id}/rotate-secret", operation_id = "rotateSecret", tag = "Webhooks", request_body = Option<RotateInput>,
     params(Id<SubscriptionId>,
            IdempotencyKeyHeader),

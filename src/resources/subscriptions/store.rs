@@ -30,11 +30,12 @@ pub async fn load(
         match command {
             Command::Subscribe(_, new) => {
                 subscribers.push(company.0);
-                // The first of them tells the secret.
-                siblings.push((company, new.target.as_str().to_owned(), 1));
+                // The first of them tells the secret; one that is sent may be for all of them.
+                let count = if new.secret.is_some() { MAX_PER_COMPANY } else { 1 };
+                siblings.push((company, new.target.as_str().to_owned(), count));
                 wanted.push((
                     company,
-                    new.event_type,
+                    new.events.to_string(),
                     new.target.as_str().to_owned(),
                     new.filters.canonical(),
                 ));
@@ -107,8 +108,12 @@ async fn lock(
     }
     let (companies, ids) = arrays(touched);
     for subscription in subscription::lock(connection, (&companies, &ids)).await? {
-        if matches!(subscription.status, Status::Active | Status::Paused) {
-            subscriptions.twins.insert(twin(&subscription), subscription.id);
+        match subscription.status {
+            Status::Active | Status::Paused => {
+                subscriptions.twins.insert(twin(&subscription), subscription.id);
+            }
+            Status::Deactivated => subscriptions.deactivated.push(subscription.id),
+            Status::Deleted => {}
         }
         subscriptions.rows.loaded((subscription.company, subscription.id.0), subscription);
     }
@@ -117,16 +122,16 @@ async fn lock(
 
 async fn twins(connection: &mut PgConnection, wanted: Vec<Twin>) -> Result<Vec<Key>, sqlx::Error> {
     let companies: Vec<_> = wanted.iter().map(|(company, ..)| company.0).collect();
-    let types: Vec<_> = wanted.iter().map(|(_, event_type, ..)| event_type.word().to_owned()).collect();
+    let events: Vec<_> = wanted.iter().map(|(_, events, ..)| events.clone()).collect();
     let keys: Vec<_> = wanted.iter().map(|(.., url, filters)| format!("{url} {filters}")).collect();
     let rows = sqlx::query!(
         "SELECT s.company_id, s.id
-         FROM unnest($1::uuid[], $2::text[], $3::text[]) AS wanted (company_id, event_type, key)
-         JOIN subscriptions s ON s.company_id = wanted.company_id AND s.event_type = wanted.event_type
+         FROM unnest($1::uuid[], $2::text[], $3::text[]) AS wanted (company_id, events, key)
+         JOIN subscriptions s ON s.company_id = wanted.company_id AND s.events = wanted.events
              AND md5(s.target_url || ' ' || s.filters) = md5(wanted.key)
-         WHERE s.status IN ('active', 'paused')",
+         WHERE s.status IN ('active', 'paused', 'deactivated')",
         &companies,
-        &types,
+        &events,
         &keys,
     )
     .fetch_all(connection)
@@ -177,21 +182,23 @@ pub async fn store(
     let ids = column(&changed, |subscription| subscription.id.0);
     let version = subscription::next_version(connection).await?;
     sqlx::query!(
-        "INSERT INTO subscriptions (company_id, id, event_type, target_url, filters, secret, status, status_reason,
-                                    loopback, ordering, concurrency, created_at, updated_at, previous_secret,
-                                    previous_secret_until, version)
-         SELECT *, $16::bigint FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[],
+        "INSERT INTO subscriptions (company_id, id, events, target_url, filters, secret, status, status_reason,
+                                    loopback, ordering, concurrency, created_at, updated_at, previous_secrets,
+                                    previous_secrets_due, resumed_at, version)
+         SELECT *, $17::bigint FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[],
                                            $7::text[], $8::text[], $9::bool[], $10::text[], $11::smallint[],
-                                           $12::timestamptz[], $13::timestamptz[], $14::text[], $15::timestamptz[])
+                                           $12::timestamptz[], $13::timestamptz[], $14::jsonb[], $15::timestamptz[],
+                                           $16::timestamptz[])
          ON CONFLICT (company_id, id) DO UPDATE SET
              target_url = excluded.target_url, filters = excluded.filters, status = excluded.status,
              status_reason = excluded.status_reason, loopback = excluded.loopback, ordering = excluded.ordering,
-             concurrency = excluded.concurrency, secret = excluded.secret, previous_secret = excluded.previous_secret,
-             previous_secret_until = excluded.previous_secret_until, updated_at = excluded.updated_at,
+             concurrency = excluded.concurrency, secret = excluded.secret,
+             previous_secrets = excluded.previous_secrets, previous_secrets_due = excluded.previous_secrets_due,
+             resumed_at = excluded.resumed_at, updated_at = excluded.updated_at,
              version = excluded.version",
         &companies,
         &ids,
-        &column(&changed, |subscription| subscription.event_type.word().to_owned()),
+        &column(&changed, |subscription| subscription.events.to_string()),
         &column(&changed, |subscription| subscription.target.to_string()),
         &column(&changed, |subscription| subscription.filters.canonical()),
         &column(&changed, |subscription| subscription.secrets.current.reveal().to_owned()),
@@ -202,8 +209,9 @@ pub async fn store(
         &column(&changed, |subscription| i16::from(subscription.ordering.concurrency())),
         &column(&changed, |subscription| subscription.created_at),
         &column(&changed, |subscription| subscription.updated_at),
-        &column(&changed, |subscription| Some(subscription.secrets.previous.as_ref()?.0.reveal().to_owned())) as &[Option<String>],
-        &column(&changed, |subscription| Some(subscription.secrets.previous.as_ref()?.1)) as &[Option<DateTime<Utc>>],
+        &column(&changed, |subscription| serde_json::from_str(&subscription.secrets.previous_to_json()).unwrap_or_default()) as &[serde_json::Value],
+        &column(&changed, |subscription| subscription.secrets.previous.iter().map(|(_, until)| *until).min()) as &[Option<DateTime<Utc>>],
+        &column(&changed, |subscription| subscription.resumed_at) as &[Option<DateTime<Utc>>],
         version,
     )
     .execute(&mut *connection)
@@ -278,13 +286,13 @@ async fn skip(connection: &mut PgConnection, skipping: Vec<Key>) -> Result<(), s
              UPDATE subscriptions s SET skip_to = log_head.seq
              FROM log_head, unnest($1::uuid[], $2::uuid[]) AS wanted (company_id, id)
              WHERE s.company_id = wanted.company_id AND s.id = wanted.id
-             RETURNING s.company_id, s.id, s.event_type, s.skip_to, s.updated_at
+             RETURNING s.company_id, s.id, s.events AS wanted, s.skip_to, s.updated_at
          )
          INSERT INTO gaps (company_id, subscription_id, from_seq, to_seq, events, reason, at)
          SELECT s.company_id, s.id, done.seq + 1, s.skip_to, waiting.events, 'skipped', s.updated_at
          FROM skipped s JOIN done ON done.subscription_id = s.id, LATERAL (
              SELECT count(*) AS events FROM events e
-             WHERE e.company_id = s.company_id AND e.type = s.event_type AND e.seq > done.seq AND e.seq <= s.skip_to
+             WHERE e.company_id = s.company_id AND e.type = ANY (wanted_types(s.wanted)) AND e.seq > done.seq AND e.seq <= s.skip_to
          ) AS waiting
          WHERE waiting.events > 0",
         &companies,

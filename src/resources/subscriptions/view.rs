@@ -9,9 +9,9 @@ use sqlx::PgPool;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::model::events::EventType;
 use crate::model::ids::{CompanyId, SubscriptionId};
-use crate::model::time::{serialize_time, serialize_time_option};
+use crate::model::time::{serialize_time, serialize_time_option, wire_time};
+use crate::model::words::words;
 use crate::subscription::{self, Health, OrderingWord, Status, Stored, Subscription};
 
 /// Gaps that are shown of one subscription, the newest.
@@ -37,10 +37,15 @@ struct SubscribedData {
     id: String,
     /// `sub_…`
     subscription_id: String,
-    event: EventType,
+    /// The event type, the pattern, or several of these, with commas between.
+    #[schema(example = "contact.created")]
+    event: String,
     target_url: String,
     #[serde(serialize_with = "serialize_time")]
     created_at: DateTime<Utc>,
+    /// The event types and patterns.
+    #[schema(example = json!(["contact.created"]))]
+    events: Vec<&'static str>,
     #[schema(value_type = Object)]
     filters: Value,
     is_active: bool,
@@ -57,7 +62,8 @@ impl From<&Subscription> for Subscribed {
         let data = SubscribedData {
             id: id.clone(),
             subscription_id: subscription_id.clone(),
-            event: subscription.event_type,
+            event: subscription.events.to_string(),
+            events: subscription.events.words(),
             target_url: subscription.target.to_string(),
             created_at: subscription.created_at,
             filters: subscription.filters.to_json(),
@@ -70,6 +76,34 @@ impl From<&Subscription> for Subscribed {
     }
 }
 
+words! {
+    /// How a subscription is.
+    #[schema(as = ShownSubscriptionStatus)]
+    enum ShownStatus {
+        /// Its events are delivered.
+        Active = "active",
+        /// Its events are delivered, after a pause: the last one was given up.
+        Degraded = "degraded",
+        /// Its events wait, because its owner said so.
+        Paused = "paused",
+        /// Its events wait, because the server said so.
+        Deactivated = "deactivated",
+        /// It is gone.
+        Deleted = "deleted",
+    }
+}
+
+impl From<Status> for ShownStatus {
+    fn from(status: Status) -> Self {
+        match status {
+            Status::Active => Self::Active,
+            Status::Paused => Self::Paused,
+            Status::Deactivated => Self::Deactivated,
+            Status::Deleted => Self::Deleted,
+        }
+    }
+}
+
 /// A subscription.
 #[derive(Serialize, ToSchema)]
 pub struct SubscriptionView {
@@ -77,21 +111,29 @@ pub struct SubscriptionView {
     id: String,
     /// `sub_…`
     subscription_id: String,
-    event_type: EventType,
+    /// The event type, the pattern, or several of these, with commas between.
+    #[schema(example = "contact.created")]
+    event_type: String,
     target_url: String,
     is_active: bool,
     #[serde(serialize_with = "serialize_time")]
     created_at: DateTime<Utc>,
+    /// The event types and patterns.
+    #[schema(example = json!(["contact.created"]))]
+    events: Vec<&'static str>,
     #[schema(value_type = Object)]
     filters: Value,
     ordering: OrderingWord,
     /// The most deliveries at a time.
     concurrency: u8,
-    status: Status,
-    /// Why the subscription was deactivated.
+    status: ShownStatus,
+    /// Why the subscription is degraded or was deactivated.
     #[schema(required)]
     status_reason: Option<String>,
-    /// The time until which deliveries are also signed with the previous secret; absent afterwards.
+    /// Until when a degraded subscription makes no first attempt; absent otherwise.
+    #[serde(serialize_with = "serialize_time_option", skip_serializing_if = "Option::is_none")]
+    degraded_until: Option<DateTime<Utc>>,
+    /// The time until which deliveries are also signed with previous secrets; absent afterwards.
     #[serde(serialize_with = "serialize_time_option", skip_serializing_if = "Option::is_none")]
     previous_secret_valid_until: Option<DateTime<Utc>>,
     /// How the deliveries go.
@@ -131,7 +173,7 @@ struct Gap {
     /// as long as they are kept its deliveries list them as `skipped`.
     #[schema(value_type = String, example = "retention")]
     reason: String,
-    /// The number of events of the subscription's type; with filters, at most this many.
+    /// The number of events of the subscription's types; with filters, at most this many.
     #[schema(example = 17)]
     events: i64,
     #[serde(serialize_with = "serialize_time")]
@@ -139,22 +181,28 @@ struct Gap {
 }
 
 impl SubscriptionView {
+    /// Does it pause because an event was not delivered?
+    pub fn is_degraded(&self) -> bool {
+        self.status == ShownStatus::Degraded
+    }
+
     /// As it is `now`, without how deliveries go.
     pub fn new(subscription: &Subscription, now: DateTime<Utc>) -> Self {
-        let until = subscription.secrets.previous.as_ref().map(|(_, until)| *until);
         Self {
             id: subscription.id.hook(),
             subscription_id: subscription.id.to_string(),
-            event_type: subscription.event_type,
+            event_type: subscription.events.to_string(),
+            events: subscription.events.words(),
             target_url: subscription.target.to_string(),
             is_active: subscription.is_active(),
             created_at: subscription.created_at,
             filters: subscription.filters.to_json(),
             ordering: subscription.ordering.word(),
             concurrency: subscription.ordering.concurrency(),
-            status: subscription.status,
+            status: ShownStatus::from(subscription.status),
             status_reason: subscription.status_reason.clone(),
-            previous_secret_valid_until: until.filter(|until| now < *until),
+            degraded_until: None,
+            previous_secret_valid_until: subscription.secrets.previous_until(now),
             delivery: None,
         }
     }
@@ -167,7 +215,7 @@ pub async fn all(
     status: Option<Status>,
     now: DateTime<Utc>,
 ) -> Result<Vec<SubscriptionView>, sqlx::Error> {
-    let stored = subscription::of_company(pool, company, None, status).await?;
+    let stored = subscription::of_company(pool, company, status).await?;
     with_health(pool, company, None, stored, now).await
 }
 
@@ -193,6 +241,7 @@ async fn with_health(
         return Ok(Vec::new());
     }
     let waiting = waiting(pool, company, &stored).await?;
+    let pauses = pauses(pool, company, now).await?;
     let mut gaps = gaps(pool, company, id).await?;
     let views = stored.into_iter().map(|Stored { subscription, progress, .. }| {
         let Health { undelivered_in_row, last_attempt_at, last_success_at, last_error } = progress.health;
@@ -206,9 +255,68 @@ async fn with_health(
             consecutive_undelivered: undelivered_in_row,
             gaps: gaps.remove(&subscription.id.0).unwrap_or_default(),
         };
-        SubscriptionView { delivery: Some(delivery), ..SubscriptionView::new(&subscription, now) }
+        let view = SubscriptionView { delivery: Some(delivery), ..SubscriptionView::new(&subscription, now) };
+        match pauses.get(subscription.target.as_str()) {
+            Some(pause) if subscription.is_active() => SubscriptionView {
+                status: ShownStatus::Degraded,
+                status_reason: Some(pause.reason()),
+                degraded_until: Some(pause.until),
+                ..view
+            },
+            _ => view,
+        }
     });
     Ok(views.collect())
+}
+
+/// A pause after an undelivered event, which holds for all subscriptions to its URL.
+struct Pause {
+    since: Option<DateTime<Utc>>,
+    until: DateTime<Utc>,
+    undelivered_in_row: i32,
+    last_error: Option<String>,
+}
+
+impl Pause {
+    fn reason(&self) -> String {
+        let Self { since, until, undelivered_in_row, last_error } = self;
+        let since = since.map_or_else(String::new, |since| format!(", the last one at {}", wire_time(since)));
+        let error = last_error.as_deref().map_or_else(String::new, |error| format!(" ({error})"));
+        format!(
+            "{undelivered_in_row} in a row were not delivered to this URL{since}{error}. The next event is tried at {}; send is_active: true to try at once",
+            wire_time(*until)
+        )
+    }
+}
+
+/// The pauses of a company's endpoints, by URL.
+async fn pauses(
+    pool: &PgPool,
+    company: CompanyId,
+    now: DateTime<Utc>,
+) -> Result<HashMap<String, Pause>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"SELECT DISTINCT ON (s.target_url) s.target_url, c.last_attempt_at, c.next_attempt_at AS "until!",
+                  c.undelivered_in_row, c.last_error
+           FROM subscriptions s JOIN cursors c ON c.subscription_id = s.id
+           WHERE s.company_id = $1 AND s.status = 'active' AND c.head_attempts = 0 AND c.next_attempt_at > $2
+             AND c.undelivered_in_row > 0
+           ORDER BY s.target_url, c.next_attempt_at DESC"#,
+        company.0,
+        now,
+    )
+    .fetch_all(pool)
+    .await?;
+    let pauses = rows.into_iter().map(|row| {
+        let pause = Pause {
+            since: row.last_attempt_at,
+            until: row.until,
+            undelivered_in_row: row.undelivered_in_row,
+            last_error: row.last_error,
+        };
+        (row.target_url, pause)
+    });
+    Ok(pauses.collect())
 }
 
 /// Those subscriptions that have events which are not done. A lane that is up to date, and
@@ -218,8 +326,9 @@ async fn waiting(pool: &PgPool, company: CompanyId, stored: &[Stored]) -> Result
         progress.lagging || !subscription.is_active() || subscription.filters.is_empty()
     });
     let (ids, (types, done)): (Vec<_>, (Vec<_>, Vec<_>)) = known
-        .map(|Stored { subscription, progress, .. }| {
-            (subscription.id.0, (subscription.event_type.word().to_owned(), progress.done))
+        .flat_map(|Stored { subscription, progress, .. }| {
+            let words = subscription.events.types().words().into_iter();
+            words.map(|word| (subscription.id.0, (word, progress.done)))
         })
         .unzip();
     let rows = sqlx::query_scalar!(

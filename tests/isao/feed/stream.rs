@@ -224,3 +224,20 @@ async fn a_bad_place_is_told_by_the_name_it_was_sent_with() {
     let answer = world.get("/events/stream?after=x").await.assert_error(400, "INVALID_QUERY");
     assert_eq!(answer["details"]["parameter"], "after");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_whose_next_events_are_dropped_says_so_and_ends() {
+    let world = World::new().await;
+    let mut follower = Follower::connect(&world, "", None).await;
+    world.contact("A", "100").await;
+    assert_eq!(follower.names(1).await, ["A"]);
+    // As if so many events had come and been dropped before the stream read them.
+    sqlx::query("UPDATE log_head SET seq = seq + 10").execute(&world.pool).await.unwrap();
+    world.contact("B", "200").await;
+    let told = follower.event().await.expect("a word about the hole");
+    assert_eq!((told.event.as_deref(), told.id.as_deref()), (Some("error"), None));
+    assert_eq!(told.envelope()["code"], "CURSOR_EXPIRED");
+    assert_eq!(follower.message().await, None, "it ends");
+    let again = world.request(Method::GET, "/events/stream").header("last-event-id", &follower.last_id);
+    assert_eq!(again.send().await.unwrap().status(), 410);
+}

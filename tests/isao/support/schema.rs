@@ -144,6 +144,9 @@ pub struct Values {
     turn: usize,
 }
 
+/// Events to choose from.
+const EVENTS: [&str; 5] = ["contact.created", "contact.updated", "deal.created", "deal.won", "deal.lost"];
+
 /// Currencies to choose from.
 const CURRENCIES: [&str; 3] = ["USD", "CHF", "JPY"];
 
@@ -176,6 +179,7 @@ impl Values {
             ("string", Some("date-time")) => {
                 json!(format!("2023-{:02}-{:02}T08:30:00.{number:03}Z", number % 12 + 1, number % 28 + 1))
             }
+            ("string", Some("event-types")) => json!(EVENTS[usize::from(number) % EVENTS.len()]),
             ("string", Some("currency")) => json!(CURRENCIES[self.turn % CURRENCIES.len()]),
             ("string", Some("secret")) => json!(format!("whsec_{number:032}")),
             ("string", Some("duration-text")) => json!(format!("{number}s")),

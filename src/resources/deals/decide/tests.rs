@@ -237,7 +237,7 @@ fn what_does_not_exist_is_404_and_what_is_locked_waits() {
     assert_eq!(batch.run(&Command::Delete(DEAL), 0).status, 404);
     batch.create(json!({"title": "T"}));
     let deleted = batch.run(&Command::Delete(DEAL), 0);
-    assert_eq!((deleted.status, deleted.types()), (200, vec![]));
+    assert_eq!((deleted.status, deleted.types()), (200, vec![EventType::DealDeleted]));
     assert_eq!(batch.update(json!({}), 0).status, 404);
 
     let mut held = Deals::default();

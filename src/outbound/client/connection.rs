@@ -1,5 +1,6 @@
 //! A connection, and one request and answer on it.
 
+use std::error::Error as _;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::Poll;
@@ -8,14 +9,16 @@ use std::time::Duration;
 use axum::http::header::HOST;
 use axum::http::uri::InvalidUri;
 use axum::http::{Request, Uri};
-use bytes::Bytes;
 use futures_util::FutureExt as _;
-use http_body_util::Full;
+use futures_util::future::{self, Either};
 use hyper::client::conn::{TrySendError, http1, http2};
 use hyper::rt::{Read, Write};
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::time::Instant;
 
+use super::body::Body;
 use super::error::AttemptError;
+use super::heard::{Heard, Hearing};
 use super::{Response, answer};
 use crate::outbound::address::TargetUrl;
 
@@ -24,19 +27,26 @@ use crate::outbound::address::TargetUrl;
 /// must not fail them until TCP notices.
 const PING: Duration = Duration::from_secs(10);
 
-/// What is sent: all of it at once.
-pub(super) type Body = Full<Bytes>;
+/// Headers that an answer may have; a delivery is not to fail because there are more than usual.
+const MAX_HEADERS: usize = 512;
+/// Bytes that the head of an answer may have.
+const MAX_HEAD_BYTES: usize = 64 * 1024;
+
+/// How long a request waits for a stream on a shared connection before it goes on another one.
+const OPEN_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// To one host.
 pub(super) struct Connection {
     remote_addr: Option<SocketAddr>,
+    /// When it was opened.
+    born: Instant,
     kind: Kind,
 }
 
 enum Kind {
     /// It has no task of its own: whoever waits for the answer moves the bytes, and so there
     /// is one task to wake for each thing that happens.
-    Http1 { sender: http1::SendRequest<Body>, driver: Option<Driver> },
+    Http1 { sender: http1::SendRequest<Body>, driver: Option<Driver>, heard: Heard },
     /// Many share it; a task drives it.
     Http2(http2::SendRequest<Body>),
 }
@@ -48,6 +58,13 @@ type Driver = Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>;
 pub(super) enum ExchangeError {
     /// The connection had ended before anything was sent: the request can go on another one.
     Unsent(Box<Request<Body>>),
+    /// The peer says that it did not look at the request.
+    Refused(AttemptError),
+    /// The peer takes no more streams on this connection for now; nothing was sent.
+    Crowded,
+    /// The connection ended before a byte of the answer came. If it had been kept for a while, the
+    /// peer had probably closed it just then.
+    Unanswered(AttemptError),
     /// The request was sent, perhaps.
     Failed(AttemptError),
 }
@@ -57,8 +74,17 @@ impl Connection {
     where
         S: Read + Write + Send + Unpin + 'static,
     {
-        let (sender, driver) = http1::handshake(stream).await?;
-        Ok(Self { remote_addr, kind: Kind::Http1 { sender, driver: Some(Box::pin(driver)) } })
+        let heard = Heard::default();
+        let stream = Hearing { stream: TokioIo::new(stream), heard: heard.clone() };
+        // What ends a delivery well is its status: the rest of the head may be as odd as it likes.
+        let mut builder = http1::Builder::new();
+        builder.max_headers(MAX_HEADERS).max_buf_size(MAX_HEAD_BYTES);
+        builder.allow_spaces_after_header_name_in_responses(true);
+        builder.allow_obsolete_multiline_headers_in_responses(true);
+        builder.ignore_invalid_headers_in_responses(true);
+        let (sender, driver) = builder.handshake(TokioIo::new(stream)).await?;
+        let kind = Kind::Http1 { sender, driver: Some(Box::pin(driver)), heard };
+        Ok(Self { remote_addr, born: Instant::now(), kind })
     }
 
     pub(super) async fn http2<S>(stream: S, remote_addr: Option<SocketAddr>) -> hyper::Result<Self>
@@ -70,7 +96,12 @@ impl Connection {
         let (sender, driver) = builder.handshake(stream).await?;
         // How it ends is told to those who wait for answers.
         tokio::spawn(driver.map(drop));
-        Ok(Self { remote_addr, kind: Kind::Http2(sender) })
+        Ok(Self { remote_addr, born: Instant::now(), kind: Kind::Http2(sender) })
+    }
+
+    /// How long it has been open.
+    pub(super) fn age(&self) -> Duration {
+        self.born.elapsed()
     }
 
     /// The same connection once more, if several may use it at a time.
@@ -78,7 +109,8 @@ impl Connection {
         match &self.kind {
             Kind::Http1 { .. } => None,
             Kind::Http2(sender) => {
-                Some(Self { remote_addr: self.remote_addr, kind: Kind::Http2(sender.clone()) })
+                let Self { remote_addr, born, .. } = *self;
+                Some(Self { remote_addr, born, kind: Kind::Http2(sender.clone()) })
             }
         }
     }
@@ -86,7 +118,7 @@ impl Connection {
     /// Can it be used once more, after an answer was read to its end?
     pub(super) fn is_reusable(&mut self) -> bool {
         match &mut self.kind {
-            Kind::Http1 { sender, driver } => {
+            Kind::Http1 { sender, driver, .. } => {
                 driver.as_mut().is_some_and(|driver| driver.now_or_never().is_none()) && sender.is_ready()
             }
             Kind::Http2(sender) => !sender.is_closed(),
@@ -101,17 +133,27 @@ impl Connection {
     ) -> Result<(Response, bool), ExchangeError> {
         let remote_addr = self.remote_addr;
         match &mut self.kind {
-            Kind::Http1 { sender, driver } => {
+            Kind::Http1 { sender, driver, heard } => {
                 let url = target.url();
                 let path = &url[url::Position::BeforePath..url::Position::AfterQuery];
                 *request.uri_mut() = path.parse().map_err(unfit)?;
                 request.headers_mut().insert(HOST, target.authority().parse().map_err(unfit)?);
+                let before = heard.bytes();
+                let failed = |error: hyper::Error| {
+                    let told = AttemptError::broken(&error);
+                    if heard.bytes() == before {
+                        ExchangeError::Unanswered(told)
+                    } else {
+                        ExchangeError::Failed(told)
+                    }
+                };
                 let exchange = async {
                     if sender.ready().await.is_err() {
                         return Err(ExchangeError::Unsent(Box::new(request)));
                     }
-                    let response = sender.try_send_request(request).await.map_err(unsent)?;
-                    answer(response, remote_addr).await.map_err(broken)
+                    let sent = sender.try_send_request(request).await;
+                    let response = sent.map_err(|error| unsent(error, failed))?;
+                    answer(response, remote_addr).await.map_err(failed)
                 };
                 tokio::pin!(exchange);
                 std::future::poll_fn(|context| {
@@ -135,7 +177,15 @@ impl Connection {
                 if sender.ready().await.is_err() {
                     return Err(ExchangeError::Unsent(Box::new(request)));
                 }
-                let response = sender.try_send_request(request).await.map_err(unsent)?;
+                let begun = request.body().begun();
+                let sending = std::pin::pin!(sender.try_send_request(request));
+                // Others may wait for their answers on all the streams that the peer takes at a time.
+                let sent = match future::select(sending, Box::pin(tokio::time::sleep(OPEN_TIMEOUT))).await {
+                    Either::Left((sent, _)) => sent,
+                    Either::Right((_, _)) if !begun.has() => return Err(ExchangeError::Crowded),
+                    Either::Right((_, sending)) => sending.await,
+                };
+                let response = sent.map_err(|error| unsent(error, unanswered_stream))?;
                 answer(response, remote_addr).await.map_err(broken)
             }
         }
@@ -155,9 +205,28 @@ fn broken(error: hyper::Error) -> ExchangeError {
     ExchangeError::Failed(AttemptError::broken(&error))
 }
 
-fn unsent(mut error: TrySendError<Request<Body>>) -> ExchangeError {
+fn unsent(
+    mut error: TrySendError<Request<Body>>,
+    failed: impl Fn(hyper::Error) -> ExchangeError,
+) -> ExchangeError {
     match error.take_message() {
         Some(request) => ExchangeError::Unsent(Box::new(request)),
-        None => broken(error.into_error()),
+        None => failed(error.into_error()),
+    }
+}
+
+/// Why an HTTP/2 stream has no answer. RFC 9113 §6.8 and §8.7: what comes after the last stream
+/// of a GOAWAY, and a stream that is reset with REFUSED_STREAM, was not processed.
+fn unanswered_stream(error: hyper::Error) -> ExchangeError {
+    let told = AttemptError::broken(&error);
+    match error.source().and_then(|source| source.downcast_ref::<h2::Error>()) {
+        Some(h2) if h2.is_go_away() && h2.is_remote() => ExchangeError::Refused(told),
+        Some(h2) if h2.is_reset() && h2.reason() == Some(h2::Reason::REFUSED_STREAM) => {
+            ExchangeError::Refused(told)
+        }
+        Some(h2) if h2.is_io() => ExchangeError::Unanswered(told),
+        Some(_) => ExchangeError::Failed(told),
+        None if error.is_closed() || error.is_canceled() => ExchangeError::Unanswered(told),
+        None => ExchangeError::Failed(told),
     }
 }

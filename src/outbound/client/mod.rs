@@ -11,9 +11,11 @@
 //! change its mind in between. Redirects are not followed and proxies of the
 //! environment not used: both would lead around these checks.
 
+mod body;
 mod connection;
 mod connector;
 mod error;
+mod heard;
 mod pool;
 #[cfg(test)]
 mod tests;
@@ -31,7 +33,8 @@ use hyper::body::Incoming;
 
 use crate::outbound::address::TargetUrl;
 use crate::outbound::targets::Targets;
-use connection::{Body, ExchangeError};
+use body::Body;
+use connection::ExchangeError;
 use connector::Connector;
 use error::BoxError;
 use pool::Pool;
@@ -52,6 +55,10 @@ pub const HEADER_CHARS: usize = 256;
 /// How much of an answer's body is read, in bytes, so that the connection can be
 /// used again. A longer answer counts as complete here; its connection is closed.
 pub const BODY_BYTES: usize = 64 * 1024;
+
+/// How often a request is made again within an attempt because the peer says that it did not look
+/// at it, each time on a new connection.
+const MAX_REFUSALS: u32 = 3;
 
 /// Sends deliveries; cheap to clone, all clones share the connections.
 #[derive(Clone)]
@@ -134,9 +141,14 @@ impl Way {
         headers: HeaderMap,
         body: Bytes,
     ) -> Result<Response, AttemptError> {
-        let mut request = Request::new(Body::new(body));
-        *request.method_mut() = Method::POST;
-        *request.headers_mut() = headers;
+        let make = |headers: HeaderMap| {
+            let mut request = Request::new(Body::new(body.clone()));
+            *request.method_mut() = Method::POST;
+            *request.headers_mut() = headers;
+            request
+        };
+        let mut request = make(headers.clone());
+        let mut refusals = 0;
         let origin = &target.url()[..url::Position::BeforePath];
         let mut kept = self.pool.take(origin);
         loop {
@@ -157,7 +169,21 @@ impl Way {
                 Err(ExchangeError::Unsent(_)) => {
                     return Err(AttemptError::Broken("the connection was closed at once".to_owned()));
                 }
-                Err(ExchangeError::Failed(error)) => return Err(error),
+                // Nothing that the receiver could help: once more, on a connection of its own.
+                Err(ExchangeError::Unanswered(_)) if !is_new => request = make(headers.clone()),
+                Err(ExchangeError::Refused(_) | ExchangeError::Crowded) if refusals < MAX_REFUSALS => {
+                    refusals += 1;
+                    request = make(headers.clone());
+                }
+                Err(ExchangeError::Crowded) => {
+                    let message = "the receiver takes no more requests at a time".to_owned();
+                    return Err(AttemptError::Broken(message));
+                }
+                Err(
+                    ExchangeError::Unanswered(error)
+                    | ExchangeError::Refused(error)
+                    | ExchangeError::Failed(error),
+                ) => return Err(error),
             }
         }
     }

@@ -12,6 +12,10 @@ use super::connection::Connection;
 /// Apache close theirs: a request sent just then would be lost and cost a retry.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
 
+/// How long a connection takes new requests. A receiver that moves to other addresses is followed
+/// after that time, however busy the connection is.
+const MAX_AGE: Duration = Duration::from_secs(60);
+
 /// How many unused connections are kept per host, so that many subscriptions of
 /// one receiver share a bounded number.
 const IDLE_PER_HOST: usize = 256;
@@ -36,7 +40,13 @@ impl Pool {
     pub(super) fn take(&self, origin: &str) -> Option<Connection> {
         let mut hosts = self.hosts();
         let idle = hosts.idle.get_mut(origin)?;
-        let (used, connection) = idle.pop().filter(|(used, _)| used.elapsed() < IDLE_TIMEOUT)?;
+        // The one that was used last, of those that are not too old.
+        let (used, connection) = loop {
+            let (used, connection) = idle.pop().filter(|(used, _)| used.elapsed() < IDLE_TIMEOUT)?;
+            if connection.age() < MAX_AGE {
+                break (used, connection);
+            }
+        };
         if let Some(shared) = connection.share() {
             idle.push((used, shared));
         }
@@ -45,6 +55,9 @@ impl Pool {
 
     /// Keeps a connection for the next one who wants to go to `origin`.
     pub(super) fn put(&self, origin: &str, connection: Connection) {
+        if connection.age() >= MAX_AGE {
+            return;
+        }
         let now = Instant::now();
         let mut hosts = self.hosts();
         match hosts.idle.get_mut(origin) {

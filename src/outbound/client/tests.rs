@@ -326,3 +326,161 @@ async fn an_http2_connection_is_shared_until_it_ends() {
     assert!(one.exchange(&target, request()).await.is_err());
     assert!(!one.is_reusable() && !other.is_reusable());
 }
+
+/// Serves connections one after the other, each by the script of its number.
+fn serve_each(scripts: Vec<fn(&mut TcpStream)>) -> (u16, JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let server = std::thread::spawn(move || {
+        for script in scripts {
+            script(&mut listener.accept().unwrap().0);
+        }
+    });
+    (port, server)
+}
+
+const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+
+/// Answers one request, and hangs up when the next one is there.
+fn hang_up_on_the_second(stream: &mut TcpStream) {
+    request(stream);
+    stream.write_all(OK).unwrap();
+    request(stream);
+}
+
+#[tokio::test]
+async fn a_kept_connection_that_closes_before_a_byte_of_the_answer_costs_no_attempt() {
+    let (port, server) = serve_each(vec![hang_up_on_the_second, hang_up_on_the_second, |stream| {
+        request(stream);
+        stream.write_all(OK).unwrap();
+    }]);
+    let client = client();
+    let url = format!("http://127.0.0.1:{port}/");
+    for _ in 0..3 {
+        assert_eq!(post(&client, &url, true).await.unwrap().status, 200);
+    }
+    joined(server).await;
+}
+
+#[tokio::test]
+async fn what_may_have_been_looked_at_is_not_sent_again() {
+    // A byte of the answer came, or the connection was new.
+    let (port, server) = serve_each(vec![
+        |stream| {
+            request(stream);
+            stream.write_all(OK).unwrap();
+            request(stream);
+            stream.write_all(b"HTTP/1.1 2").unwrap();
+        },
+        |stream| {
+            request(stream);
+        },
+    ]);
+    let client = client();
+    let url = format!("http://127.0.0.1:{port}/");
+    assert_eq!(post(&client, &url, true).await.unwrap().status, 200);
+    for _ in 0..2 {
+        assert_eq!(post(&client, &url, true).await.unwrap_err().class(), "broken");
+    }
+    joined(server).await;
+}
+
+#[tokio::test]
+async fn a_head_that_is_odd_counts_by_its_status() {
+    let (port, server) = serve_each(vec![
+        |stream| {
+            request(stream);
+            stream.write_all(b"HTTP/1.1 200 OK\r\n").unwrap();
+            for number in 0..400 {
+                write!(stream, "x-{number}: {number}\r\n").unwrap();
+            }
+            stream.write_all(b"content-length: 0\r\nconnection: close\r\n\r\n").unwrap();
+        },
+        |stream| {
+            request(stream);
+            stream
+                .write_all(
+                    b"HTTP/1.1 204 None\r\nServer : x\r\nx-folded: a\r\n b\r\nconnection: close\r\n\r\n",
+                )
+                .unwrap();
+        },
+        |stream| {
+            request(stream);
+            stream
+                .write_all(b"HTTP/1.1 200 OK\r\nno colon\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+                .unwrap();
+        },
+    ]);
+    let client = client();
+    let url = format!("http://127.0.0.1:{port}/");
+    for status in [200, 204, 200] {
+        assert_eq!(post(&client, &url, true).await.unwrap().status, status);
+    }
+    joined(server).await;
+}
+
+/// An HTTP/2 connection to a peer that does this with each stream.
+async fn http2_to(treat: impl Fn(h2::server::SendResponse<Bytes>) + Send + 'static) -> Connection {
+    let (near, far) = tokio::io::duplex(64 * 1024);
+    tokio::spawn(async move {
+        let mut connection = h2::server::handshake(far).await.unwrap();
+        while let Some(Ok((_, respond))) = connection.accept().await {
+            treat(respond);
+        }
+    });
+    Connection::http2(TokioIo::new(near), None).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_stream_that_the_peer_did_not_look_at_is_told_apart() {
+    let target: TargetUrl = "https://example.com/".parse().unwrap();
+    let request = || axum::http::Request::new(Body::new("{}".into()));
+    let mut refusing = http2_to(|mut respond| respond.send_reset(h2::Reason::REFUSED_STREAM)).await;
+    let refused = refusing.exchange(&target, request()).await;
+    assert!(matches!(refused, Err(ExchangeError::Refused(_))));
+    let mut failing = http2_to(|mut respond| respond.send_reset(h2::Reason::INTERNAL_ERROR)).await;
+    let failed = failing.exchange(&target, request()).await;
+    assert!(matches!(failed, Err(ExchangeError::Failed(_))));
+    // GOAWAY names the last stream that was looked at: here none.
+    let (port, _) = serve(|mut stream| {
+        stream.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).unwrap();
+        let mut seen = Vec::new();
+        // The request has come when its body has.
+        while !seen.ends_with(b"{}") {
+            let mut buffer = [0; 1024];
+            let read = stream.read(&mut buffer).unwrap();
+            seen.extend_from_slice(&buffer[..read]);
+        }
+        stream.write_all(&[0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]).unwrap();
+        let _ = stream.read(&mut [0; 64]);
+    });
+    let stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let mut leaving = Connection::http2(TokioIo::new(stream), None).await.unwrap();
+    let refused = leaving.exchange(&target, request()).await;
+    assert!(matches!(refused, Err(ExchangeError::Refused(_))));
+}
+
+#[tokio::test]
+async fn a_request_does_not_wait_for_the_streams_of_others() {
+    let (near, far) = tokio::io::duplex(64 * 1024);
+    tokio::spawn(async move {
+        let mut connection =
+            h2::server::Builder::new().max_concurrent_streams(1).handshake::<_, Bytes>(far).await.unwrap();
+        let mut held = Vec::new();
+        while let Some(Ok(stream)) = connection.accept().await {
+            held.push(stream);
+        }
+    });
+    let target: TargetUrl = "https://example.com/".parse().unwrap();
+    let request = || axum::http::Request::new(Body::new("{}".into()));
+    let mut first = Connection::http2(TokioIo::new(near), None).await.unwrap();
+    let mut second = first.share().unwrap();
+    let waiting = tokio::spawn({
+        let (target, request) = (target.clone(), request());
+        async move { first.exchange(&target, request).await.is_ok() }
+    });
+    // Until the peer has said how many it takes.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(matches!(second.exchange(&target, request()).await, Err(ExchangeError::Crowded)));
+    assert!(!waiting.is_finished(), "the first one has its stream, and waits for its answer");
+}

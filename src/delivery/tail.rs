@@ -335,7 +335,7 @@ mod tests {
     use crate::delivery::shard::HeldShards;
     use crate::metrics::Metrics;
     use crate::outbound::address::AddressPolicy;
-    use crate::outbound::client::Client;
+    use crate::outbound::client::{Client, TrustedCas};
     use crate::outbound::dns::Resolver;
     use crate::outbound::targets::Targets;
 
@@ -348,7 +348,7 @@ mod tests {
         let targets = Targets::new(AddressPolicy::default(), Resolver::asking(&[]));
         let sender = Sender {
             clock: clock.clone(),
-            client: Client::new(targets, tuning.timeout).unwrap(),
+            client: Client::new(targets, tuning.timeout, &TrustedCas::default()).unwrap(),
             retry_delays: tuning.retry_delays,
             timeout: tuning.timeout,
             metrics: metrics.clone(),

@@ -22,7 +22,7 @@ use crate::log::{Appender, Committed, LogState};
 use crate::metrics::Metrics;
 use crate::model::ids::Ids;
 use crate::outbound::address::{AddressPolicy, AllowList};
-use crate::outbound::client::Client;
+use crate::outbound::client::{Client, TrustedCas};
 use crate::outbound::dns::Resolver;
 use crate::outbound::targets::Targets;
 use crate::resources::deliveries::Tester;
@@ -55,6 +55,8 @@ pub struct Settings {
     pub role: Role,
     /// How it delivers.
     pub tuning: Tuning,
+    /// Authorities that receivers' certificates may be of, beside those of the system.
+    pub trusted: TrustedCas,
     /// Exceptions from the address policy.
     pub allow_targets: AllowList,
     /// How old events and attempts get, at least.
@@ -107,7 +109,8 @@ impl Server {
         let address = listener.local_addr().map_err(|error| StartError::Bind(bind, error))?;
         let policy = AddressPolicy { allow: settings.allow_targets, loopback: address.ip().is_loopback() };
         let targets = Targets::new(policy, settings.resolver);
-        let client = Client::new(targets.clone(), settings.tuning.timeout).map_err(StartError::Tls)?;
+        let client = Client::new(targets.clone(), settings.tuning.timeout, &settings.trusted)
+            .map_err(StartError::Tls)?;
         let ids = Ids::default();
         let log = LogState::default();
         let listeners = Listeners::default();

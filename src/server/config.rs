@@ -3,6 +3,7 @@
 //! `.env.example` lists every one of them, which a test checks.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use clap::Args;
@@ -14,6 +15,7 @@ use crate::delivery::{Tuning, health, limits};
 use crate::model::api_key::ApiKey;
 use crate::model::duration::{format_duration, parse_duration};
 use crate::outbound::address::AllowList;
+use crate::outbound::client::TrustedCas;
 use crate::outbound::retry::RetryDelays;
 use crate::outbound::signature::Secret;
 use crate::server::Role;
@@ -119,6 +121,11 @@ pub struct Config {
     #[arg(long, env = "ISAO_ALLOW_TARGETS", value_name = "TARGETS", default_value = "")]
     pub allow_targets: AllowList,
 
+    /// A PEM file with certificates of authorities that receivers may have, beside those that this
+    /// system trusts
+    #[arg(long, env = "ISAO_DELIVERY_CA", value_name = "FILE", value_parser = parse_ca)]
+    pub delivery_ca: Option<TrustedCas>,
+
     /// The shortest time that events and attempts are kept (1h to 3650d)
     ///
     /// They are dropped many at once. An event that a subscription still waits for goes too;
@@ -203,6 +210,10 @@ fn parse_retention(text: &str) -> Result<Duration, String> {
         return Err(format!("must be from {min} to {max}"));
     }
     Ok(retention)
+}
+
+fn parse_ca(text: &str) -> Result<TrustedCas, String> {
+    TrustedCas::read(Path::new(text))
 }
 
 fn parse_key(text: &str) -> Result<ApiKey, &'static str> {

@@ -70,6 +70,7 @@ async fn start(config: &Config) -> Result<(Database, Server), Error> {
         clock: admin.clock.clone(),
         role: config.role,
         tuning: config.tuning(),
+        trusted: config.delivery_ca.clone().unwrap_or_default(),
         allow_targets: config.allow_targets.clone(),
         retention: config.retention,
         resolver: Resolver::system(),

@@ -233,6 +233,7 @@ impl<'a> Deliveries<'a> {
                 }
                 None => {}
                 Some(last) if !last.accepted && arrival.attempt > last.attempt => {}
+                Some(last) if last.cut && arrival.attempt == last.attempt => {}
                 Some(last) if self.around_a_fault(last) || self.around_a_fault(arrival) => verdict.twice += 1,
                 Some(_) => verdict.found(Kind::Twice, self.tell(place)),
             }

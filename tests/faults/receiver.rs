@@ -30,6 +30,9 @@ pub struct Arrival {
     pub at: Instant,
     /// Was it answered with 200?
     pub accepted: bool,
+    /// Was the connection closed instead of an answer? Where it was a kept one, the same attempt
+    /// comes once more.
+    pub cut: bool,
 }
 
 /// By path.
@@ -82,12 +85,13 @@ async fn receive(State(arrivals): State<Arrivals>, request: Request) -> Response
     assert_eq!(envelope["metadata"]["eventId"], *event);
     let accepted = !(path.starts_with(UNRELIABLE) && percent(FAILS));
     let attempt = header("x-isao-attempt").parse().unwrap();
-    let arrival = Arrival { event, attempt, at: Instant::now(), accepted };
+    let cut = !accepted && percent(50);
+    let arrival = Arrival { event, attempt, at: Instant::now(), accepted, cut };
     arrivals.lock().unwrap().entry(path).or_default().push(arrival);
     match accepted {
         true => Response::new(Body::from("ok")),
-        false if percent(50) => Response::builder().status(503).body(Body::empty()).unwrap(),
-        // The connection closes in the middle of the answer.
+        false if !cut => Response::builder().status(503).body(Body::empty()).unwrap(),
+        // The connection closes: the body is broken before anything of the answer was sent.
         false => {
             let broken =
                 futures_util::stream::once(async { Err::<Bytes, _>(std::io::Error::other("broken")) });

@@ -11,6 +11,7 @@ use isao::database::postgres;
 use isao::delivery::Tuning;
 use isao::model::duration::format_duration;
 use isao::outbound::address::AllowList;
+use isao::outbound::client::TrustedCas;
 use isao::server::{Role, Server, Settings};
 use serde_json::Value;
 use tokio::process::{Child, Command};
@@ -98,6 +99,7 @@ pub async fn in_process(database_url: &str, clock: Clock) -> Server {
             degraded_pause: DEGRADED_PAUSE,
             ..Tuning::default()
         },
+        trusted: TrustedCas::default(),
         allow_targets: AllowList::default(),
         retention: RETENTION,
         resolver: isao::outbound::dns::Resolver::asking(&[]),

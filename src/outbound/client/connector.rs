@@ -1,6 +1,7 @@
 //! Opening connections where the address policy allows it.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::{Extensions, Uri};
@@ -8,10 +9,12 @@ use futures_util::future::BoxFuture;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::dns::Name;
 use hyper_util::client::legacy::connect::{Connection as _, HttpConnector, HttpInfo};
+use rustls::ClientConfig;
 use tower::{Service, ServiceExt as _};
 
 use super::connection::Connection;
 use super::error::{AttemptError, BoxError};
+use super::trust::{ReceiverVerifier, TrustedCas};
 use crate::outbound::targets::Targets;
 
 /// Opens connections for subscriptions that may reach loopback, or for those that may not.
@@ -19,12 +22,25 @@ pub(super) struct Connector(HttpsConnector<HttpConnector<JudgingResolver>>);
 
 impl Connector {
     /// A host's addresses share `timeout`, so that a dead one leaves time for the next.
-    pub(super) fn new(targets: Targets, loopback: bool, timeout: Duration) -> Result<Self, BoxError> {
+    /// Receivers may have certificates of the system's authorities and of those in `trusted`.
+    pub(super) fn new(
+        targets: Targets,
+        loopback: bool,
+        timeout: Duration,
+        trusted: &TrustedCas,
+    ) -> Result<Self, BoxError> {
         let mut tcp = HttpConnector::new_with_resolver(JudgingResolver { targets, loopback });
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_connect_timeout(Some(timeout));
-        let tls = HttpsConnectorBuilder::new().try_with_platform_verifier()?;
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let verifier = ReceiverVerifier::new(trusted, provider.clone())?;
+        let tls = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier))
+            .with_no_client_auth();
+        let tls = HttpsConnectorBuilder::new().with_tls_config(tls);
         Ok(Self(tls.https_or_http().enable_all_versions().wrap_connector(tcp)))
     }
 

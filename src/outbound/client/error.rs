@@ -10,6 +10,9 @@ use crate::outbound::dns::LookupError;
 /// thousands of names, and the receiver chooses them.
 const DETAIL_CHARS: usize = 200;
 
+/// What can be done about a certificate that is not trusted.
+const TRUST: &str = "ISAO_DELIVERY_CA can name it, or its authority, as trusted";
+
 /// An error of whatever kind.
 pub(super) type BoxError = Box<dyn Error + Send + Sync>;
 
@@ -62,6 +65,9 @@ impl AttemptError {
         if let Some(lookup) = causes(error).find_map(|cause| cause.downcast_ref::<LookupError>()) {
             return Self::Dns(detail(lookup));
         }
+        if let Some(tls) = causes(error).find_map(|cause| cause.downcast_ref::<rustls::Error>()) {
+            return Self::Tls(tls_reason(tls));
+        }
         // While connecting, only TLS reads anything that could be invalid or end early.
         match innermost_io(error).map(io::Error::kind) {
             Some(io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) => Self::Tls(reason(error)),
@@ -72,6 +78,30 @@ impl AttemptError {
     /// Why there is no answer.
     pub(super) fn broken(error: &hyper::Error) -> Self {
         Self::Broken(reason(error))
+    }
+}
+
+/// What is wrong with TLS, in words of people, and what can be done.
+fn tls_reason(error: &rustls::Error) -> String {
+    use rustls::CertificateError as Wrong;
+    let rustls::Error::InvalidCertificate(wrong) = error else { return detail(error) };
+    match wrong {
+        Wrong::Expired | Wrong::ExpiredContext { .. } => "the certificate has expired".to_owned(),
+        Wrong::NotValidYet | Wrong::NotValidYetContext { .. } => {
+            "the certificate is not valid yet".to_owned()
+        }
+        Wrong::NotValidForName | Wrong::NotValidForNameContext { .. } => {
+            "the certificate is for another name".to_owned()
+        }
+        Wrong::Revoked => "the certificate has been revoked".to_owned(),
+        Wrong::UnknownIssuer => {
+            format!("the certificate is self-signed, or of an authority that is not trusted here; {TRUST}")
+        }
+        // What webpki says of a certificate that is its own authority.
+        Wrong::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
+            format!("the certificate is self-signed; {TRUST}")
+        }
+        _ => format!("the certificate is not valid: {}", detail(error)),
     }
 }
 

@@ -19,6 +19,7 @@ mod heard;
 mod pool;
 #[cfg(test)]
 mod tests;
+mod trust;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -40,6 +41,7 @@ use error::BoxError;
 use pool::Pool;
 
 pub use error::AttemptError;
+pub use trust::TrustedCas;
 
 /// How much of an answer's body is kept, in bytes: enough for an error message, and
 /// little enough to keep with every attempt.
@@ -96,14 +98,15 @@ pub struct Response {
 
 impl Client {
     /// A client that connects where `targets` allows. `timeout` is that of an
-    /// attempt: a host's addresses share it, so that a dead one leaves time for the next.
+    /// attempt: a host's addresses share it, so that a dead one leaves time for the next. `trusted` are
+    /// authorities beside those of the system.
     ///
     /// # Errors
     ///
     /// If TLS cannot be set up, such as on a machine without CA certificates.
-    pub fn new(targets: Targets, timeout: Duration) -> Result<Self, BoxError> {
+    pub fn new(targets: Targets, timeout: Duration, trusted: &TrustedCas) -> Result<Self, BoxError> {
         let way = |loopback| {
-            let connector = Connector::new(targets.clone(), loopback, timeout)?;
+            let connector = Connector::new(targets.clone(), loopback, timeout, trusted)?;
             Ok::<_, BoxError>(Way { connector, pool: Pool::default() })
         };
         let (local, public) = (way(true)?, way(false)?);

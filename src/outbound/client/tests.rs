@@ -9,6 +9,8 @@ use chrono::DateTime;
 use hyper::server;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use uuid::Uuid;
 
 use super::connection::Connection;
@@ -24,8 +26,12 @@ const LONG: Duration = Duration::from_secs(10);
 
 /// A client of a server that listens on loopback only.
 fn client() -> Client {
+    client_that_trusts(&TrustedCas::default())
+}
+
+fn client_that_trusts(trusted: &TrustedCas) -> Client {
     let policy = AddressPolicy { loopback: true, ..AddressPolicy::default() };
-    Client::new(Targets::new(policy, Resolver::asking(&[])), LONG).unwrap()
+    Client::new(Targets::new(policy, Resolver::asking(&[])), LONG, trusted).unwrap()
 }
 
 /// Listens on a free port and gives the first connection to `script`.
@@ -483,4 +489,52 @@ async fn a_request_does_not_wait_for_the_streams_of_others() {
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert!(matches!(second.exchange(&target, request()).await, Err(ExchangeError::Crowded)));
     assert!(!waiting.is_finished(), "the first one has its stream, and waits for its answer");
+}
+
+/// Answers TLS with a self-signed certificate, which calls itself an authority.
+async fn self_signed() -> u16 {
+    let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/self-signed");
+    let chain = CertificateDer::pem_file_iter(format!("{fixtures}.pem")).unwrap();
+    let key = PrivateKeyDer::from_pem_file(format!("{fixtures}.key")).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(chain.map(Result::unwrap).collect(), key)
+        .unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let Ok(stream) = acceptor.accept(stream).await else { continue };
+            let service =
+                service_fn(async |_| Ok::<_, Infallible>(axum::http::Response::new(Body::new("ok".into()))));
+            let _ = server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+        }
+    });
+    port
+}
+
+#[tokio::test]
+async fn a_self_signed_certificate_is_told_and_can_be_trusted() {
+    let port = self_signed().await;
+    let url = format!("https://localhost:{port}/");
+    let error = post(&client(), &url, true).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "no TLS connection: the certificate is self-signed; ISAO_DELIVERY_CA can name it, or its authority, as trusted"
+    );
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/self-signed.pem");
+    let trusted = TrustedCas::read(std::path::Path::new(path)).unwrap();
+    let response = post(&client_that_trusts(&trusted), &url, true).await.unwrap();
+    assert_eq!((response.status, response.snippet.as_str()), (200, "ok"));
+    for (path, part) in [
+        ("/nowhere/ca.pem", "cannot be read"),
+        (concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"), "no certificate"),
+    ] {
+        let error = TrustedCas::read(std::path::Path::new(path)).unwrap_err();
+        assert!(error.contains(part), "{path}: {error}");
+    }
 }

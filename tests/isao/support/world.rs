@@ -13,6 +13,7 @@ use isao::model::ids::{CompanyId, Ids};
 use isao::model::permission::Permission;
 use isao::model::words::Words;
 use isao::outbound::address::AllowList;
+use isao::outbound::client::TrustedCas;
 use isao::outbound::dns::Resolver;
 use isao::server::{Role, Server, Settings};
 use reqwest::Method;
@@ -364,6 +365,7 @@ async fn start(route: &str, clock: &Clock, resolver: &Resolver, (role, tuning): 
         clock: clock.clone(),
         role,
         tuning: tuning.clone(),
+        trusted: TrustedCas::default(),
         allow_targets: AllowList::default(),
         retention: Duration::from_secs(30 * 24 * 60 * 60),
         resolver: resolver.clone(),

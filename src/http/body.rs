@@ -12,9 +12,6 @@ use crate::writer::IdempotencyKey;
 
 /// Bytes in a request body.
 pub const MAX_BODY: usize = 1024 * 1024;
-/// Bytes of a larger body that are read and thrown away: a caller that is still
-/// sending would otherwise see a broken connection, not the answer.
-const MAX_DRAINED: usize = 16 * MAX_BODY;
 /// Levels of arrays and objects in a request body.
 const MAX_DEPTH: usize = 32;
 
@@ -30,24 +27,21 @@ impl<S: Send + Sync> FromRequest<S> for Payload {
     type Rejection = ApiError;
 
     async fn from_request(request: Request<Body>, _: &S) -> Result<Self, ApiError> {
-        let (parts, mut body) = request.into_parts();
+        let (parts, body) = request.into_parts();
         let path = parts.uri.path_and_query().map_or_else(String::new, ToString::to_string);
-        match Limited::new(&mut body, MAX_BODY).collect().await {
+        match Limited::new(body, MAX_BODY).collect().await {
             Ok(body) => {
                 Ok(Self { headers: parts.headers, method: parts.method, path, body: body.to_bytes() })
             }
-            Err(error) if error.is::<LengthLimitError>() => {
-                drain(body).await;
-                Err(ApiError::new(
-                    Code::PayloadTooLarge,
-                    "Request body too large",
-                    format!("The body must not be larger than {MAX_BODY} bytes"),
-                ))
-            }
+            Err(error) if error.is::<LengthLimitError>() => Err(ApiError::new(
+                Code::PayloadTooLarge,
+                "Request body too large",
+                format!("The body must not be larger than {MAX_BODY} bytes"),
+            )),
             Err(_) => Err(ApiError::new(
                 Code::BadRequest,
                 "Request body incomplete",
-                "The body ended before it was complete",
+                "The body ended before it was complete, or is not encoded as its Content-Encoding says",
             )),
         }
     }
@@ -110,15 +104,6 @@ impl Payload {
                 ),
             )
         })
-    }
-}
-
-async fn drain(mut body: Body) {
-    let mut drained = 0;
-    while drained < MAX_DRAINED
-        && let Some(Ok(frame)) = body.frame().await
-    {
-        drained += frame.data_ref().map_or(0, Bytes::len);
     }
 }
 

@@ -139,6 +139,11 @@ fn foreign(response: &Response) -> Option<ApiError> {
             "This route exists, but not with this method; the Allow header names those it has",
         )),
         StatusCode::NOT_FOUND if !ours => Some(no_such_route()),
+        StatusCode::UNSUPPORTED_MEDIA_TYPE if !ours => Some(ApiError::new(
+            Code::UnsupportedMediaType,
+            "Content-Encoding not supported",
+            "Please send the body as it is, or with Content-Encoding: gzip",
+        )),
         // Of the extractors only axum's `Path` is not ours.
         StatusCode::BAD_REQUEST if !ours => {
             Some(ApiError::new(Code::BadRequest, "Invalid path", "The path must be valid UTF-8"))

@@ -13,3 +13,4 @@ pub mod openapi;
 pub mod paging;
 pub mod query;
 pub mod rate_limit;
+pub mod unread;

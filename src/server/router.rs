@@ -2,14 +2,17 @@
 
 use axum::Router;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::{HeaderValue, StatusCode, header};
-use axum::middleware::from_fn_with_state;
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde::Serialize;
 use tower::Layer;
+use tower_http::cors::{AllowHeaders, Any, CorsLayer};
+use tower_http::decompression::RequestDecompressionLayer;
 use tower_http::normalize_path::{NormalizePath, NormalizePathLayer};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi, ToSchema};
@@ -22,7 +25,7 @@ use crate::http::error::{ApiError, ErrorBody};
 use crate::http::layers::{Outermost, Refusals};
 use crate::http::openapi::ReadErrors;
 use crate::http::query::{KnownParameters, refuse_unknown};
-use crate::http::{answer, layers};
+use crate::http::{answer, layers, unread};
 use crate::metrics::CONTENT_TYPE;
 use crate::model::permission::Permission;
 use crate::model::records::StageChange;
@@ -33,6 +36,18 @@ use crate::server::webhooks::webhooks;
 
 /// Where the API lives.
 pub const BASE: &str = "/api/external";
+
+/// Headers of answers that a page may read.
+const EXPOSED: [&str; 6] = [
+    "etag",
+    "retry-after",
+    "x-ratelimit-limit",
+    "x-ratelimit-remaining",
+    "x-ratelimit-reset",
+    "x-request-id",
+];
+/// How long a browser may remember that it may call.
+const PREFLIGHT_MAX_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 
 #[derive(OpenApi)]
 #[openapi(
@@ -94,6 +109,17 @@ pub fn openapi() -> String {
     text
 }
 
+/// For tools that run in a browser: any page may call, since whoever calls needs a key, and never
+/// a cookie.
+fn cors() -> CorsLayer {
+    CorsLayer::new()
+        .allow_origin(Any)
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
+        .allow_headers(AllowHeaders::mirror_request())
+        .expose_headers(EXPOSED.map(HeaderName::from_static))
+        .max_age(PREFLIGHT_MAX_AGE)
+}
+
 /// Everything that answers HTTP.
 pub fn router(api: Api, role: Role) -> NormalizePath<Router> {
     let (routes, document) = routes().split_for_parts();
@@ -102,7 +128,9 @@ pub fn router(api: Api, role: Role) -> NormalizePath<Router> {
     let external = routes
         .route_layer(from_fn_with_state(known, refuse_unknown))
         .route_layer(from_fn_with_state(api.clone(), authenticate))
-        .route("/openapi.json", get(async move || answer::json_text(StatusCode::OK, document.clone())));
+        .route("/openapi.json", get(async move || answer::json_text(StatusCode::OK, document.clone())))
+        .layer(RequestDecompressionLayer::new())
+        .layer(cors());
     let router = match role {
         Role::All | Role::Api => Router::new().nest(BASE, external),
         Role::Deliver => Router::new(),
@@ -119,6 +147,7 @@ pub fn router(api: Api, role: Role) -> NormalizePath<Router> {
         .route("/metrics", get(metrics))
         .fallback(layers::not_found)
         .layer(from_fn_with_state(Arc::new(outermost), layers::outermost))
+        .layer(from_fn(unread::drain))
         .with_state(api);
     NormalizePathLayer::trim_trailing_slash().layer(router)
 }

@@ -6,8 +6,9 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use tracing_subscriber::filter::Targets;
 
-use crate::http::field::{Email, FromJson, NOT_A_TIME, Text, parse_time};
+use crate::http::field::{Email, FromJson, Text};
 use crate::model::permission::Permission;
+use crate::model::time::{NOT_A_TIME, parse_time};
 use crate::model::words::Words;
 
 /// The longest name, in characters.

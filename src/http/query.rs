@@ -16,7 +16,8 @@ use utoipa::openapi::path::ParameterIn;
 use utoipa::openapi::{OpenApi, RefOr};
 
 use super::error::ApiError;
-use super::field::{NOT_A_TIME, parse_time};
+use crate::model::text::tidy;
+use crate::model::time::{NOT_A_TIME, parse_time};
 use crate::model::words::Words;
 
 /// Longest text of a parameter, in characters.
@@ -118,7 +119,24 @@ pub async fn refuse_unknown(
 
 /// Text; blank is none.
 pub fn text(value: Option<String>) -> Option<String> {
-    value.map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+    value.map(|value| tidy(&value).into_owned()).filter(|value| !value.is_empty())
+}
+
+/// Text in which a space can only be a `+` that was not escaped, where it stands in front of
+/// digits, or inside an email address.
+pub fn with_lost_plus(value: Option<String>) -> Option<String> {
+    text(value.map(|value| {
+        let is_number =
+            value.strip_prefix(' ').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+        let (local, domain) = value.trim().split_once('@').unwrap_or_default();
+        if is_number {
+            format!("+{}", value.trim_start())
+        } else if local.contains(' ') && !domain.is_empty() && !domain.contains(' ') {
+            format!("{}@{domain}", local.replace(' ', "+"))
+        } else {
+            value
+        }
+    }))
 }
 
 /// A whole number in a range.

@@ -2,11 +2,14 @@
 
 pub mod api_key;
 pub mod attempt;
+pub mod deal_words;
 pub mod duration;
 pub mod events;
 pub mod ids;
 pub mod patch;
 pub mod permission;
+pub mod phone;
 pub mod records;
+pub mod text;
 pub mod time;
 pub mod words;

@@ -68,7 +68,7 @@ impl Row {
             company: CompanyId(self.company_id),
             id: SubscriptionId(self.id),
             target: self.target_url.parse().ok()?,
-            filters: Filters::parse(&events, &serde_json::from_str(&self.filters).ok()?).ok()?,
+            filters: Filters::stored(&serde_json::from_str(&self.filters).ok()?)?,
             events,
             secrets: Secrets::read(&self.secret, &self.previous_secrets)?,
             status: Status::parse(&self.status)?,

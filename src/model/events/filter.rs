@@ -6,6 +6,10 @@ use serde_json::value::RawValue;
 
 use super::EventSelection;
 use super::EventTypes;
+use crate::model::deal_words::{Priority, Status};
+use crate::model::phone::{phone_key, phone_part};
+use crate::model::text::tidy;
+use crate::model::time::{parse_time, wire_time};
 
 /// Conditions on the fields of a record. Several fields must all match; of a
 /// field's values any may; for an array field (`tags`) sharing one is enough.
@@ -36,6 +40,16 @@ pub enum FiltersError {
         events: String,
         /// What is allowed.
         allowed: String,
+    },
+    /// A value that the field can never have.
+    #[error("`{field}` never has the value {value}; {expected}")]
+    Impossible {
+        /// The field.
+        field: String,
+        /// As the caller wrote it, cut short.
+        value: String,
+        /// What the field has.
+        expected: String,
     },
     /// An object, an array of arrays, or an empty list.
     #[error("`{0}` must be text, a number, true, false, null, or a list of one to {max} of these", max = Filters::MAX_VALUES)]
@@ -73,13 +87,22 @@ impl Filters {
                 Value::Array(_) | Value::Object(_) => return Err(FiltersError::BadValue(field.clone())),
                 scalar => std::slice::from_ref(scalar),
             };
-            let mut scalars =
-                values.iter().map(|value| Scalar::wanted(field, value)).collect::<Result<Vec<_>, _>>()?;
+            let scalars = values.iter().map(|value| Scalar::wanted(field, value)?.of_field(field));
+            let mut scalars = scalars.collect::<Result<Vec<_>, _>>()?;
             scalars.sort();
             scalars.dedup();
             fields.insert(field.clone(), scalars);
         }
         Ok(Self(fields))
+    }
+
+    /// Reads filters as they are stored, also what an older version accepted.
+    pub fn stored(value: &Value) -> Option<Self> {
+        let fields = value.as_object()?.iter().map(|(field, values)| {
+            let values = values.as_array()?.iter().map(|value| Scalar::stored(&value.to_string()));
+            Some((field.clone(), values.collect::<Option<Vec<_>>>()?))
+        });
+        fields.collect::<Option<_>>().map(Self)
     }
 
     /// Fields that can be compared: those that the records of all these events have and that are
@@ -118,15 +141,29 @@ impl Filters {
         self.0.iter().all(|(field, wanted)| {
             let Some(raw) = record.get(field.as_str()) else { return false };
             match serde_json::from_str::<Vec<&RawValue>>(raw.get()) {
-                Ok(values) => values.iter().any(|value| contains(wanted, value)),
-                Err(_) => contains(wanted, raw),
+                Ok(values) => values.iter().any(|value| contains(field, wanted, value)),
+                Err(_) => contains(field, wanted, raw),
             }
         })
     }
 }
 
-fn contains(wanted: &[Scalar], raw: &RawValue) -> bool {
-    Scalar::stored(raw.get()).is_some_and(|value| wanted.contains(&value))
+fn contains(field: &str, wanted: &[Scalar], raw: &RawValue) -> bool {
+    Scalar::stored(raw.get()).is_some_and(|value| {
+        // These are kept as they were written, and compared like everywhere else.
+        let key: Option<fn(&str) -> String> = match field {
+            "phoneNumber" => Some(phone_part),
+            "email" => Some(str::to_lowercase),
+            _ => None,
+        };
+        match (key, &value) {
+            (Some(key), Scalar::Text(text)) => {
+                let text = key(text);
+                wanted.iter().any(|wanted| matches!(wanted, Scalar::Text(wanted) if key(wanted) == text))
+            }
+            _ => wanted.contains(&value),
+        }
+    })
 }
 
 impl Scalar {
@@ -137,6 +174,53 @@ impl Scalar {
             }
             Value::Array(_) | Value::Object(_) => Err(FiltersError::BadValue(field.into())),
             value => Self::stored(&value.to_string()).ok_or_else(|| FiltersError::BadValue(field.into())),
+        }
+    }
+
+    /// The value in the form that the field's own values have.
+    fn of_field(self, field: &str) -> Result<Self, FiltersError> {
+        let text = match self {
+            Self::Text(text) => text,
+            other => return Ok(other),
+        };
+        let impossible = |expected: String| FiltersError::Impossible {
+            field: field.to_owned(),
+            value: format!("{:?}", text.chars().take(50).collect::<String>()),
+            expected,
+        };
+        let tidied = tidy(&text).into_owned();
+        let word = |words: &[&str]| match words.contains(&&*tidied) {
+            true => Ok(Self::Text(tidied.clone())),
+            false => Err(impossible(format!("it has one of {}", words.join(", ")))),
+        };
+        match field {
+            "status" => word(Status::WORDS),
+            "priority" => word(Priority::WORDS),
+            "value" | "probability" => match tidied.parse::<Decimal>() {
+                Ok(number) => Ok(Self::Number(number.normalize())),
+                Err(_) => Err(impossible("it has a number".to_owned())),
+            },
+            "currency" => {
+                let code = tidied.to_ascii_uppercase();
+                let is_code = code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_uppercase());
+                is_code
+                    .then_some(Self::Text(code))
+                    .ok_or_else(|| impossible("it has a code like EUR".to_owned()))
+            }
+            "phoneNumber" => match phone_key(&tidied) {
+                Some(_) => Ok(Self::Text(tidied)),
+                None => Err(impossible("it has a phone number like +33123456789".to_owned())),
+            },
+            "email" if !tidied.contains('@') => {
+                Err(impossible("it has an email address like jane@example.com".to_owned()))
+            }
+            "createdAt" | "updatedAt" | "expectedCloseDate" | "actualCloseDate" => {
+                match parse_time(&tidied) {
+                    Some(time) => Ok(Self::Text(wire_time(time))),
+                    None => Err(impossible("it has a time like 2024-11-08T10:30:00.000Z".to_owned())),
+                }
+            }
+            _ => Ok(Self::Text(tidied)),
         }
     }
 
@@ -181,7 +265,9 @@ mod tests {
             (json!({"stage": ["new", "proposal"]}), true),
             (json!({"stage": "proposal", "status": "won"}), false),
             (json!({"value": 25000.0}), true),
-            (json!({"value": "25000"}), false),
+            (json!({"value": "25000"}), true),
+            (json!({"stage": " proposal "}), true),
+            (json!({"status": "open", "value": "25000.0"}), true),
             (json!({"probability": null}), true),
             (json!({"title": "x"}), false),
         ] {
@@ -196,6 +282,22 @@ mod tests {
         assert!(filters.matches(r#"{"tags":["a","vip"]}"#));
         assert!(!filters.matches(r#"{"tags":["a"]}"#));
         assert!(!filters.matches(r#"{"tags":[]}"#));
+    }
+
+    #[test]
+    fn numbers_and_addresses_are_compared_as_elsewhere() {
+        let contacts = EventType::ContactCreated.into();
+        let filters = |value| Filters::parse(&contacts, &value);
+        let record = r#"{"phoneNumber":"+33 (0)1 23","email":"Jane@Example.com"}"#;
+        assert!(filters(json!({"phoneNumber": "0033-123"})).unwrap().matches(record));
+        assert!(!filters(json!({"phoneNumber": "0123"})).unwrap().matches(record));
+        assert!(filters(json!({"email": "jane@example.com"})).unwrap().matches(record));
+        for bad in [json!({"phoneNumber": "call me"}), json!({"email": "jane"})] {
+            let error = filters(bad.clone()).unwrap_err().to_string();
+            assert!(error.contains("never has"), "{bad}: {error}");
+        }
+        let stored = filters(json!({"email": ["b@x", "a@x"], "tags": [1, null, "x"]})).unwrap();
+        assert_eq!(Filters::stored(&stored.to_json()), Some(stored));
     }
 
     #[test]
@@ -226,6 +328,11 @@ mod tests {
             json!({"stage": [[1]]}),
             json!({"stage": {"a": 1}}),
             json!({"stage": "\0"}),
+            json!({"status": "done"}),
+            json!({"priority": ["low", "urgent"]}),
+            json!({"value": "much"}),
+            json!({"currency": "EURO"}),
+            json!({"createdAt": "yesterday"}),
         ] {
             assert!(filters(bad.clone()).is_err(), "{bad}");
         }

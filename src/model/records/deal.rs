@@ -1,10 +1,10 @@
+use crate::model::deal_words::{Priority, Status};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{Contact, Money};
 use crate::model::ids::{ContactId, DealId, MemberId};
-use crate::model::words::words;
 
 /// An opportunity. Unset optional fields are `null`.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
@@ -110,27 +110,4 @@ pub struct StageChange<'a> {
     pub deal: &'a Deal,
     /// The stage before it.
     pub previous_stage: &'a str,
-}
-
-words! {
-    /// How urgent a deal is.
-    pub enum Priority {
-        /// Can wait.
-        Low = "low",
-        /// The default.
-        Medium = "medium",
-        /// Comes first.
-        High = "high",
-    }
-}
-words! {
-    /// Whether a deal is open, won or lost.
-    pub enum Status {
-        /// Still going on.
-        Open = "open",
-        /// Closed with success.
-        Won = "won",
-        /// Closed without.
-        Lost = "lost",
-    }
 }

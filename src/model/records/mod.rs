@@ -7,6 +7,7 @@ mod deal;
 pub mod examples;
 mod money;
 
+pub use crate::model::deal_words::{Priority, Status};
 pub use contact::Contact;
-pub use deal::{AssignedTo, Deal, DealContact, Priority, StageChange, Status};
+pub use deal::{AssignedTo, Deal, DealContact, StageChange};
 pub use money::{Money, NotMoney};

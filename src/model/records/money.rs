@@ -45,11 +45,26 @@ impl FromStr for Money {
         } else {
             Decimal::from_str_exact(text).map_err(|_| NotMoney)?
         };
-        let value = value.normalize();
+        let value = shortened(text, value.normalize());
         let fits = value.scale() <= Self::DECIMALS
             && value.trunc().abs() < Decimal::from(10_u64.pow(Self::INTEGER_DIGITS));
         // Normalising keeps the sign of zero; the wire shows plain `0`.
         if fits { Ok(Self(if value.is_zero() { Decimal::ZERO } else { value })) } else { Err(NotMoney) }
+    }
+}
+
+/// A number that a binary float stands for is rounded, if it is the float next to a decimal that can
+/// be kept: `0.30000000000000004` is 0.3, as the program that computed it meant.
+fn shortened(text: &str, value: Decimal) -> Decimal {
+    /// Steps between neighbouring floats that a short computation may be off.
+    const STEPS: f64 = 4.0;
+    if value.scale() <= Money::DECIMALS {
+        return value;
+    }
+    let rounded = value.round_dp(Money::DECIMALS).normalize();
+    match (text.parse::<f64>(), rounded.to_string().parse::<f64>()) {
+        (Ok(sent), Ok(near)) if (sent - near).abs() <= STEPS * f64::EPSILON * near.abs() => rounded,
+        _ => value,
     }
 }
 
@@ -78,6 +93,9 @@ mod tests {
             ("-0.0", "0"),
             ("1e3", "1000"),
             ("2.5E-1", "0.25"),
+            ("0.30000000000000004", "0.3"),
+            ("1234.5600000000001", "1234.56"),
+            ("99.99000000000001", "99.99"),
             ("999999999999999.999999", "999999999999999.999999"),
         ] {
             let money: Money = read.parse().unwrap();
@@ -87,7 +105,17 @@ mod tests {
 
     #[test]
     fn what_cannot_be_kept_exactly_is_refused() {
-        for text in ["1000000000000000", "0.0000001", "1e40", "1e-40", "1e999999999999", "NaN", ""] {
+        for text in [
+            "1000000000000000",
+            "0.0000001",
+            "0.1234567",
+            "1.00000001",
+            "1e40",
+            "1e-40",
+            "1e999999999999",
+            "NaN",
+            "",
+        ] {
             assert_eq!(text.parse::<Money>(), Err(NotMoney), "{text}");
         }
     }

@@ -116,14 +116,8 @@ fn created(id: ContactId, new: &NewContact, now: DateTime<Utc>) -> Contact {
 fn updated(current: &Contact, changes: &Changes, now: DateTime<Utc>) -> Option<Contact> {
     let mut contact = current.clone();
     if let Some(name) = changes.name.as_ref().filter(|name| **name != current.name) {
-        // Parts that were derived follow the name.
-        let ((old_first, old_last), (first, last)) = (split_name(&current.name), split_name(name));
-        if current.first_name == old_first {
-            contact.first_name = first;
-        }
-        if current.last_name == old_last {
-            contact.last_name = last;
-        }
+        // Its parts follow the name, unless the same request sets them.
+        (contact.first_name, contact.last_name) = split_name(name);
         contact.name.clone_from(name);
     }
     if let Some(phone) = &changes.phone {
@@ -205,8 +199,11 @@ mod tests {
         let renamed = contact(&contacts, 1);
         assert_eq!(
             (renamed.first_name.as_deref(), renamed.last_name.as_deref()),
-            (Some("Joan"), Some("Smith"))
+            (Some("Joan"), Some("Smith-Dyke"))
         );
+        decide(&mut contacts, &update(1, r#"{"name":"Ann Lee","lastName":"Leigh"}"#), 3);
+        let both = contact(&contacts, 1);
+        assert_eq!((both.first_name.as_deref(), both.last_name.as_deref()), (Some("Ann"), Some("Leigh")));
     }
 
     #[test]

@@ -13,6 +13,7 @@ use crate::http::error::ApiError;
 use crate::http::openapi::ReadErrors;
 use crate::http::paging::{Listed, Page};
 use crate::http::query::{self, Query};
+use crate::model::phone::phone_part;
 use crate::model::records::Contact;
 
 /// Which contacts.
@@ -57,16 +58,16 @@ pub(super) async fn list(
     Query(wanted): Query<ListQuery>,
 ) -> Result<Response, ApiError> {
     let page = Page::parse(wanted.page, wanted.limit, wanted.cursor)?;
-    let search = query::text(wanted.search);
+    let search = query::with_lost_plus(wanted.search);
     let pattern = search.as_deref().map(query::substring);
     // A number is found however it is punctuated.
     let phone_pattern =
-        search.as_deref().map(phone_key).filter(|key| key.chars().any(|c| c.is_ascii_digit()));
+        search.as_deref().map(phone_part).filter(|key| key.chars().any(|c| c.is_ascii_digit()));
     let phone_pattern = phone_pattern.as_deref().map(query::substring);
     let created_since = query::time("createdSince", wanted.created_since)?;
     let updated_since = query::time("updatedSince", wanted.updated_since)?;
-    let email = query::text(wanted.email);
-    let phone = query::text(wanted.phone_number).as_deref().map(phone_key);
+    let email = query::with_lost_plus(wanted.email);
+    let phone = query::with_lost_plus(wanted.phone_number).as_deref().map(phone_key);
     let tags: Option<Vec<String>> = query::text(wanted.tags).map(|tags| {
         tags.split(',').map(str::trim).filter(|tag| !tag.is_empty()).map(str::to_owned).collect()
     });

@@ -239,7 +239,7 @@ mod tests {
     #[test]
     fn every_bad_field_is_told() {
         let bad = json!({
-            "title": "t".repeat(256), "description": "d".repeat(10_001), "value": "12", "currency": "EURO",
+            "title": "t".repeat(256), "description": "d".repeat(10_001), "value": "a dozen", "currency": "EURO",
             "stage": "s".repeat(101), "priority": "urgent", "probability": 101, "status": "done",
             "expectedCloseDate": "soon", "actualCloseDate": 0, "source": "\0", "contactId": "deal_1",
             "assignedToId": 7,

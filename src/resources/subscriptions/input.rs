@@ -50,7 +50,11 @@ impl FromJson for Value {
 
 impl FromJson for bool {
     fn from_json(json: &str) -> Result<Self, String> {
-        serde_json::from_str(json).map_err(|_| "must be true or false".into())
+        match json {
+            "true" | r#""true""# => Ok(true),
+            "false" | r#""false""# => Ok(false),
+            _ => Err("must be true or false".into()),
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 
 use super::error::{ApiError, Code};
+use super::warnings::Unknown;
 use crate::writer::IdempotencyKey;
 
 /// Bytes in a request body.
@@ -21,6 +22,8 @@ pub struct Payload {
     method: Method,
     path: String,
     body: Bytes,
+    /// Where unknown fields are noted.
+    unknown: Option<Unknown>,
 }
 
 impl<S: Send + Sync> FromRequest<S> for Payload {
@@ -31,7 +34,9 @@ impl<S: Send + Sync> FromRequest<S> for Payload {
         let path = parts.uri.path_and_query().map_or_else(String::new, ToString::to_string);
         match Limited::new(body, MAX_BODY).collect().await {
             Ok(body) => {
-                Ok(Self { headers: parts.headers, method: parts.method, path, body: body.to_bytes() })
+                let unknown = parts.extensions.get::<Unknown>().cloned();
+                let (headers, method) = (parts.headers, parts.method);
+                Ok(Self { headers, method, path, body: body.to_bytes(), unknown })
             }
             Err(error) if error.is::<LengthLimitError>() => Err(ApiError::new(
                 Code::PayloadTooLarge,
@@ -82,7 +87,11 @@ impl Payload {
                 .map_or_else(|error| error.to_string(), |_| "The body must be a JSON object".to_owned());
             return Err(malformed(message));
         }
-        serde_json::from_str(text).map_err(|error| malformed(error.to_string()))
+        let read = serde_json::from_str(text).map_err(|error| malformed(error.to_string()))?;
+        if let Some(unknown) = &self.unknown {
+            unknown.look(text);
+        }
+        Ok(read)
     }
 
     /// The Idempotency-Key of a POST; other methods have none.

@@ -14,3 +14,4 @@ pub mod paging;
 pub mod query;
 pub mod rate_limit;
 pub mod unread;
+pub mod warnings;

@@ -25,6 +25,7 @@ use crate::http::error::{ApiError, ErrorBody};
 use crate::http::layers::{Outermost, Refusals};
 use crate::http::openapi::ReadErrors;
 use crate::http::query::{KnownParameters, refuse_unknown};
+use crate::http::warnings::{KnownFields, warn};
 use crate::http::{answer, layers, unread};
 use crate::metrics::CONTENT_TYPE;
 use crate::model::permission::Permission;
@@ -124,8 +125,10 @@ fn cors() -> CorsLayer {
 pub fn router(api: Api, role: Role) -> NormalizePath<Router> {
     let (routes, document) = routes().split_for_parts();
     let known = Arc::new(KnownParameters::new(BASE, &document));
+    let known_fields = Arc::new(KnownFields::new(BASE, &document));
     let document = openapi();
     let external = routes
+        .route_layer(from_fn_with_state(known_fields, warn))
         .route_layer(from_fn_with_state(known, refuse_unknown))
         .route_layer(from_fn_with_state(api.clone(), authenticate))
         .route("/openapi.json", get(async move || answer::json_text(StatusCode::OK, document.clone())))

@@ -192,3 +192,38 @@ fn codes_are_a_closed_list() {
     503 TIMEOUT
     ");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fields_that_nobody_knows_are_ignored_and_named() {
+    let world = World::new().await;
+    let body = json!({"name": "Jane", "phoneNumber": "100", "phone": "200", "company": "Acme"});
+    let answer = world.post("/contacts", body.clone()).await;
+    let contact = answer.data(201);
+    let warnings = answer.json()["warnings"].clone();
+    assert_eq!(warnings.as_array().unwrap().len(), 2, "{warnings}");
+    let named = warnings.to_string();
+    assert!(
+        named.contains("`phone`") && named.contains("`company`") && named.contains("phoneNumber"),
+        "{named}"
+    );
+    let path = format!("/contacts/{}", contact["id"].as_str().unwrap());
+    assert!(world.put(&path, json!({"city": "Rome"})).await.json().get("warnings").is_none());
+    let answer = world.patch(&path, json!({"town": "Rome"})).await;
+    assert!(answer.json()["warnings"][0].as_str().unwrap().contains("`town`"), "{}", answer.text);
+    assert_eq!(answer.header("content-length"), answer.text.len().to_string());
+    let subscribe = json!({"event": "deal.won", "target_url": "https://example.com/", "url": "x"});
+    let answer = world.post("/webhooks/subscribe", subscribe).await;
+    assert!(answer.json()["warnings"][0].as_str().unwrap().contains("target_url"), "{}", answer.text);
+    // A repeated write has its first answer, and the warning of this time.
+    let request = || world.request(reqwest::Method::POST, "/contacts").header("idempotency-key", "k");
+    let body = json!({"name": "Joan", "phoneNumber": "300", "mobile": "1"});
+    let first = world.send(request().json(&body)).await;
+    assert_eq!(world.send(request().json(&body)).await.text, first.text);
+    // Many, and odd ones, are not all repeated.
+    let many: serde_json::Map<_, _> =
+        (0..1000).map(|number| (format!("{number}{}", "\u{e9}".repeat(100)), json!(1))).collect();
+    let answer = world.patch(&path, many.into()).await;
+    let warnings = answer.json()["warnings"].clone();
+    assert_eq!(warnings.as_array().unwrap().len(), 21, "{warnings}");
+    assert!(warnings[20].as_str().unwrap().starts_with("980 more"), "{warnings}");
+}

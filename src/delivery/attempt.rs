@@ -57,8 +57,10 @@ impl Sender {
         let request = Request { event: id, event_type, attempt, at, test: false };
         let signature = request.sign(&subscription.secrets, &body);
         let target = (&subscription.target, subscription.loopback);
+        let mut headers = request.headers(&signature);
+        subscription.headers.add_to(&mut headers);
         let Exchange { response: answer, failure } =
-            request::send(client, (clock, *timeout), target, request.headers(&signature), body).await;
+            request::send(client, (clock, *timeout), target, headers, body).await;
         let ended = clock.now();
         drop(in_flight);
         let delay = failure.as_ref().and_then(|_| {

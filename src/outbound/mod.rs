@@ -4,6 +4,7 @@
 
 pub mod address;
 pub mod client;
+pub mod custom_headers;
 pub mod dns;
 pub mod operator;
 pub mod request;

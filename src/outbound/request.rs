@@ -7,6 +7,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
 use super::client::{Client, Response};
+use super::custom_headers::CustomHeaders;
 use super::signature::Secrets;
 use crate::clock::Clock;
 use crate::model::duration::format_duration;
@@ -23,6 +24,8 @@ const TEST: HeaderName = HeaderName::from_static("x-isao-test");
 const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
 const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
 const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
+/// In place of a value that is not shown.
+const MASKED: HeaderValue = HeaderValue::from_static("(not shown)");
 /// Headers of an attempt, with those that the client adds.
 const HEADERS: usize = 12;
 const USER_AGENT: HeaderValue =
@@ -69,14 +72,20 @@ impl Request {
     }
 
     /// For showing: all headers as HTTP/1.1 carries them, in order. After ours come
-    /// those of the client, for this target and a body of `length` bytes, if that is known.
+    /// those of the client, for this target and a body of `length` bytes, if that is known. Values
+    /// of the subscriber's own headers are left out.
     pub fn shown_headers(
         &self,
         signature: &str,
-        target: &TargetUrl,
+        (target, custom): (&TargetUrl, &CustomHeaders),
         length: Option<usize>,
     ) -> Vec<(String, String)> {
         let mut headers = self.headers(signature);
+        for name in custom.masked().into_keys() {
+            if let Ok(name) = HeaderName::try_from(name) {
+                headers.insert(name, MASKED);
+            }
+        }
         headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
         let url = target.url();
         let host = url.host_str().unwrap_or_default();

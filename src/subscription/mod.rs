@@ -16,6 +16,7 @@ use crate::model::events::{EventSelection, Filters};
 use crate::model::ids::{CompanyId, SubscriptionId};
 use crate::model::words::words;
 use crate::outbound::address::TargetUrl;
+use crate::outbound::custom_headers::CustomHeaders;
 use crate::outbound::signature::Secrets;
 
 /// A subscription to events.
@@ -31,6 +32,8 @@ pub struct Subscription {
     pub target: TargetUrl,
     /// Conditions on the record.
     pub filters: Filters,
+    /// Headers of the subscriber's own.
+    pub headers: CustomHeaders,
     /// The signing secrets.
     pub secrets: Secrets,
     /// Whether it is delivered to.

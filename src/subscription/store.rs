@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::{Health, Ordering, OrderingWord, Progress, ReadAhead, Status, Subscription};
 use crate::model::events::{EventSelection, Filters};
 use crate::model::ids::{CompanyId, SubscriptionId};
+use crate::outbound::custom_headers::CustomHeaders;
 use crate::outbound::signature::Secrets;
 
 /// A subscription and its progress.
@@ -29,6 +30,7 @@ struct Row {
     filters: String,
     secret: String,
     previous_secrets: String,
+    headers: String,
     status: String,
     status_reason: Option<String>,
     loopback: bool,
@@ -70,6 +72,7 @@ impl Row {
             target: self.target_url.parse().ok()?,
             filters: Filters::stored(&serde_json::from_str(&self.filters).ok()?)?,
             events,
+            headers: CustomHeaders::parse(&serde_json::from_str(&self.headers).ok()?).ok()?,
             secrets: Secrets::read(&self.secret, &self.previous_secrets)?,
             status: Status::parse(&self.status)?,
             status_reason: self.status_reason,
@@ -110,7 +113,7 @@ macro_rules! select {
         sqlx::query_as!(
             Row,
             r#"SELECT s.company_id, s.id, s.events, s.target_url, s.filters, s.secret,
-                      s.previous_secrets::text AS "previous_secrets!", s.status, s.status_reason, s.loopback, s.ordering, s.concurrency,
+                      s.previous_secrets::text AS "previous_secrets!", s.headers::text AS "headers!", s.status, s.status_reason, s.loopback, s.ordering, s.concurrency,
                       s.skip_to, s.resumed_at, s.version, s.created_at, s.updated_at,
                       c.shard, done.seq AS "done!", c.seq AS cursor, c.lagging, c.head_attempts, c.next_attempt_at, c.read_ahead,
                       c.undelivered_in_row, c.last_attempt_at, c.last_success_at, c.last_error

@@ -265,3 +265,28 @@ async fn the_order_holds_with_three_servers_one_of_which_is_killed() {
     }
     assert!(other.stop().await);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delivery_that_waits_behind_another_says_behind_which() {
+    let world = World::new().await;
+    let receiver = Receiver::scripted(|_, _| Reply::Status(500)).await;
+    let subscriptions = subscribe(&world, &receiver.url("/")).await;
+    win(&world, "0").await;
+    receiver.expect(1).await;
+    let deliveries = async |number: usize, state: &str| {
+        let id = subscriptions[number]["id"].as_str().unwrap();
+        world.get(&format!("/webhooks/{id}/deliveries?state={state}")).await.data(200)
+    };
+    let retrying = eventually("the record of the first attempt", async || {
+        deliveries(3, "retrying").await.get(0).cloned()
+    })
+    .await;
+    assert_eq!((&retrying["event"], &retrying["waits_behind"]), (&json!("deal.created"), &Value::Null));
+    for number in 0..3 {
+        let waiting = deliveries(number, "waiting").await[0].clone();
+        assert_eq!(waiting["waits_behind"], retrying["id"], "{waiting}");
+        let shown =
+            world.get(&format!("/webhooks/deliveries/{}", waiting["id"].as_str().unwrap())).await.data(200);
+        assert_eq!(shown["waits_behind"], retrying["id"]);
+    }
+}

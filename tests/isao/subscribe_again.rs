@@ -164,3 +164,47 @@ async fn a_replay_of_a_paused_subscription_says_what_it_waits_for() {
     receiver.expect(2).await;
     assert_eq!(world.get(&shown).await.data(200)["waits_for"], Value::Null);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn headers_of_ones_own_go_with_every_delivery_and_are_not_shown_again() {
+    let world = World::new().await;
+    let receiver = Receiver::start().await;
+    let body = json!({"event": "contact.created", "target_url": receiver.url("/"),
+                      "headers": {"Authorization": "Bearer s3cret", "X-Team": "crm"}});
+    let made = world.post("/webhooks/subscribe", body).await;
+    let shown = json!({"authorization": "…", "x-team": "…"});
+    assert_eq!(made.data(201)["headers"], shown);
+    assert!(!made.text.contains("s3cret"), "{}", made.text);
+    let subscription = made.data(201);
+    world.contact("Jane", "+33100000001").await;
+    let received = receiver.expect(1).await;
+    assert_eq!((received[0].header("authorization"), received[0].header("x-team")), ("Bearer s3cret", "crm"));
+    let tested = world.post(&format!("{}/test", path(&subscription)), json!({})).await;
+    assert!(!tested.text.contains("s3cret") && tested.text.contains("not shown"), "{}", tested.text);
+    assert_eq!(receiver.expect(2).await[1].header("authorization"), "Bearer s3cret");
+    let listed = eventually("the record", async || {
+        let listed =
+            world.get(&format!("{}/deliveries?state=delivered", path(&subscription))).await.data(200);
+        listed.get(0).map(|delivery| delivery["id"].as_str().unwrap().to_owned())
+    })
+    .await;
+    let delivery = world.get(&format!("/webhooks/deliveries/{listed}")).await;
+    assert!(
+        !delivery.text.contains("s3cret") && delivery.text.contains("authorization"),
+        "{}",
+        delivery.text
+    );
+
+    let again =
+        json!({"event": "contact.created", "target_url": receiver.url("/"), "headers": {"X-Team": "sales"}});
+    let again = world.post("/webhooks/subscribe", again).await.data(200);
+    assert_eq!((&again["id"], &again["headers"]), (&subscription["id"], &json!({"x-team": "…"})));
+    world.contact("Joan", "+33100000002").await;
+    let received = receiver.expect(3).await;
+    assert!(received[2].header("x-team") == "sales" && received[2].headers.get("authorization").is_none());
+    let cleared = world.patch(&path(&subscription), json!({"headers": null})).await.data(200);
+    assert_eq!(cleared["headers"], json!({}));
+    let body = json!({"event": "deal.won", "target_url": receiver.url("/"), "headers": {"Host": "x"}});
+    let told = world.post("/webhooks/subscribe", body).await.bad_fields();
+    assert!(told["headers"].as_str().unwrap().contains("by itself"), "{told}");
+}

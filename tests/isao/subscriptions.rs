@@ -38,6 +38,7 @@ async fn the_answer_serves_both_snippets_of_the_page() {
             "created_at": START,
             "events": ["contact.created"],
             "filters": {"tags": ["enterprise", "lead"]},
+            "headers": {},
             "is_active": true,
             "secret": text("secret"),
             "ordering": "subscription",

@@ -35,6 +35,7 @@ fn subscription(active: bool, version: i64) -> Subscription {
         events: EventType::ContactCreated.into(),
         target: "https://example.com/".parse().unwrap(),
         filters: Filters::default(),
+        headers: Default::default(),
         secrets: Secrets::new(Secret::generate([1; 32])),
         status: if active { Status::Active } else { Status::Paused },
         status_reason: None,

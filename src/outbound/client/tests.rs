@@ -18,6 +18,7 @@ use super::*;
 use crate::model::events::EventType;
 use crate::model::ids::EventId;
 use crate::outbound::address::{AddressPolicy, Rule};
+use crate::outbound::custom_headers::CustomHeaders;
 use crate::outbound::dns::Resolver;
 use crate::outbound::request::Request;
 use crate::outbound::signature::{Secret, Secrets};
@@ -276,7 +277,7 @@ async fn headers_are_shown_as_they_are_sent() {
     client().post(&target, true, headers, Bytes::from_static(b"{}")).await.unwrap();
     let sent = joined(server).await;
     let sent: Vec<_> = sent.lines().skip(1).filter_map(|line| line.split_once(": ")).collect();
-    let shown = request.shown_headers(&signature, &target, Some(2));
+    let shown = request.shown_headers(&signature, (&target, &CustomHeaders::default()), Some(2));
     let shown: Vec<_> = shown.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     assert_eq!(sent, shown);
 }

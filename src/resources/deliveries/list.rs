@@ -10,7 +10,7 @@ use utoipa::IntoParams;
 use uuid::Uuid;
 
 use super::store;
-use super::view::{Delivery, DeliveryPage, PageMeta};
+use super::view::{Delivery, DeliveryPage, PageMeta, say_what_is_waited_for};
 use super::{Api, State};
 use crate::http::allowed::{Allowed, WebhooksRead};
 use crate::http::answer;
@@ -82,11 +82,13 @@ pub(super) async fn list(
     let wanted = Selection::parse(wanted, state)?;
     let stored = subscription::one(&api.pool, caller.company(), id).await?;
     let stored = stored.ok_or_else(not_found::<SubscriptionId>)?;
-    let page = if wanted.event_type.is_none_or(|wanted| stored.subscription.events.types().contains(wanted)) {
-        page(&api.pool, caller.company(), &wanted, Some(stored)).await?
-    } else {
-        wanted.page(Vec::new(), None)
-    };
+    let mut page =
+        if wanted.event_type.is_none_or(|wanted| stored.subscription.events.types().contains(wanted)) {
+            page(&api.pool, caller.company(), &wanted, Some(stored)).await?
+        } else {
+            wanted.page(Vec::new(), None)
+        };
+    say_what_is_waited_for(&api.pool, caller.company(), &mut page.data).await?;
     Ok(answer::json(StatusCode::OK, &page))
 }
 

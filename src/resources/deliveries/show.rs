@@ -6,7 +6,7 @@ use axum::response::Response;
 
 use super::Api;
 use super::store::{self, AttemptDetails, EventSummary};
-use super::view::{Delivery, Request};
+use super::view::{Delivery, Request, say_what_is_waited_for};
 use crate::http::allowed::{Allowed, WebhooksRead};
 use crate::http::answer::{self, Answered};
 use crate::http::error::ApiError;
@@ -51,6 +51,7 @@ pub(super) async fn show(
     let delivery = Delivery::new(&stored, id.seq, summary.as_ref(), &summaries, skipped);
     let mut delivery = delivery.ok_or_else(not_found::<DeliveryId>)?;
     delivery.request = Some(sent(subscription, event.as_deref(), delivery.event, attempts.first()));
+    say_what_is_waited_for(pool, company, std::slice::from_mut(&mut delivery)).await?;
     delivery.history = Some(attempts.into_iter().map(Into::into).collect());
     Ok(answer::json(StatusCode::OK, &answer::data(delivery)))
 }
@@ -72,7 +73,11 @@ fn sent(
             test: false,
         };
         let length = body.as_ref().map(bytes::Bytes::len);
-        Some(request.shown_headers(last.signature.as_deref()?, &subscription.target, length))
+        Some(request.shown_headers(
+            last.signature.as_deref()?,
+            (&subscription.target, &subscription.headers),
+            length,
+        ))
     });
     Request {
         headers,

@@ -70,6 +70,29 @@ pub(super) async fn of_subscription(
     Ok(Step { ids: ids.collect(), more })
 }
 
+/// The deliveries that are being retried, by URL, where everything else for the URL waits for them.
+pub(super) async fn retried(
+    pool: &PgPool,
+    company: CompanyId,
+    targets: &[String],
+) -> Result<HashMap<String, DeliveryId>, sqlx::Error> {
+    let rows = sqlx::query!(
+        "SELECT DISTINCT ON (s.target_url) s.target_url, s.id, c.seq + 1 AS \"seq!\"
+         FROM subscriptions s JOIN cursors c ON c.subscription_id = s.id
+         WHERE s.company_id = $1 AND s.target_url = ANY ($2) AND s.status = 'active' AND c.head_attempts > 0
+           AND EXISTS (SELECT FROM subscriptions other
+                       WHERE other.company_id = $1 AND md5(other.target_url) = md5(s.target_url)
+                         AND other.status = 'active' AND other.ordering = 'subscription')
+         ORDER BY s.target_url, c.seq",
+        company.0,
+        targets,
+    )
+    .fetch_all(pool)
+    .await?;
+    let id = |seq, subscription| DeliveryId { seq, subscription: SubscriptionId(subscription) };
+    Ok(rows.into_iter().map(|row| (row.target_url, id(row.seq, row.id))).collect())
+}
+
 /// Where the replays that run begin, as far as they are done.
 pub(super) async fn replayed_after(
     pool: &PgPool,

@@ -121,7 +121,7 @@ pub(super) async fn test(
     payload: Payload,
 ) -> Result<Response, ApiError> {
     let stored = subscription::one(&api.pool, caller.company(), id).await?;
-    let Subscription { events, target, secrets, loopback, .. } =
+    let Subscription { events, target, secrets, loopback, headers: own, .. } =
         stored.ok_or_else(not_found::<SubscriptionId>)?.subscription;
     let input = if payload.is_empty() { TestInput::default() } else { payload.json::<TestInput>()? };
     let event_type = input.of(&events)?;
@@ -139,7 +139,8 @@ pub(super) async fn test(
     let request = Request { event: event.id, event_type, attempt: 1, at, test: true };
     let body = event.envelope();
     let signature = request.sign(&secrets, &body);
-    let headers = request.headers(&signature);
+    let mut headers = request.headers(&signature);
+    own.add_to(&mut headers);
     let sent =
         request::send(client, (&api.clock, *timeout), (&target, loopback), headers, body.clone()).await;
     let (error, error_class) = sent.failure.map(|failure| (failure.message, failure.class)).unzip();
@@ -151,7 +152,7 @@ pub(super) async fn test(
         error_class,
         remote_addr: sent.response.as_ref().and_then(|response| Some(response.remote_addr?.to_string())),
         request: TestRequest {
-            headers: request.shown_headers(&signature, &target, Some(body.len())),
+            headers: request.shown_headers(&signature, (&target, &own), Some(body.len())),
             body: text(&body),
         },
         response: sent.response.map(|response| Answer { headers: response.headers, body: response.snippet }),
@@ -263,7 +264,7 @@ fn previewed(subscription: &Subscription, event: &Event, body: &[u8]) -> Preview
         Request { event: event.id, event_type: event.event_type, attempt: 1, at: event.at, test: false };
     let headers = || {
         let signature = request.sign(&subscription.secrets, body);
-        request.shown_headers(&signature, &subscription.target, Some(body.len()))
+        request.shown_headers(&signature, (&subscription.target, &subscription.headers), Some(body.len()))
     };
     PreviewedSubscription {
         id: subscription.id.hook(),

@@ -2,13 +2,14 @@
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use sqlx::PgPool;
 use utoipa::ToSchema;
 
 use super::State;
-use super::store::{AttemptDetails, AttemptSummary, EventSummary};
+use super::store::{self, AttemptDetails, AttemptSummary, EventSummary};
 use crate::model::attempt::{AttemptCause, AttemptOutcome};
 use crate::model::events::EventType;
-use crate::model::ids::{DeliveryId, EventId};
+use crate::model::ids::{CompanyId, DeliveryId, EventId};
 use crate::model::time::{serialize_time, serialize_time_option};
 use crate::subscription::Stored;
 
@@ -59,6 +60,10 @@ pub(super) struct Delivery {
     /// The present target URL of the subscription.
     pub(super) target_url: String,
     /// The request; only when a single delivery is shown.
+    /// The delivery that this one waits for: one to the same URL that is being retried. Null if it
+    /// waits for none, as with order per record.
+    #[schema(required, value_type = Option<String>)]
+    pub(super) waits_behind: Option<DeliveryId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) request: Option<Request>,
     /// The newest 100 attempts, newest first; only when a single delivery is shown.
@@ -103,10 +108,32 @@ impl Delivery {
             error_class: last.and_then(|last| last.error_class.clone()),
             next_attempt_at: if is_next { progress.next_attempt_of(seq) } else { None },
             target_url: subscription.target.to_string(),
+            waits_behind: None,
             request: None,
             history: None,
         })
     }
+}
+
+/// Says of those that wait which one they wait behind.
+pub(super) async fn say_what_is_waited_for(
+    pool: &PgPool,
+    company: CompanyId,
+    deliveries: &mut [Delivery],
+) -> Result<(), sqlx::Error> {
+    let waiting = deliveries.iter().filter(|delivery| delivery.state == State::Waiting);
+    let mut targets: Vec<_> = waiting.map(|delivery| delivery.target_url.clone()).collect();
+    targets.sort_unstable();
+    targets.dedup();
+    if targets.is_empty() {
+        return Ok(());
+    }
+    let retried = store::retried(pool, company, &targets).await?;
+    for delivery in deliveries.iter_mut().filter(|delivery| delivery.state == State::Waiting) {
+        let first = retried.get(&delivery.target_url).filter(|first| first.seq <= delivery.id.seq);
+        delivery.waits_behind = first.copied();
+    }
+    Ok(())
 }
 
 /// The request that carries the event.

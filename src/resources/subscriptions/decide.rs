@@ -91,6 +91,9 @@ pub fn changed(
         changed.filters = Filters::parse(&current.events, filters)
             .map_err(|error| ApiError::invalid_field("filters", error.to_string()))?;
     }
+    if let Some(headers) = &changes.headers {
+        changed.headers = headers.clone();
+    }
     changed.ordering = ordering(current.ordering, changes.ordering, changes.concurrency)
         .map_err(|sentence| ApiError::invalid_field("concurrency", sentence))?;
     match changes.active {
@@ -193,6 +196,7 @@ fn subscribe(
         events: new.events.clone(),
         target: new.target.clone(),
         filters: new.filters.clone(),
+        headers: new.headers.clone().unwrap_or_default(),
         secrets,
         status: Status::Active,
         status_reason: None,
@@ -246,6 +250,9 @@ fn subscribe_again(
         .map_err(|sentence| ApiError::invalid_field("concurrency", sentence))?;
     if let Some(secret) = new.secret.as_ref().filter(|secret| **secret != known.secrets.current) {
         changed.secrets = change_secret(subscriptions, known, secret, (now, Overlap::DEFAULT.0))?;
+    }
+    if let Some(headers) = &new.headers {
+        changed.headers = headers.clone();
     }
     let resumes = known.status == Status::Deactivated || (new.resume.is_some() && !known.is_active());
     let skips = new.resume == Some(Resume::Now);
@@ -396,6 +403,7 @@ mod tests {
             events: EventType::ContactCreated.into(),
             target: url.parse().unwrap(),
             filters: Filters::default(),
+            headers: None,
             secret: None,
             made: crate::outbound::signature::Secret::generate([7; 32]),
             loopback: false,

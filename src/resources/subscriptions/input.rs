@@ -10,6 +10,7 @@ use crate::http::field::{Field, FromJson, Problems, Text, Time};
 use crate::model::events::{EventSelection, Filters};
 use crate::model::words::words;
 use crate::outbound::address::TargetUrl;
+use crate::outbound::custom_headers::CustomHeaders;
 use crate::outbound::signature::Secret;
 use crate::outbound::targets::Targets;
 use crate::subscription::{Ordering, OrderingWord};
@@ -39,6 +40,12 @@ impl FromJson for Secret {
             r#"must be "whsec_" followed by the base64 of 24 to 64 bytes; leave it out to have one made"#
                 .into()
         })
+    }
+}
+
+impl FromJson for CustomHeaders {
+    fn from_json(json: &str) -> Result<Self, String> {
+        Self::parse(&Value::from_json(json)?)
     }
 }
 
@@ -130,6 +137,11 @@ pub struct SubscribeInput {
     #[serde(default)]
     #[schema(value_type = Option<Object>)]
     filters: Field<Value>,
+    /// Headers that go with every delivery, such as `Authorization`; at most 10, and not those that
+    /// the server sets. Their values are not shown again.
+    #[serde(default)]
+    #[schema(value_type = Option<Object>)]
+    headers: Field<CustomHeaders>,
     /// The signing secret: `whsec_` and the base64 of 24–64 bytes. By default it is the secret of
     /// your other subscriptions to this URL; if there are none, one is generated.
     #[serde(default)]
@@ -162,6 +174,8 @@ pub struct NewSubscription {
     pub(super) events: EventSelection,
     pub(super) target: TargetUrl,
     pub(super) filters: Filters,
+    /// Those that were sent.
+    pub(super) headers: Option<CustomHeaders>,
     /// The one that was sent.
     pub(super) secret: Option<Secret>,
     /// One to use if none was sent, and the URL has none.
@@ -203,6 +217,7 @@ impl SubscribeInput {
         check_target(&mut problems, targets, loopback, target.as_ref()).await;
         let filters = problems.optional("filters", self.filters).value().unwrap_or_default();
         let filters = events.as_ref().and_then(|events| check_filters(&mut problems, events, &filters));
+        let headers = problems.optional("headers", self.headers).or_default();
         let secret = problems.optional("secret", self.secret).value();
         let word = problems.optional("ordering", self.ordering).value();
         let concurrency = problems.optional("concurrency", self.concurrency).value();
@@ -220,6 +235,7 @@ impl SubscribeInput {
                         events,
                         target,
                         filters,
+                        headers,
                         secret,
                         made,
                         loopback,
@@ -270,6 +286,10 @@ pub struct ChangeInput {
     #[serde(default)]
     #[schema(value_type = Option<Object>)]
     filters: Field<Value>,
+    /// New headers for every delivery; `null` or `{}` removes them.
+    #[serde(default)]
+    #[schema(value_type = Option<Object>)]
+    headers: Field<CustomHeaders>,
     /// `subscription` or `record`.
     #[serde(default)]
     #[schema(value_type = OrderingWord)]
@@ -293,6 +313,7 @@ pub struct Changes {
     pub(super) target: Option<(TargetUrl, bool)>,
     /// Checked in `decide`, where the event type is known.
     pub(super) filters: Option<Value>,
+    pub(super) headers: Option<CustomHeaders>,
     /// Likewise, where the present ordering is known.
     pub(super) ordering: Option<OrderingWord>,
     pub(super) concurrency: Option<Concurrency>,
@@ -307,15 +328,20 @@ impl ChangeInput {
         let target = problems.kept("target_url", self.target_url);
         check_target(&mut problems, targets, loopback, target.as_ref()).await;
         let filters = problems.optional("filters", self.filters).or_default();
+        let headers = problems.optional("headers", self.headers).or_default();
         let ordering = problems.kept("ordering", self.ordering);
         let concurrency = problems.kept("concurrency", self.concurrency);
         let resume = problems.kept("resume", self.resume);
         if resume.is_some() && active == Some(false) {
             problems.add("resume", "contradicts is_active: false");
         }
-        let nothing = active.is_none() && target.is_none() && filters.is_none() && resume.is_none();
+        let nothing = active.is_none()
+            && target.is_none()
+            && filters.is_none()
+            && resume.is_none()
+            && headers.is_none();
         if problems.is_empty() && nothing && ordering.is_none() && concurrency.is_none() {
-            let fields = "is_active, target_url, filters, ordering, concurrency, resume";
+            let fields = "is_active, target_url, filters, headers, ordering, concurrency, resume";
             problems.add("is_active", format!("is missing: send at least one of {fields}"));
         }
         problems.finish()?;
@@ -323,6 +349,7 @@ impl ChangeInput {
             active: active.or(resume.map(|_| true)),
             target: target.map(|target| (target, loopback)),
             filters,
+            headers,
             ordering,
             concurrency,
             skip: resume == Some(Resume::Now),

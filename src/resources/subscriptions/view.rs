@@ -1,6 +1,6 @@
 //! Subscriptions as shown. Secrets are shown once, to whoever subscribes.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -48,6 +48,9 @@ struct SubscribedData {
     events: Vec<&'static str>,
     #[schema(value_type = Object)]
     filters: Value,
+    /// The headers that go with every delivery, without their values.
+    #[schema(value_type = Object)]
+    headers: BTreeMap<String, &'static str>,
     is_active: bool,
     /// The secret that verifies signatures (Standard Webhooks). No other answer shows it.
     secret: String,
@@ -67,6 +70,7 @@ impl From<&Subscription> for Subscribed {
             target_url: subscription.target.to_string(),
             created_at: subscription.created_at,
             filters: subscription.filters.to_json(),
+            headers: subscription.headers.masked(),
             is_active: subscription.is_active(),
             ordering: subscription.ordering.word(),
             concurrency: subscription.ordering.concurrency(),
@@ -123,6 +127,9 @@ pub struct SubscriptionView {
     events: Vec<&'static str>,
     #[schema(value_type = Object)]
     filters: Value,
+    /// The headers that go with every delivery, without their values.
+    #[schema(value_type = Object)]
+    headers: BTreeMap<String, &'static str>,
     ordering: OrderingWord,
     /// The most deliveries at a time.
     concurrency: u8,
@@ -197,6 +204,7 @@ impl SubscriptionView {
             is_active: subscription.is_active(),
             created_at: subscription.created_at,
             filters: subscription.filters.to_json(),
+            headers: subscription.headers.masked(),
             ordering: subscription.ordering.word(),
             concurrency: subscription.ordering.concurrency(),
             status: ShownStatus::from(subscription.status),

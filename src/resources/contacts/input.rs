@@ -51,7 +51,8 @@ impl FromJson for Phone {
     }
 }
 
-/// A contact to create, or changes to one. Unknown fields are ignored.
+/// A contact to create, or changes to one. Unknown fields are ignored, and named
+/// under `warnings`.
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(example = json!({"name": "Jane Smith", "phoneNumber": "+33987654321", "email": "jane@example.com", "tags": ["lead"]}))]

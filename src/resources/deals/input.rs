@@ -29,7 +29,8 @@ impl FromJson for MemberId {
     }
 }
 
-/// A deal to create, or changes to one. Unknown fields are ignored.
+/// A deal to create, or changes to one. Unknown fields are ignored, and named
+/// under `warnings`.
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(example = json!({"title": "Enterprise License", "value": 25000, "currency": "EUR", "stage": "proposal", "contactId": "contact_01920f3e8c7a7b3c9d2e4f5a6b7c8d9e"}))]
@@ -88,7 +89,8 @@ pub struct DealInput {
     assigned_to_id: Field<MemberId>,
 }
 
-/// The fields that a move changes; at least one is required. Unknown fields are ignored.
+/// The fields that a move changes; at least one is required. Unknown fields are ignored, and named
+/// under `warnings`.
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(example = json!({"status": "won", "stage": "closed", "probability": 100}))]

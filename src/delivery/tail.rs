@@ -65,7 +65,9 @@ impl Lanes {
     fn make(&mut self, stored: Stored, shard: &Arc<Shard>) -> Arc<Lane> {
         let Subscription { company, target, .. } = &stored.subscription;
         let place = self.endpoints.entry((*company, target.as_str().to_owned())).or_default();
-        let endpoint = place.upgrade().unwrap_or_else(|| Endpoint::new(*company, shard.clone()));
+        // One of before, of a shard that was lost meanwhile, may be held by somebody still.
+        let known = place.upgrade().filter(|known| Arc::ptr_eq(&known.shard, shard));
+        let endpoint = known.unwrap_or_else(|| Endpoint::new(*company, shard.clone()));
         *place = Arc::downgrade(&endpoint);
         let lane = Lane::new(stored, &endpoint);
         self.insert(lane.clone());

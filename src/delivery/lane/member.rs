@@ -108,6 +108,12 @@ impl Member {
         self.queued += 1;
     }
 
+    /// Everything up to there was read. The event whose attempts were carried over may be gone.
+    pub(super) fn has_read(&mut self, to: i64) {
+        self.read = self.read.max(to);
+        self.carried = self.carried.filter(|(seq, ..)| *seq > self.read);
+    }
+
     /// Everything up to there is skipped.
     pub(super) fn skip_to(&mut self, seq: i64, queue: &mut Queue) {
         queue.skip_to(self.id, seq);

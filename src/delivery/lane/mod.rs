@@ -165,7 +165,7 @@ impl Lane {
                 member.take(outgoing, queue);
             }
         }
-        member.read = member.read.max(read_to);
+        member.has_read(read_to);
         member.live = member.is_active() && member.read >= self.shard.offering();
     }
 

@@ -153,6 +153,13 @@ fn attempts_of_an_event_that_the_retention_dropped_count_for_no_other() {
     lane.took_backlog(page([12], 12));
     assert_eq!(start(&lane), Some((12, 1)));
     assert_eq!(lane.snapshot().progress.head_attempts, 0);
+
+    let position = Progress { head_attempts: 2, next_attempt_at: Some(NOW), ..at(10) };
+    let lane = lane_with(subscription(true, 1), position, 12);
+    assert_eq!(lane.snapshot().progress.head_attempts, 2, "nothing is known yet");
+    lane.took_backlog(page([], 12));
+    let progress = lane.snapshot().progress;
+    assert_eq!((progress.cursor, progress.head_attempts, progress.next_attempt_at), (12, 0, None));
 }
 
 #[test]

@@ -13,6 +13,8 @@
 
 mod body;
 mod connection;
+#[cfg(test)]
+mod connection_tests;
 mod connector;
 mod error;
 mod heard;

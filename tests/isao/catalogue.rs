@@ -1,7 +1,5 @@
 //! The catalogue of event types grows: deletions, and types that only a newer server knows.
 
-use std::time::Duration;
-
 use isao::model::events::EventType;
 use isao::model::words::Words;
 use serde_json::json;
@@ -135,7 +133,6 @@ async fn a_server_that_does_not_know_a_type_leaves_the_deliveries_to_those_that_
     .unwrap();
     let newer = world.another_server().await;
     eventually("everything at everyone", async || {
-        world.clock.advance(Duration::from_secs(1));
         let received = receiver.all();
         let complete = (0..subscriptions).all(|number| {
             let at = format!("/{number}");

@@ -42,6 +42,13 @@ async fn assert_signed_by(world: &World, receiver: &Receiver, secrets: &[&Value]
         })
         .collect();
     assert_eq!(received.header("webhook-signature"), signatures.join(" "));
+    // Until its answer has arrived, a clock that moves would let the attempt time out.
+    eventually("the record of the delivery", async || {
+        let delivered = "SELECT count(*) FROM attempts WHERE outcome = 'delivered'";
+        let delivered: i64 = sqlx::query_scalar(delivered).fetch_one(&world.pool).await.unwrap();
+        (delivered > i64::try_from(before).unwrap()).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -123,7 +123,11 @@ impl Lane {
     /// another URL. An attempt under way may end.
     pub(super) fn leave(&self) -> Option<Progress> {
         let mut state = self.endpoint.state();
-        let member = state.members.remove(&self.id)?;
+        let mut member = state.members.remove(&self.id)?;
+        if member.live {
+            // What it was offered and did not take did not match: it is not to be judged again.
+            member.read = member.read.max(self.shard.offered());
+        }
         // Whatever it had not done is in the log, and no checkpoint says more.
         let progress = Progress { lagging: true, ..member.progress(&state.queue, None) };
         // The recorder may be about to ask; it is told before the lane is seen to be gone.

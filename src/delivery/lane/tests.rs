@@ -411,6 +411,14 @@ fn a_pause_after_an_undelivered_event_is_the_endpoints() {
 }
 
 #[test]
+fn a_lane_that_leaves_is_done_with_all_that_it_was_offered() {
+    let lane = lane(10, 10);
+    lane.shard.will_offer(20);
+    lane.shard.has_offered(20);
+    assert_eq!(lane.leave().unwrap().cursor, 20, "nothing up to there matched");
+}
+
+#[test]
 fn a_lane_that_leaves_tells_how_far_it_was() {
     let [one, two] = lanes(0, [subscription(true, 1), subscription(true, 1)]);
     assert!(offer(&one, 1) && offer(&two, 2) && offer(&two, 3));

@@ -143,7 +143,7 @@ async fn send(target: AlertTarget, mut alerts: mpsc::Receiver<Alert>) {
     while let Some(alert) = alerts.recv().await {
         let body = alert.body(&target.public_url);
         // The same on each attempt, so that the operator can tell a repetition.
-        let id = format!("alert_{}_{}", alert.last.event.id, alert.kind.trim_start_matches("subscription."));
+        let id = format!("{}.{}.{}", alert.kind, alert.subscription, alert.last.event.id);
         for attempt in 1..=ALERT_ATTEMPTS {
             let mut request = client.post(target.url.clone()).header("content-type", "application/json");
             if let Some(secret) = &target.secret {

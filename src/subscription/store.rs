@@ -72,7 +72,7 @@ impl Row {
             target: self.target_url.parse().ok()?,
             filters: Filters::stored(&serde_json::from_str(&self.filters).ok()?)?,
             events,
-            headers: CustomHeaders::parse(&serde_json::from_str(&self.headers).ok()?).ok()?,
+            headers: CustomHeaders::stored(&self.headers)?,
             secrets: Secrets::read(&self.secret, &self.previous_secrets)?,
             status: Status::parse(&self.status)?,
             status_reason: self.status_reason,

@@ -1,7 +1,7 @@
 //! Request bodies that nobody read, because the answer came first.
 
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -23,11 +23,17 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A body of which the rest can still be read when somebody has dropped it.
 #[derive(Clone)]
-struct Shared(Arc<Mutex<Body>>);
+struct Shared(Arc<Mutex<Rest>>);
+
+struct Rest {
+    body: Body,
+    /// Was it read to its end? A chunked body does not tell by itself.
+    ended: bool,
+}
 
 impl Shared {
-    fn with<T>(&self, read: impl FnOnce(Pin<&mut Body>) -> T) -> T {
-        read(Pin::new(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner)))
+    fn rest(&self) -> MutexGuard<'_, Rest> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -39,15 +45,19 @@ impl hyper::body::Body for Shared {
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        self.with(|body| body.poll_frame(context))
+        let mut rest = self.rest();
+        let frame = Pin::new(&mut rest.body).poll_frame(context);
+        rest.ended |= matches!(frame, Poll::Ready(None));
+        frame
     }
 
     fn is_end_stream(&self) -> bool {
-        self.with(|body| body.is_end_stream())
+        let rest = self.rest();
+        rest.ended || rest.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.with(|body| body.size_hint())
+        self.rest().body.size_hint()
     }
 }
 
@@ -60,7 +70,7 @@ pub async fn drain(request: Request, next: Next) -> Response {
         return next.run(Request::from_parts(parts, body)).await;
     }
     let (version, expects) = (parts.version, parts.headers.contains_key(header::EXPECT));
-    let mut rest = Shared(Arc::new(Mutex::new(body)));
+    let mut rest = Shared(Arc::new(Mutex::new(Rest { body, ended: false })));
     let mut response = next.run(Request::from_parts(parts, Body::new(rest.clone()))).await;
     let mut drained = 0;
     let all = async {

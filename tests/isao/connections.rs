@@ -90,6 +90,24 @@ async fn whoever_asks_before_sending_a_body_is_answered_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_body_in_chunks_that_was_asked_for_leaves_the_connection_alone() {
+    let world = World::new().await;
+    let (mut stream, key) = (connect(&world), world.key.clone());
+    tokio::task::spawn_blocking(move || {
+        let body = json!({"name": "Jane", "phoneNumber": "+33100000001"}).to_string();
+        write!(stream, "POST /api/external/contacts HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\nexpect: 100-continue\r\ntransfer-encoding: chunked\r\n\r\n").unwrap();
+        write!(stream, "{:x}\r\n{body}\r\n0\r\n\r\n", body.len()).unwrap();
+        let mut head = [0; 25];
+        stream.read_exact(&mut head).unwrap();
+        assert_eq!(&head, b"HTTP/1.1 100 Continue\r\n\r\n");
+        let head = answer(&mut stream);
+        assert!(head.starts_with("http/1.1 201") && !head.contains("connection: close"), "{head}");
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn pages_of_any_origin_may_call() {
     let world = World::new().await;
     let preflight = world

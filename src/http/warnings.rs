@@ -22,16 +22,15 @@ const NAME_CHARS: usize = 50;
 
 /// The fields of the body of every route and method, as the OpenAPI document has them.
 pub struct KnownFields {
-    /// What the paths of the document come after.
-    base: &'static str,
-    fields: HashMap<(String, Method), Arc<[String]>>,
+    /// By the whole path.
+    fields: HashMap<String, HashMap<Method, Arc<[String]>>>,
 }
 
 impl KnownFields {
     /// Reads them from the document, whose paths are below `base`.
-    pub fn new(base: &'static str, document: &OpenApi) -> Self {
+    pub fn new(base: &str, document: &OpenApi) -> Self {
         let document = serde_json::to_value(document).unwrap_or_default();
-        let mut fields = HashMap::new();
+        let mut fields: HashMap<_, HashMap<_, _>> = HashMap::new();
         for (path, item) in document["paths"].as_object().into_iter().flatten() {
             for (method, operation) in item.as_object().into_iter().flatten() {
                 let body = &operation["requestBody"]["content"]["application/json"]["schema"];
@@ -42,11 +41,12 @@ impl KnownFields {
                 let schema = reference.and_then(|at| document.pointer(at.trim_start_matches('#')));
                 let properties = schema.and_then(|schema| schema["properties"].as_object());
                 if let (Some(properties), Ok(method)) = (properties, method.to_uppercase().parse()) {
-                    fields.insert((path.clone(), method), properties.keys().cloned().collect());
+                    let of_path = fields.entry(format!("{base}{path}")).or_default();
+                    of_path.insert(method, properties.keys().cloned().collect());
                 }
             }
         }
-        Self { base, fields }
+        Self { fields }
     }
 }
 
@@ -103,8 +103,8 @@ pub async fn warn(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let at = path.as_str().strip_prefix(known.base).unwrap_or(path.as_str()).to_owned();
-    let Some(fields) = known.fields.get(&(at, request.method().clone())) else {
+    let Some(fields) = known.fields.get(path.as_str()).and_then(|of_path| of_path.get(request.method()))
+    else {
         return next.run(request).await;
     };
     let unknown = Unknown { known: fields.clone(), found: Arc::default() };

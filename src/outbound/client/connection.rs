@@ -93,6 +93,7 @@ impl Connection {
     {
         let mut builder = http2::Builder::new(TokioExecutor::new());
         builder.timer(TokioTimer::new()).keep_alive_interval(PING).keep_alive_timeout(PING);
+        builder.max_header_list_size(u32::try_from(MAX_HEAD_BYTES).unwrap_or(u32::MAX));
         let (sender, driver) = builder.handshake(stream).await?;
         // How it ends is told to those who wait for answers.
         tokio::spawn(driver.map(drop));
@@ -126,10 +127,12 @@ impl Connection {
     }
 
     /// Sends a request to `target` and reads the answer. Tells with it whether it was read to its end.
+    /// On a connection that `is_new`, nobody else can be waited for.
     pub(super) async fn exchange(
         &mut self,
         target: &TargetUrl,
         mut request: Request<Body>,
+        is_new: bool,
     ) -> Result<(Response, bool), ExchangeError> {
         let remote_addr = self.remote_addr;
         match &mut self.kind {
@@ -182,7 +185,7 @@ impl Connection {
                 // Others may wait for their answers on all the streams that the peer takes at a time.
                 let sent = match future::select(sending, Box::pin(tokio::time::sleep(OPEN_TIMEOUT))).await {
                     Either::Left((sent, _)) => sent,
-                    Either::Right((_, _)) if !begun.has() => return Err(ExchangeError::Crowded),
+                    Either::Right((_, _)) if !is_new && !begun.has() => return Err(ExchangeError::Crowded),
                     Either::Right((_, sending)) => sending.await,
                 };
                 let response = sent.map_err(|error| unsent(error, unanswered_stream))?;

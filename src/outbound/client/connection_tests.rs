@@ -55,7 +55,9 @@ async fn an_http2_connection_is_shared_until_it_ends() {
 
     let mut one = Connection::http2(TokioIo::new(near), None).await.unwrap();
     let mut other = one.share().unwrap();
-    for answer in [one.exchange(&target, request()).await, other.exchange(&target, request()).await] {
+    for answer in
+        [one.exchange(&target, request(), false).await, other.exchange(&target, request(), false).await]
+    {
         let Ok((response, complete)) = answer else { panic!("no answer") };
         assert_eq!((response.status, response.snippet.as_str(), complete), (200, "{}", true));
     }
@@ -63,7 +65,7 @@ async fn an_http2_connection_is_shared_until_it_ends() {
     serving.abort();
     let _ = serving.await;
     tokio::task::yield_now().await;
-    assert!(one.exchange(&target, request()).await.is_err());
+    assert!(one.exchange(&target, request(), false).await.is_err());
     assert!(!one.is_reusable() && !other.is_reusable());
 }
 
@@ -176,10 +178,10 @@ async fn a_stream_that_the_peer_did_not_look_at_is_told_apart() {
     let target: TargetUrl = "https://example.com/".parse().unwrap();
     let request = || axum::http::Request::new(Body::new("{}".into()));
     let mut refusing = http2_to(|mut respond| respond.send_reset(h2::Reason::REFUSED_STREAM)).await;
-    let refused = refusing.exchange(&target, request()).await;
+    let refused = refusing.exchange(&target, request(), false).await;
     assert!(matches!(refused, Err(ExchangeError::Refused(_))));
     let mut failing = http2_to(|mut respond| respond.send_reset(h2::Reason::INTERNAL_ERROR)).await;
-    let failed = failing.exchange(&target, request()).await;
+    let failed = failing.exchange(&target, request(), false).await;
     assert!(matches!(failed, Err(ExchangeError::Failed(_))));
     // GOAWAY names the last stream that was looked at: here none.
     let (port, _) = serve(|mut stream| {
@@ -196,7 +198,7 @@ async fn a_stream_that_the_peer_did_not_look_at_is_told_apart() {
     });
     let stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
     let mut leaving = Connection::http2(TokioIo::new(stream), None).await.unwrap();
-    let refused = leaving.exchange(&target, request()).await;
+    let refused = leaving.exchange(&target, request(), false).await;
     assert!(matches!(refused, Err(ExchangeError::Refused(_))));
 }
 
@@ -217,11 +219,11 @@ async fn a_request_does_not_wait_for_the_streams_of_others() {
     let mut second = first.share().unwrap();
     let waiting = tokio::spawn({
         let (target, request) = (target.clone(), request());
-        async move { first.exchange(&target, request).await.is_ok() }
+        async move { first.exchange(&target, request, true).await.is_ok() }
     });
     // Until the peer has said how many it takes.
     tokio::time::sleep(Duration::from_millis(100)).await;
-    assert!(matches!(second.exchange(&target, request()).await, Err(ExchangeError::Crowded)));
+    assert!(matches!(second.exchange(&target, request(), false).await, Err(ExchangeError::Crowded)));
     assert!(!waiting.is_finished(), "the first one has its stream, and waits for its answer");
 }
 

@@ -163,7 +163,7 @@ impl Way {
                 // Apart, because it is rare and large: it would be moved about with every attempt.
                 None => Box::pin(self.connector.connect(connection::uri(target)?)).await?,
             };
-            match connection.exchange(target, request).await {
+            match connection.exchange(target, request, is_new).await {
                 Ok((response, complete)) => {
                     if complete && connection.is_reusable() {
                         self.pool.put(origin, connection);
@@ -175,14 +175,11 @@ impl Way {
                     return Err(AttemptError::Broken("the connection was closed at once".to_owned()));
                 }
                 // Nothing that the receiver could help: once more, on a connection of its own.
+                Err(ExchangeError::Crowded) => request = make(headers.clone()),
                 Err(ExchangeError::Unanswered(_)) if !is_new => request = make(headers.clone()),
-                Err(ExchangeError::Refused(_) | ExchangeError::Crowded) if refusals < MAX_REFUSALS => {
+                Err(ExchangeError::Refused(_)) if refusals < MAX_REFUSALS => {
                     refusals += 1;
                     request = make(headers.clone());
-                }
-                Err(ExchangeError::Crowded) => {
-                    let message = "the receiver takes no more requests at a time".to_owned();
-                    return Err(AttemptError::Broken(message));
                 }
                 Err(
                     ExchangeError::Unanswered(error)

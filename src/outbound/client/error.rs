@@ -86,12 +86,14 @@ fn tls_reason(error: &rustls::Error) -> String {
     use rustls::CertificateError as Wrong;
     let rustls::Error::InvalidCertificate(wrong) = error else { return detail(error) };
     match wrong {
-        Wrong::Expired | Wrong::ExpiredContext { .. } => "the certificate has expired".to_owned(),
+        Wrong::Expired | Wrong::ExpiredContext { .. } => {
+            "the certificate has expired; the receiver has to renew it".to_owned()
+        }
         Wrong::NotValidYet | Wrong::NotValidYetContext { .. } => {
             "the certificate is not valid yet".to_owned()
         }
         Wrong::NotValidForName | Wrong::NotValidForNameContext { .. } => {
-            "the certificate is for another name".to_owned()
+            "the certificate is for another name than the host of the URL".to_owned()
         }
         Wrong::Revoked => "the certificate has been revoked".to_owned(),
         Wrong::UnknownIssuer => {

@@ -5,9 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::verify_server_name;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
 use rustls::{DigitallySignedStruct, SignatureScheme};
 use rustls_platform_verifier::Verifier;
 
@@ -35,8 +37,9 @@ impl TrustedCas {
 }
 
 /// Accepts what the system's authorities or the trusted ones have signed, and a certificate that is
-/// itself among the trusted ones, whatever it says: a self-signed one may call itself an authority,
-/// which no server's certificate may be otherwise.
+/// itself among the trusted ones, for the names in it: a self-signed one may call itself an
+/// authority, which no server's certificate may be otherwise. Of such a one the dates do not count:
+/// whoever named it as trusted has to take it out of the file.
 #[derive(Debug)]
 pub(super) struct ReceiverVerifier {
     verifier: Verifier,
@@ -60,6 +63,7 @@ impl ServerCertVerifier for ReceiverVerifier {
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
         if self.trusted.0.iter().any(|trusted| trusted == end_entity) {
+            verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
             return Ok(ServerCertVerified::assertion());
         }
         self.verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)

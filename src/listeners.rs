@@ -170,6 +170,8 @@ mod tests {
             source: SOURCE_API.into(),
             at: DateTime::UNIX_EPOCH,
             data: "{}".into(),
+            actor: None,
+            previous: None,
         })
     }
 

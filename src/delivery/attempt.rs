@@ -51,7 +51,7 @@ impl Sender {
     ) -> EndedAttempt {
         let Self { clock, client, retry_delays, timeout, metrics } = self;
         let in_flight = metrics.attempt_begins();
-        let body = outgoing.body();
+        let body = outgoing.body(subscription.include);
         let at = clock.now();
         let Event { id, event_type, .. } = *outgoing.event;
         let request = Request { event: id, event_type, attempt, at, test: false };

@@ -172,6 +172,8 @@ mod tests {
                 source: SOURCE_API.into(),
                 at: DateTime::UNIX_EPOCH,
                 data: "x".repeat(bytes),
+                actor: None,
+                previous: None,
             })
         };
         Stretch::new(kind(TYPE), after, Page { events: seqs.iter().map(event).collect(), read_to: to })

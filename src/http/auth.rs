@@ -13,6 +13,7 @@ use sqlx::PgPool;
 use super::error::{ApiError, Code};
 use super::rate_limit::{RateLimits, Usage};
 use crate::clock::Clock;
+use crate::log::Author;
 use crate::model::api_key::ApiKey;
 use crate::model::ids::{CompanyId, KeyId};
 use crate::model::permission::Permission;
@@ -61,6 +62,11 @@ impl Caller {
     /// The company that the key belongs to.
     pub fn company(&self) -> CompanyId {
         self.key.company
+    }
+
+    /// In whose name it writes.
+    pub fn author(&self) -> Author {
+        Author { company: self.key.company, key: self.key.id }
     }
 
     /// Its name.

@@ -6,9 +6,9 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{CHANNEL, LogState, NewEvent};
+use super::{Author, CHANNEL, LogState, NewEvent};
 use crate::model::events::{Event, EventType, SOURCE_API};
-use crate::model::ids::{CompanyId, EventId, Ids};
+use crate::model::ids::{CompanyId, EventId, Ids, KeyId};
 
 /// What is to be appended, as the columns of the statement that does.
 #[derive(Clone)]
@@ -18,6 +18,8 @@ pub struct Entries {
     event_types: Vec<EventType>,
     pub(crate) records: Vec<Uuid>,
     pub(crate) data: Vec<String>,
+    pub(crate) actors: Vec<Uuid>,
+    pub(crate) previous: Vec<Option<String>>,
     /// The time of the events, or the log's last time if that is later.
     pub(crate) now: DateTime<Utc>,
     /// Whether other processes are notified.
@@ -62,7 +64,7 @@ pub(crate) struct HeadRow {
 /// the order of numbers is the order of commits. Returns nothing if the row is not in its
 /// place any more.
 ///
-/// With the text of an INSERT, which must return something, and its parameters from `$11`
+/// With the text of an INSERT, which must return something, and its parameters from `$13`
 /// on, that comes first: until all of it is stored, `log_head` is not locked. There, the
 /// statement may be a transaction of its own, and must not store without appending: if
 /// `log_head` is not in its place, the events have no number, which `events` refuses.
@@ -90,10 +92,11 @@ macro_rules! appending {
                 + r#"
                    RETURNING seq - cardinality($1::uuid[]) AS before, at, ctid::text
                ), appended AS (
-                   INSERT INTO events (seq, company_id, type, id, record_id, source, at, data)
-                   SELECT head.before + new.number, new.company_id, new.type, new.id, new.record_id, $7, head.at, new.data
-                   FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::text[])
-                       WITH ORDINALITY AS new (id, company_id, type, record_id, data, number) "#
+                   INSERT INTO events (seq, company_id, type, id, record_id, source, at, data, actor, previous)
+                   SELECT head.before + new.number, new.company_id, new.type, new.id, new.record_id, $7, head.at, new.data,
+                          new.actor, new.previous
+                   FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::text[], $11::uuid[], $12::text[])
+                       WITH ORDINALITY AS new (id, company_id, type, record_id, data, actor, previous, number) "#
                 + $join
                 + r#" head ON true
                )
@@ -111,6 +114,8 @@ macro_rules! appending {
             entries.notify,
             $crate::log::CHANNEL,
             entries.head.as_ref().map(|head| &*head.ctid),
+            &entries.actors,
+            &entries.previous as &[Option<String>],
             $($parameter)*
         )
         .map(|row| $crate::log::Numbers {
@@ -142,17 +147,25 @@ impl Appender {
 
     /// Entries for `new` events. If another process may wait for them, or write, it is
     /// notified, and `log_head` is looked for: it has probably moved.
-    pub(crate) fn entries(&self, new: Vec<(CompanyId, NewEvent)>, now: DateTime<Utc>) -> Entries {
-        Entries {
-            ids: new.iter().map(|_| self.ids.next(now)).collect(),
-            companies: new.iter().map(|(company, _)| company.0).collect(),
-            event_types: new.iter().map(|(_, event)| event.event_type).collect(),
-            records: new.iter().map(|(_, event)| event.record).collect(),
-            data: new.into_iter().map(|(_, event)| event.data).collect(),
+    pub(crate) fn entries(&self, new: Vec<(Author, NewEvent)>, now: DateTime<Utc>) -> Entries {
+        let (authors, events): (Vec<_>, Vec<_>) = new.into_iter().unzip();
+        let mut entries = Entries {
+            ids: events.iter().map(|_| self.ids.next(now)).collect(),
+            companies: authors.iter().map(|author| author.company.0).collect(),
+            actors: authors.iter().map(|author| author.key.0).collect(),
+            event_types: events.iter().map(|event| event.event_type).collect(),
+            records: events.iter().map(|event| event.record).collect(),
+            data: Vec::with_capacity(events.len()),
+            previous: Vec::with_capacity(events.len()),
             now,
             notify: self.notifies(),
             head: self.head().cloned(),
+        };
+        for event in events {
+            entries.data.push(event.data);
+            entries.previous.push(event.previous);
         }
+        entries
     }
 
     /// Where `log_head` is, if that is known and no other process is likely to move it.
@@ -190,8 +203,9 @@ impl Entries {
         let seq = numbers.before + self.ids.len() as i64;
         let head = numbers.ctid.map(|ctid| HeadRow { ctid, seq });
         let rows = self.ids.into_iter().zip(self.companies).zip(self.event_types);
-        let rows = rows.zip(self.records).zip(self.data).zip(numbers.before + 1..);
-        let events = rows.map(|(((((id, company), event_type), record), data), seq)| {
+        let rows = rows.zip(self.records).zip(self.data).zip(self.actors).zip(self.previous);
+        let rows = rows.zip(numbers.before + 1..);
+        let events = rows.map(|(((((((id, company), event_type), record), data), actor), previous), seq)| {
             Arc::new(Event {
                 seq,
                 company: CompanyId(company),
@@ -201,6 +215,8 @@ impl Entries {
                 source: SOURCE_API.to_owned(),
                 at: numbers.at,
                 data,
+                actor: Some(KeyId(actor)),
+                previous,
             })
         });
         Appended { events: events.collect(), version: numbers.version, xid: numbers.xid, head }

@@ -18,6 +18,7 @@ pub use append::{Appender, Entries, Numbers};
 pub use state::LogState;
 
 use crate::model::events::{Event, EventType};
+use crate::model::ids::{CompanyId, KeyId};
 
 /// The channel on which processes tell each other that the log or the subscriptions
 /// changed. A notification is a hint only: whoever waits for one also reads from time to time.
@@ -32,6 +33,17 @@ pub struct NewEvent {
     pub record: Uuid,
     /// The record as JSON text.
     pub data: String,
+    /// Of a change: a JSON object with the values before the change of the fields that changed.
+    pub previous: Option<String>,
+}
+
+/// Whose writes they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Author {
+    /// The company whose data is written.
+    pub company: CompanyId,
+    /// The API key that writes.
+    pub key: KeyId,
 }
 
 /// A committed batch, as handed to the tail of this process.

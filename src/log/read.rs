@@ -7,7 +7,7 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use crate::model::events::{Event, EventType, EventTypes};
-use crate::model::ids::{CompanyId, EventId};
+use crate::model::ids::{CompanyId, EventId, KeyId};
 
 /// Events in a page of [`after`].
 const PAGE: usize = 500;
@@ -26,6 +26,8 @@ struct Row {
     source: String,
     at: DateTime<Utc>,
     data: String,
+    actor: Option<Uuid>,
+    previous: Option<String>,
 }
 
 impl Row {
@@ -41,6 +43,8 @@ impl Row {
             source: self.source,
             at: self.at,
             data: self.data,
+            actor: self.actor.map(KeyId),
+            previous: self.previous,
         }))
     }
 }
@@ -106,7 +110,7 @@ pub async fn after(pool: &PgPool, position: i64, end: i64) -> Result<Page, sqlx:
     let end = end.min(position.saturating_add(SPAN)).max(position);
     let rows = sqlx::query_as!(
         Row,
-        "SELECT seq, company_id, type, id, record_id, source, at, data FROM events
+        "SELECT seq, company_id, type, id, record_id, source, at, data, actor, previous FROM events
          WHERE seq > $1 AND seq <= $2 ORDER BY seq LIMIT $3",
         position,
         end,
@@ -162,7 +166,7 @@ async fn select(
     if let Some(event_type) = types.single() {
         let rows = sqlx::query_as!(
             Row,
-            "SELECT seq, company_id, type, id, record_id, source, at, data FROM events
+            "SELECT seq, company_id, type, id, record_id, source, at, data, actor, previous FROM events
              WHERE (company_id, type, seq) > ($1, $2, $3) AND (company_id, type, seq) <= ($1, $2, $4)
                  AND seq > $3 AND seq <= $4
              ORDER BY company_id, type, seq LIMIT $5",
@@ -178,7 +182,7 @@ async fn select(
     }
     let rows = sqlx::query_as!(
         Row,
-        "SELECT e.seq, e.company_id, e.type, e.id, e.record_id, e.source, e.at, e.data
+        "SELECT e.seq, e.company_id, e.type, e.id, e.record_id, e.source, e.at, e.data, e.actor, e.previous
          FROM unnest($2::text[]) AS wanted (type)
          CROSS JOIN LATERAL (
              SELECT * FROM events
@@ -207,7 +211,7 @@ pub async fn by_numbers(
 ) -> Result<Vec<Arc<Event>>, sqlx::Error> {
     let rows = sqlx::query_as!(
         Row,
-        "SELECT seq, company_id, type, id, record_id, source, at, data FROM events
+        "SELECT seq, company_id, type, id, record_id, source, at, data, actor, previous FROM events
          WHERE seq = ANY($1) AND company_id = $2 ORDER BY seq",
         seqs,
         company.0,

@@ -24,6 +24,8 @@ const TEST: HeaderName = HeaderName::from_static("x-isao-test");
 const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
 const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
 const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
+/// In place of a signature that is not shown.
+pub const MASKED_SIGNATURE: &str = "v1,(not shown)";
 /// In place of a value that is not shown.
 const MASKED: HeaderValue = HeaderValue::from_static("(not shown)");
 /// Headers of an attempt, with those that the client adds.

@@ -9,12 +9,14 @@ pub mod subscriptions;
 mod table;
 pub mod triggers;
 
+use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::sync::Arc;
 
 use axum::extract::FromRef;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
+use serde_json::value::RawValue;
 use sqlx::{PgConnection, PgPool};
 
 use crate::clock::Clock;
@@ -84,7 +86,7 @@ impl Api {
         command: impl Into<Command>,
     ) -> Result<Response, ApiError> {
         let idempotency = payload.map(Payload::idempotency).transpose()?.flatten();
-        answer::written(self.writer.submit(caller.company(), command.into(), idempotency).await)
+        answer::written(self.writer.submit(caller.author(), command.into(), idempotency).await)
     }
 }
 
@@ -185,6 +187,19 @@ fn answer(status: u16, body: &impl serde::Serialize) -> Result<Answer, ApiError>
 /// A record as JSON text, for the answer to its write and for its events.
 fn record_json(record: &impl serde::Serialize) -> Result<String, ApiError> {
     serde_json::to_string(record).map_err(|error| ApiError::internal(&error))
+}
+
+/// The values that the fields of a record had before a change, of those that changed, as a JSON
+/// object; both records are JSON text. The time of the change is left out: it always changes.
+fn previous(before: &str, after: &str) -> Result<String, ApiError> {
+    let fields = |record| {
+        serde_json::from_str::<BTreeMap<&str, &RawValue>>(record).map_err(|error| ApiError::internal(&error))
+    };
+    let (mut before, after) = (fields(before)?, fields(after)?);
+    before.retain(|field, value| {
+        *field != "updatedAt" && after.get(field).is_none_or(|after| after.get() != value.get())
+    });
+    record_json(&before)
 }
 
 /// The answer to a write that shows a record, which is JSON text: the same as

@@ -6,7 +6,7 @@ use utoipa::openapi::path::{
     HttpMethod, Operation, OperationBuilder, ParameterBuilder, ParameterIn, Paths, PathsBuilder,
 };
 use utoipa::openapi::request_body::RequestBodyBuilder;
-use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
+use utoipa::openapi::schema::{AdditionalProperties, KnownFormat, ObjectBuilder, SchemaFormat, Type};
 use utoipa::openapi::security::SecurityRequirement;
 use utoipa::openapi::{PathItem, Ref, Required, ResponseBuilder};
 
@@ -54,18 +54,30 @@ fn operation(event_type: EventType) -> Operation {
         .property("companyId", text())
         .property("eventId", text().description(Some("The same as `webhook-id`")))
         .property("source", text().enum_values(Some(["api", "ui"])))
+        .property(
+            "actor",
+            ObjectBuilder::new()
+                .property("type", text().enum_values(Some(["api_key"])))
+                .property("id", text())
+                .required("type")
+                .required("id")
+                .description(Some("Who caused the event; with `include: [\"actor\"]` only")),
+        )
         .required("companyId")
         .required("eventId")
         .required("source");
+    let previous = ObjectBuilder::new()
+        .additional_properties(Some(AdditionalProperties::FreeForm(true)))
+        .description(Some(
+            "The values before the change of the fields that changed; with `include: [\"previous\"]` only",
+        ));
     let body = ObjectBuilder::new()
         .property("event", text().enum_values(Some([event_type.word()])))
         .property("timestamp", text().format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime))))
         .property("data", Ref::from_schema_name(record_schema(event_type)))
-        .property("metadata", metadata)
-        .required("event")
-        .required("timestamp")
-        .required("data")
-        .required("metadata");
+        .property("metadata", metadata);
+    let body = if event_type.is_change() { body.property("previous", previous) } else { body };
+    let body = body.required("event").required("timestamp").required("data").required("metadata");
     let example = json!({
         "event": event_type,
         "timestamp": "2024-11-08T10:30:00.000Z",

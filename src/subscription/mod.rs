@@ -12,8 +12,8 @@ use chrono::{DateTime, Utc};
 pub use progress::{Health, Owed, Progress, ReadAhead};
 pub use store::{Stored, changed_after, deactivate, lock, next_version, of_company, of_shards, one, some};
 
-use crate::model::events::{EventSelection, Filters};
-use crate::model::ids::{CompanyId, SubscriptionId};
+use crate::model::events::{Change, EventSelection, Filters, Include};
+use crate::model::ids::{CompanyId, KeyId, SubscriptionId};
 use crate::model::words::words;
 use crate::outbound::address::TargetUrl;
 use crate::outbound::custom_headers::CustomHeaders;
@@ -32,6 +32,10 @@ pub struct Subscription {
     pub target: TargetUrl,
     /// Conditions on the record.
     pub filters: Filters,
+    /// The API key whose own writes are left out.
+    pub ignored_actor: Option<KeyId>,
+    /// What its deliveries carry beyond the envelope of the page.
+    pub include: Include,
     /// Headers of the subscriber's own.
     pub headers: CustomHeaders,
     /// The signing secrets.
@@ -57,6 +61,17 @@ pub struct Subscription {
 }
 
 impl Subscription {
+    /// Returns whether it wants an event of one of its types: one that meets its filters and that
+    /// does not come from the API key whose writes it leaves out.
+    pub fn wants(&self, change: Change<'_>) -> bool {
+        (self.ignored_actor.is_none() || change.actor != self.ignored_actor) && self.filters.matches(change)
+    }
+
+    /// Returns whether it wants every event of its types.
+    pub fn wants_all(&self) -> bool {
+        self.ignored_actor.is_none() && self.filters.is_empty()
+    }
+
     /// Returns whether its events are delivered, instead of waiting.
     pub fn is_active(&self) -> bool {
         self.status == Status::Active

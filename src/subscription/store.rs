@@ -5,8 +5,8 @@ use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::{Health, Ordering, OrderingWord, Progress, ReadAhead, Status, Subscription};
-use crate::model::events::{EventSelection, Filters};
-use crate::model::ids::{CompanyId, SubscriptionId};
+use crate::model::events::{EventSelection, Filters, Include};
+use crate::model::ids::{CompanyId, KeyId, SubscriptionId};
 use crate::outbound::custom_headers::CustomHeaders;
 use crate::outbound::signature::Secrets;
 
@@ -28,6 +28,8 @@ struct Row {
     events: String,
     target_url: String,
     filters: String,
+    ignored_actor: Option<Uuid>,
+    include: String,
     secret: String,
     previous_secrets: String,
     headers: String,
@@ -72,6 +74,8 @@ impl Row {
             target: self.target_url.parse().ok()?,
             filters: Filters::stored(&serde_json::from_str(&self.filters).ok()?)?,
             events,
+            ignored_actor: self.ignored_actor.map(KeyId),
+            include: Include::parse([&*self.include]).ok()?,
             headers: CustomHeaders::stored(&self.headers)?,
             secrets: Secrets::read(&self.secret, &self.previous_secrets)?,
             status: Status::parse(&self.status)?,
@@ -112,7 +116,7 @@ macro_rules! select {
     ($executor:expr, $from:literal, $rest:literal, $($parameter:expr),+ $(,)?) => {
         sqlx::query_as!(
             Row,
-            r#"SELECT s.company_id, s.id, s.events, s.target_url, s.filters, s.secret,
+            r#"SELECT s.company_id, s.id, s.events, s.target_url, s.filters, s.ignored_actor, s.include, s.secret,
                       s.previous_secrets::text AS "previous_secrets!", s.headers::text AS "headers!", s.status, s.status_reason, s.loopback, s.ordering, s.concurrency,
                       s.skip_to, s.resumed_at, s.version, s.created_at, s.updated_at,
                       c.shard, done.seq AS "done!", c.seq AS cursor, c.lagging, c.head_attempts, c.next_attempt_at, c.read_ahead,

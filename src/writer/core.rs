@@ -11,8 +11,7 @@ use super::outage::Outage;
 use super::session::Session;
 use super::{Decision, Domain};
 use crate::clock::Clock;
-use crate::log::{Appender, NewEvent};
-use crate::model::ids::CompanyId;
+use crate::log::{Appender, Author, NewEvent};
 
 /// The rules, the time, the log, and the writer's own connection.
 pub(super) struct Core<D: Domain> {
@@ -44,20 +43,21 @@ impl<D: Domain> Core<D> {
         state: &mut D::State,
         answers: &mut Answers,
         now: DateTime<Utc>,
-    ) -> (Outcomes, Vec<(CompanyId, NewEvent)>) {
+    ) -> (Outcomes, Vec<(Author, NewEvent)>) {
         let mut events = Vec::new();
         let outcomes = jobs.iter().map(|job| {
-            match job.idempotency.as_ref().map_or(KeyLookup::No, |key| answers.find(job.company, key)) {
+            match job.idempotency.as_ref().map_or(KeyLookup::No, |key| answers.find(job.author.company, key))
+            {
                 KeyLookup::Answered(answer) => return Some(Ok(answer)),
                 KeyLookup::OtherRequest => return Some(Err(WriteError::KeyReused)),
                 KeyLookup::No => {}
             }
-            match self.domain.decide(state, job.company, &job.command, now) {
+            match self.domain.decide(state, job.author.company, &job.command, now) {
                 Decision::Held => None,
                 Decision::Done(answer, new) => {
-                    events.extend(new.into_iter().map(|event| (job.company, event)));
+                    events.extend(new.into_iter().map(|event| (job.author, event)));
                     if let Some(key) = &job.idempotency {
-                        answers.keep(job.company, key, &answer);
+                        answers.keep(job.author.company, key, &answer);
                     }
                     Some(Ok(answer))
                 }

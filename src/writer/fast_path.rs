@@ -79,7 +79,7 @@ impl FastPath {
         if jobs.iter().any(|job| job.idempotency.is_some()) {
             return None;
         }
-        let commands: Vec<_> = jobs.iter().map(|job| (job.company, &job.command)).collect();
+        let commands: Vec<_> = jobs.iter().map(|job| (job.author.company, &job.command)).collect();
         let mut state = core.domain.assume(&commands).filter(|_| self.is_due())?;
         let after = core.appender.head()?.seq;
         let now = core.clock.now();

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::idempotency::IdempotencyKey;
 use super::{Answer, Domain};
+use crate::log::Author;
 use crate::log::append::Appended;
 use crate::model::ids::CompanyId;
 
@@ -63,7 +64,7 @@ pub(super) struct DecidedBatch {
 
 /// A command on its way.
 pub(super) struct Job<D: Domain> {
-    pub(super) company: CompanyId,
+    pub(super) author: Author,
     pub(super) command: D::Command,
     pub(super) idempotency: Option<IdempotencyKey>,
     pub(super) reply: oneshot::Sender<Result<Answer, WriteError>>,

@@ -13,6 +13,7 @@ use super::batch::Batches;
 use super::job::{Job, Slot, WriteError};
 use super::outage::Outage;
 use super::{Answer, Domain, IdempotencyKey};
+use crate::log::Author;
 use crate::metrics::Metrics;
 use crate::model::ids::CompanyId;
 
@@ -58,11 +59,11 @@ impl<D: Domain> Writer<D> {
     /// away meanwhile, the command is still carried out, or not, never half.
     pub async fn submit(
         &self,
-        company: CompanyId,
+        author: Author,
         command: D::Command,
         idempotency: Option<IdempotencyKey>,
     ) -> Result<Answer, WriteError> {
-        let outcome = self.enqueue(company, command, idempotency).await;
+        let outcome = self.enqueue(author, command, idempotency).await;
         if let Err(error) = outcome {
             self.metrics.write_failures.of(error.name()).inc();
         }
@@ -71,16 +72,16 @@ impl<D: Domain> Writer<D> {
 
     async fn enqueue(
         &self,
-        company: CompanyId,
+        author: Author,
         command: D::Command,
         idempotency: Option<IdempotencyKey>,
     ) -> Result<Answer, WriteError> {
         if self.outage.is_on() {
             return Err(WriteError::Unavailable);
         }
-        let slot = Slot::take(company, &self.waiting).ok_or(WriteError::Full)?;
+        let slot = Slot::take(author.company, &self.waiting).ok_or(WriteError::Full)?;
         let (reply, answer) = oneshot::channel();
-        let job = Job { company, command, idempotency, reply, held_until: None, _slot: slot };
+        let job = Job { author, command, idempotency, reply, held_until: None, _slot: slot };
         self.queue.try_send(job).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => WriteError::Full,
             mpsc::error::TrySendError::Closed(_) => WriteError::Unavailable,

@@ -86,9 +86,9 @@ impl<D: Domain> Core<D> {
         sqlx::query("BEGIN").execute(&mut *connection).await?;
         let now = self.clock.now();
         let keys: Vec<_> =
-            jobs.iter().filter_map(|job| Some((job.company, job.idempotency.as_ref()?))).collect();
+            jobs.iter().filter_map(|job| Some((job.author.company, job.idempotency.as_ref()?))).collect();
         let mut answers = Answers::load(connection, &keys, now).await?;
-        let commands: Vec<_> = jobs.iter().map(|job| (job.company, &job.command)).collect();
+        let commands: Vec<_> = jobs.iter().map(|job| (job.author.company, &job.command)).collect();
         let mut state = self.domain.load(connection, &commands).await?;
 
         let (outcomes, events) = self.decide(jobs, &mut state, &mut answers, now);

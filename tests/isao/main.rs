@@ -23,6 +23,7 @@ mod feed;
 mod fields;
 mod health;
 mod idempotency;
+mod include;
 mod input;
 mod isolation;
 mod keys;

@@ -135,7 +135,8 @@ async fn a_preview_is_what_then_arrives() {
     let event_id = header(headers, "webhook-id");
     let real = std::str::from_utf8(&received.body).unwrap();
     assert_eq!(body, real.replace(&received.event_id(), event_id), "the same bytes but for the id");
-    assert_eq!(header(headers, "webhook-signature"), signature(&subscription, headers, body));
+    // Whoever may only read gets nothing that a receiver would take for an event.
+    assert_eq!(header(headers, "webhook-signature"), "v1,(not shown)");
     assert_eq!(headers.as_array().unwrap().len(), received.headers.len());
     for sent in headers.as_array().unwrap() {
         if !["webhook-id", "webhook-signature"].contains(&text(&sent[0])) {

@@ -1,7 +1,7 @@
 use uuid::Uuid;
 
 use super::*;
-use crate::model::events::{EventType, Filters, SOURCE_API};
+use crate::model::events::{EventType, Filters, Include, SOURCE_API};
 use crate::model::ids::EventId;
 use crate::outbound::retry::MAX_ATTEMPTS;
 use crate::outbound::signature::{Secret, Secrets};
@@ -25,6 +25,8 @@ fn event(seq: i64) -> Arc<Event> {
         source: SOURCE_API.into(),
         at: NOW,
         data: "{}".into(),
+        actor: None,
+        previous: None,
     })
 }
 
@@ -32,6 +34,8 @@ fn subscription(active: bool, version: i64) -> Subscription {
     Subscription {
         company: CompanyId(Uuid::nil()),
         id: SubscriptionId(Uuid::nil()),
+        include: Include::default(),
+        ignored_actor: None,
         events: EventType::ContactCreated.into(),
         target: "https://example.com/".parse().unwrap(),
         filters: Filters::default(),

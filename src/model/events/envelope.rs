@@ -2,9 +2,10 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::EventType;
-use crate::model::ids::{CompanyId, EventId};
+use super::{Change, EventType};
+use crate::model::ids::{CompanyId, EventId, KeyId};
 use crate::model::time::wire_time;
+use crate::model::words::words;
 
 /// `source` of events that a call of this API caused.
 pub const SOURCE_API: &str = "api";
@@ -28,15 +29,79 @@ pub struct Event {
     pub at: DateTime<Utc>,
     /// The record as JSON text.
     pub data: String,
+    /// The API key that caused the event. None for events of versions before 0.2.
+    pub actor: Option<KeyId>,
+    /// Of a change: a JSON object with the values before the change of the fields that changed.
+    pub previous: Option<String>,
+}
+
+/// What a delivery carries beyond the envelope of the page.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Include {
+    /// The values before the change of the fields that changed.
+    pub previous: bool,
+    /// Who caused the event.
+    pub actor: bool,
+}
+
+words! {
+    /// Something that a delivery can carry beyond the envelope of the page.
+    pub enum IncludeWord {
+        /// The values before the change of the fields that changed.
+        Previous = "previous",
+        /// Who caused the event.
+        Actor = "actor",
+    }
+}
+
+/// What is not a list of things to include.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be a list of these words: {}", IncludeWord::WORDS.join(", "))]
+pub struct IncludeError;
+
+impl Include {
+    /// Reads words; each text may have several of them, with commas between.
+    ///
+    /// # Errors
+    /// When one is not known.
+    pub fn parse<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Self, IncludeError> {
+        let mut include = Self::default();
+        for word in texts.into_iter().flat_map(|text| text.split(',')).map(str::trim) {
+            match IncludeWord::parse(word) {
+                Some(IncludeWord::Previous) => include.previous = true,
+                Some(IncludeWord::Actor) => include.actor = true,
+                None if word.is_empty() => {}
+                None => return Err(IncludeError),
+            }
+        }
+        Ok(include)
+    }
+
+    /// The words of what is included.
+    pub fn words(self) -> Vec<IncludeWord> {
+        let previous = self.previous.then_some(IncludeWord::Previous);
+        previous.into_iter().chain(self.actor.then_some(IncludeWord::Actor)).collect()
+    }
+
+    /// The words with commas between, as they are stored.
+    pub fn stored(self) -> String {
+        self.words().iter().map(|word| word.word()).collect::<Vec<_>>().join(",")
+    }
 }
 
 impl Event {
     /// The body of a delivery: exactly these keys in this order (the page, "Event
-    /// Payload Structure"). Every attempt sends and signs these bytes.
-    pub fn envelope(&self) -> Bytes {
-        // Ids, type names, times and sources need no escaping; `data` is JSON already.
+    /// Payload Structure"), and between them what the subscriber wants included. Every attempt
+    /// sends and signs these bytes.
+    pub fn envelope(&self, include: Include) -> Bytes {
+        let previous = self.previous.as_deref().filter(|_| include.previous);
+        let previous = previous.map_or_else(String::new, |previous| format!(r#","previous":{previous}"#));
+        let actor = self.actor.filter(|_| include.actor);
+        let actor =
+            actor.map_or_else(String::new, |key| format!(r#","actor":{{"type":"api_key","id":"{key}"}}"#));
+        // Ids, type names, times and sources need no escaping; `data` and `previous` are JSON already.
         Bytes::from(format!(
-            r#"{{"event":"{}","timestamp":"{}","data":{},"metadata":{{"companyId":"{}","eventId":"{}","source":"{}"}}}}"#,
+            r#"{{"event":"{}","timestamp":"{}","data":{}{previous},"metadata":{{"companyId":"{}","eventId":"{}","source":"{}"{actor}}}}}"#,
             self.event_type.word(),
             wire_time(self.at),
             self.data,
@@ -44,6 +109,11 @@ impl Event {
             self.id,
             self.source,
         ))
+    }
+
+    /// What subscriptions judge the event by.
+    pub fn change(&self) -> Change<'_> {
+        Change { data: &self.data, previous: self.previous.as_deref(), actor: self.actor }
     }
 }
 
@@ -62,10 +132,26 @@ mod tests {
             source: SOURCE_API.into(),
             at: DateTime::from_timestamp_millis(1_731_061_800_000).unwrap(),
             data: r#"{"id":"contact_1"}"#.into(),
+            actor: Some(KeyId(Uuid::from_u128(4))),
+            previous: Some(r#"{"city":null}"#.into()),
         };
         assert_eq!(
-            event.envelope(),
+            event.envelope(Include { previous: true, actor: true }),
+            r#"{"event":"contact.created","timestamp":"2024-11-08T10:30:00.000Z","data":{"id":"contact_1"},"previous":{"city":null},"metadata":{"companyId":"company_00000000000000000000000000000001","eventId":"event_00000000000000000000000000000002","source":"api","actor":{"type":"api_key","id":"key_00000000000000000000000000000004"}}}"#
+        );
+        assert_eq!(
+            event.envelope(Include::default()),
             r#"{"event":"contact.created","timestamp":"2024-11-08T10:30:00.000Z","data":{"id":"contact_1"},"metadata":{"companyId":"company_00000000000000000000000000000001","eventId":"event_00000000000000000000000000000002","source":"api"}}"#
         );
+    }
+
+    #[test]
+    fn what_is_included_reads_back() {
+        for words in ["", "previous", "actor", "previous,actor"] {
+            let include = Include::parse([words]).unwrap();
+            assert_eq!(include.stored(), words);
+        }
+        assert_eq!(Include::parse(["actor", " previous "]).unwrap().stored(), "previous,actor");
+        assert!(Include::parse(["everything"]).unwrap_err().to_string().contains("previous, actor"));
     }
 }

@@ -1,20 +1,42 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rust_decimal::Decimal;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::EventSelection;
-use super::EventTypes;
+use super::{EventSelection, EventType, EventTypes};
 use crate::model::deal_words::{Priority, Status};
+use crate::model::ids::KeyId;
 use crate::model::phone::{phone_key, phone_part};
 use crate::model::text::tidy;
 use crate::model::time::{parse_time, wire_time};
+use crate::model::words::Words;
 
 /// Conditions on the fields of a record. Several fields must all match; of a
 /// field's values any may; for an array field (`tags`) sharing one is enough.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Filters(BTreeMap<String, Vec<Scalar>>);
+pub struct Filters {
+    fields: BTreeMap<String, Vec<Scalar>>,
+    /// One of these fields must have changed, if there are any.
+    changed: BTreeSet<String>,
+}
+
+/// What an event is judged by.
+#[derive(Clone, Copy, Debug)]
+pub struct Change<'a> {
+    /// The record as JSON text.
+    pub data: &'a str,
+    /// The values before the change of the fields that changed, a JSON object; None if that is not
+    /// known.
+    pub previous: Option<&'a str>,
+    /// The API key that caused the event, if that is known.
+    pub actor: Option<KeyId>,
+}
+
+/// The name under which the fields stand that must have changed.
+const CHANGED: &str = "changed";
+/// Fields for which nobody waits to change: the ids and times of a record, and what an event adds.
+const NEVER_CHANGED: [&str; 4] = ["id", "createdAt", "updatedAt", "previousStage"];
 
 /// A value to compare with. Numbers compare by amount (`1` is `1.0`), text exactly.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -51,6 +73,14 @@ pub enum FiltersError {
         /// What the field has.
         expected: String,
     },
+    /// `changed`, although some of the events change nothing.
+    #[error("`changed` goes with {changes} only; among {events} are events that change no field")]
+    NoChange {
+        /// What it goes with.
+        changes: String,
+        /// The subscription's events.
+        events: String,
+    },
     /// An object, an array of arrays, or an empty list.
     #[error("`{0}` must be text, a number, true, false, null, or a list of one to {max} of these", max = Filters::MAX_VALUES)]
     BadValue(String),
@@ -73,14 +103,19 @@ impl Filters {
             _ => return Err(FiltersError::NotAnObject),
         };
         let allowed = Self::allowed(events.types());
-        let mut fields = BTreeMap::new();
+        let unknown = |field: &str, allowed: &[String]| FiltersError::UnknownField {
+            field: field.chars().take(50).collect(),
+            events: events.to_string(),
+            allowed: allowed.join(", "),
+        };
+        let (mut fields, mut changed) = (BTreeMap::new(), BTreeSet::new());
         for (field, wanted) in object {
+            if field == CHANGED && !wanted.is_null() {
+                changed = Self::changed(events, wanted, unknown)?;
+                continue;
+            }
             if !allowed.contains(field) {
-                return Err(FiltersError::UnknownField {
-                    field: field.chars().take(50).collect(),
-                    events: events.to_string(),
-                    allowed: allowed.join(", "),
-                });
+                return Err(unknown(field, &allowed));
             }
             let values = match wanted {
                 Value::Array(values) if (1..=Self::MAX_VALUES).contains(&values.len()) => values.as_slice(),
@@ -93,16 +128,51 @@ impl Filters {
             scalars.dedup();
             fields.insert(field.clone(), scalars);
         }
-        Ok(Self(fields))
+        Ok(Self { fields, changed })
+    }
+
+    /// Reads which fields must have changed.
+    fn changed(
+        events: &EventSelection,
+        wanted: &Value,
+        unknown: impl Fn(&str, &[String]) -> FiltersError,
+    ) -> Result<BTreeSet<String>, FiltersError> {
+        if !events.types().iter().all(EventType::is_change) {
+            let changes = EventType::ALL.iter().filter(|known| known.is_change()).map(|known| known.word());
+            let changes = changes.collect::<Vec<_>>().join(", ");
+            return Err(FiltersError::NoChange { changes, events: events.to_string() });
+        }
+        let names = match wanted {
+            Value::Array(names) if (1..=Self::MAX_VALUES).contains(&names.len()) => names.as_slice(),
+            name => std::slice::from_ref(name),
+        };
+        let fields = events.types().first().fields();
+        let allowed: Vec<_> = fields
+            .into_iter()
+            .filter(|field| !NEVER_CHANGED.contains(&field.as_str()))
+            .filter(|field| events.types().iter().all(|event_type| event_type.fields().contains(field)))
+            .collect();
+        let names = names.iter().map(|name| match name.as_str() {
+            Some(name) if allowed.iter().any(|field| field == name) => Ok(name.to_owned()),
+            Some(name) => Err(unknown(name, &allowed)),
+            None => Err(unknown(&name.to_string(), &allowed)),
+        });
+        names.collect()
     }
 
     /// Reads filters as they are stored, also what an older version accepted.
     pub fn stored(value: &Value) -> Option<Self> {
-        let fields = value.as_object()?.iter().map(|(field, values)| {
-            let values = values.as_array()?.iter().map(|value| Scalar::stored(&value.to_string()));
-            Some((field.clone(), values.collect::<Option<Vec<_>>>()?))
-        });
-        fields.collect::<Option<_>>().map(Self)
+        let (mut fields, mut changed) = (BTreeMap::new(), BTreeSet::new());
+        for (field, values) in value.as_object()? {
+            let values = values.as_array()?.iter();
+            if field == CHANGED {
+                changed = values.map(|name| name.as_str().map(str::to_owned)).collect::<Option<_>>()?;
+            } else {
+                let values = values.map(|value| Scalar::stored(&value.to_string()));
+                fields.insert(field.clone(), values.collect::<Option<_>>()?);
+            }
+        }
+        Some(Self { fields, changed })
     }
 
     /// Fields that can be compared: those that the records of all these events have and that are
@@ -115,7 +185,7 @@ impl Filters {
 
     /// No conditions at all?
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.fields.is_empty() && self.changed.is_empty()
     }
 
     /// The one text that equal filters share: `{}` or an object of sorted lists.
@@ -125,20 +195,31 @@ impl Filters {
 
     /// As shown to the subscriber.
     pub fn to_json(&self) -> Value {
-        let fields = self.0.iter();
-        fields
-            .map(|(field, values)| (field.clone(), values.iter().map(Scalar::to_json).collect::<Value>()))
-            .collect()
+        let fields = self.fields.iter();
+        let fields = fields
+            .map(|(field, values)| (field.clone(), values.iter().map(Scalar::to_json).collect::<Value>()));
+        let changed =
+            (!self.changed.is_empty()).then(|| (CHANGED.to_owned(), self.changed.iter().cloned().collect()));
+        fields.chain(changed).collect()
     }
 
-    /// Does this record (its JSON text) meet every condition? One that is not a
-    /// JSON object meets none.
-    pub fn matches(&self, data: &str) -> bool {
-        if self.is_empty() {
+    /// Returns whether the record meets every condition, and one of the fields that must have
+    /// changed did. A record that is not a JSON object meets no condition. If it is not known what
+    /// changed, anything may have.
+    pub fn matches(&self, change: Change<'_>) -> bool {
+        let object = serde_json::from_str::<BTreeMap<&str, &RawValue>>;
+        if !self.changed.is_empty()
+            && let Some(previous) = change.previous
+            && !object(previous)
+                .is_ok_and(|previous| self.changed.iter().any(|field| previous.contains_key(&**field)))
+        {
+            return false;
+        }
+        if self.fields.is_empty() {
             return true;
         }
-        let Ok(record) = serde_json::from_str::<BTreeMap<&str, &RawValue>>(data) else { return false };
-        self.0.iter().all(|(field, wanted)| {
+        let Ok(record) = object(change.data) else { return false };
+        self.fields.iter().all(|(field, wanted)| {
             let Some(raw) = record.get(field.as_str()) else { return false };
             match serde_json::from_str::<Vec<&RawValue>>(raw.get()) {
                 Ok(values) => values.iter().any(|value| contains(field, wanted, value)),
@@ -249,11 +330,48 @@ impl Scalar {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::events::EventType;
     use serde_json::json;
 
     fn filters(value: Value) -> Result<Filters, FiltersError> {
         Filters::parse(&EventType::DealUpdated.into(), &value)
+    }
+
+    fn of(data: &str) -> Change<'_> {
+        Change { data, previous: None, actor: None }
+    }
+
+    #[test]
+    fn one_of_the_fields_must_have_changed() {
+        let filters = filters(json!({"stage": "won", "changed": ["value", "stage", "value"]})).unwrap();
+        assert_eq!(filters.to_json(), json!({"stage": ["won"], "changed": ["stage", "value"]}));
+        assert_eq!(Filters::stored(&filters.to_json()), Some(filters.clone()));
+        for (data, previous, met) in [
+            (r#"{"stage":"won"}"#, Some(r#"{"stage":"new","title":"x"}"#), true),
+            (r#"{"stage":"won"}"#, Some(r#"{"title":"x"}"#), false),
+            (r#"{"stage":"new"}"#, Some(r#"{"value":1}"#), false),
+            (r#"{"stage":"won"}"#, None, true),
+        ] {
+            assert_eq!(filters.matches(Change { data, previous, actor: None }), met, "{data} {previous:?}");
+        }
+    }
+
+    #[test]
+    fn what_can_change_depends_on_the_events() {
+        let parse = |events, changed| {
+            Filters::parse(&EventSelection::parse([events]).unwrap(), &json!({ "changed": changed }))
+        };
+        assert!(parse("contact.updated", json!("city")).is_ok());
+        assert!(parse("deal.updated,deal.stage_changed", json!(["contact", "assignedTo"])).is_ok());
+        for (events, changed, sentence) in [
+            ("contact.updated", json!(["stage"]), "`stage` is not a field"),
+            ("contact.updated", json!(["updatedAt"]), "`updatedAt` is not a field"),
+            ("contact.updated", json!([]), "`[]` is not a field"),
+            ("contact.updated", json!([1]), "`1` is not a field"),
+            ("deal.*", json!(["stage"]), "deal.stage_changed only"),
+        ] {
+            let error = parse(events, changed.clone()).unwrap_err().to_string();
+            assert!(error.contains(sentence), "{events} {changed}: {error}");
+        }
     }
 
     #[test]
@@ -271,7 +389,7 @@ mod tests {
             (json!({"probability": null}), true),
             (json!({"title": "x"}), false),
         ] {
-            assert_eq!(filters(wanted.clone()).unwrap().matches(record), met, "{wanted}");
+            assert_eq!(filters(wanted.clone()).unwrap().matches(of(record)), met, "{wanted}");
         }
     }
 
@@ -279,9 +397,9 @@ mod tests {
     fn sharing_one_tag_is_enough() {
         let filters =
             Filters::parse(&EventType::ContactCreated.into(), &json!({"tags": ["lead", "vip"]})).unwrap();
-        assert!(filters.matches(r#"{"tags":["a","vip"]}"#));
-        assert!(!filters.matches(r#"{"tags":["a"]}"#));
-        assert!(!filters.matches(r#"{"tags":[]}"#));
+        assert!(filters.matches(of(r#"{"tags":["a","vip"]}"#)));
+        assert!(!filters.matches(of(r#"{"tags":["a"]}"#)));
+        assert!(!filters.matches(of(r#"{"tags":[]}"#)));
     }
 
     #[test]
@@ -289,9 +407,9 @@ mod tests {
         let contacts = EventType::ContactCreated.into();
         let filters = |value| Filters::parse(&contacts, &value);
         let record = r#"{"phoneNumber":"+33 (0)1 23","email":"Jane@Example.com"}"#;
-        assert!(filters(json!({"phoneNumber": "0033-123"})).unwrap().matches(record));
-        assert!(!filters(json!({"phoneNumber": "0123"})).unwrap().matches(record));
-        assert!(filters(json!({"email": "jane@example.com"})).unwrap().matches(record));
+        assert!(filters(json!({"phoneNumber": "0033-123"})).unwrap().matches(of(record)));
+        assert!(!filters(json!({"phoneNumber": "0123"})).unwrap().matches(of(record)));
+        assert!(filters(json!({"email": "jane@example.com"})).unwrap().matches(of(record)));
         for bad in [json!({"phoneNumber": "call me"}), json!({"email": "jane"})] {
             let error = filters(bad.clone()).unwrap_err().to_string();
             assert!(error.contains("never has"), "{bad}: {error}");

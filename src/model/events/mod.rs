@@ -6,8 +6,8 @@ mod filter;
 mod sample;
 mod selection;
 
-pub use envelope::{Event, SOURCE_API};
-pub use filter::{Filters, FiltersError};
+pub use envelope::{Event, Include, IncludeError, IncludeWord, SOURCE_API};
+pub use filter::{Change, Filters, FiltersError};
 pub use selection::{EventSelection, EventSelectionError, EventTypes};
 
 use uuid::Uuid;
@@ -59,6 +59,12 @@ words! {
 }
 
 impl EventType {
+    /// Returns whether such an event is a change of a record that was there before and still is: then
+    /// it tells which fields changed.
+    pub fn is_change(self) -> bool {
+        matches!(self, Self::ContactUpdated | Self::DealUpdated | Self::DealStageChanged)
+    }
+
     /// The kind of record that the event carries.
     pub fn record(self) -> RecordKind {
         match self {

@@ -1,10 +1,19 @@
 use chrono::DateTime;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::EventType;
 use crate::model::time::wire_time;
 
 impl EventType {
+    /// Invented values of before of fields of the sample, for events that are changes.
+    pub fn sample_previous(self) -> Option<Value> {
+        Some(match self {
+            Self::ContactUpdated => json!({ "tags": [] }),
+            Self::DealUpdated | Self::DealStageChanged => json!({ "stage": "new" }),
+            _ => return None,
+        })
+    }
+
     /// An invented record of this type, with the keys that real ones have. That of
     /// contacts is the page's own, to the letter.
     pub fn sample(self) -> Value {

@@ -12,7 +12,7 @@ use crate::model::events::EventType;
 use crate::model::ids::{CompanyId, ContactId};
 use crate::model::patch::Patch;
 use crate::model::records::Contact;
-use crate::resources::{DecisionResult, answer, record_answer, record_json};
+use crate::resources::{DecisionResult, answer, previous, record_answer, record_json};
 
 /// Decides one command and notes what it changes.
 pub fn run(
@@ -21,12 +21,12 @@ pub fn run(
     command: &Command,
     now: DateTime<Utc>,
 ) -> DecisionResult {
-    let (id, status, event_type, contact) = match command {
+    let (id, status, event_type, contact, before) = match command {
         Command::Create(id, new) => {
             if let Some(taken) = contacts.taken(company, &new.phone, *id) {
                 return Ok(Err(taken));
             }
-            (*id, 201, EventType::ContactCreated, created(*id, new, now))
+            (*id, 201, EventType::ContactCreated, created(*id, new, now), None)
         }
         Command::Update(id, changes) => {
             let Some(current) = contacts.rows.get((company, id.0))? else {
@@ -37,7 +37,7 @@ pub fn run(
                 return Ok(Err(taken));
             }
             match updated(current, changes, now) {
-                Some(contact) => (*id, 200, EventType::ContactUpdated, contact),
+                Some(contact) => (*id, 200, EventType::ContactUpdated, contact, Some(record_json(current))),
                 None => return Ok(record_json(current).map(|data| (record_answer(200, &data), Vec::new()))),
             }
         }
@@ -49,6 +49,7 @@ pub fn run(
                 event_type: EventType::ContactDeleted,
                 record: id.0,
                 data,
+                previous: None,
             });
             contacts.phones.remove(&(company, phone_key(&current.phone_number)));
             contacts.rows.delete((company, id.0));
@@ -57,9 +58,10 @@ pub fn run(
             }));
         }
     };
-    Ok(record_json(&contact).map(|data| {
+    Ok(record_json(&contact).and_then(|data| {
+        let previous = before.transpose()?.map(|before| previous(&before, &data)).transpose()?;
         contacts.put(company, contact);
-        (record_answer(status, &data), vec![NewEvent { event_type, record: id.0, data }])
+        Ok((record_answer(status, &data), vec![NewEvent { event_type, record: id.0, data, previous }]))
     }))
 }
 

@@ -294,9 +294,9 @@ pub async fn insert_and_append(
             entries,
             "INSERT INTO contacts (company_id, id, name, first_name, last_name, phone_number, phone_key, email, position,
                                    current_company, industry_sector, city, country, tags, created_at, updated_at)
-             SELECT * FROM unnest($11::uuid[], $12::uuid[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[],
-                                  $18::text[], $19::text[], $20::text[], $21::text[], $22::text[], $23::text[], $24::jsonb[],
-                                  $25::timestamptz[], $26::timestamptz[])
+             SELECT * FROM unnest($13::uuid[], $14::uuid[], $15::text[], $16::text[], $17::text[], $18::text[], $19::text[],
+                                  $20::text[], $21::text[], $22::text[], $23::text[], $24::text[], $25::text[], $26::jsonb[],
+                                  $27::timestamptz[], $28::timestamptz[])
              RETURNING id"
         )
     );

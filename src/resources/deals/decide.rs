@@ -15,7 +15,7 @@ use crate::model::patch::Patch;
 use crate::model::records::{AssignedTo, Deal, DealContact, Priority, StageChange, Status};
 use crate::resources::contacts::Contacts;
 use crate::resources::table::{Key, RowHeld};
-use crate::resources::{DecisionResult, answer, record_answer, record_json};
+use crate::resources::{DecisionResult, answer, previous, record_answer, record_json};
 
 /// Decides one command and notes what it changes. Of the contacts it only reads.
 pub fn run(
@@ -52,6 +52,7 @@ pub fn run(
                 event_type: EventType::DealDeleted,
                 record: id.0,
                 data,
+                previous: None,
             });
             return Ok(event
                 .and_then(|event| Ok((answer(200, &message("Deal deleted successfully"))?, vec![event]))));
@@ -183,18 +184,19 @@ fn apply(deal: &mut Deal, changes: &Changes, named: References, now: DateTime<Ut
 
 /// The events of a change, in their order. `data` is the deal as JSON text.
 fn events(before: Option<&Deal>, deal: &Deal, data: String) -> Result<Vec<NewEvent>, ApiError> {
-    let event = |event_type, data| NewEvent { event_type, record: deal.id.0, data };
+    let event = |event_type, data, previous| NewEvent { event_type, record: deal.id.0, data, previous };
+    let previous = before.map(|before| previous(&record_json(before)?, &data)).transpose()?;
     let first = if before.is_some() { EventType::DealUpdated } else { EventType::DealCreated };
-    let mut events = vec![event(first, data.clone())];
+    let mut events = vec![event(first, data.clone(), previous.clone())];
     if let Some(before) = before.filter(|before| before.stage != deal.stage) {
         let change = StageChange { deal, previous_stage: &before.stage };
-        events.push(event(EventType::DealStageChanged, record_json(&change)?));
+        events.push(event(EventType::DealStageChanged, record_json(&change)?, previous));
     }
     if before.is_none_or(|before| before.status != deal.status) {
         match deal.status {
             Status::Open => {}
-            Status::Won => events.push(event(EventType::DealWon, data)),
-            Status::Lost => events.push(event(EventType::DealLost, data)),
+            Status::Won => events.push(event(EventType::DealWon, data, None)),
+            Status::Lost => events.push(event(EventType::DealLost, data, None)),
         }
     }
     Ok(events)

@@ -45,6 +45,8 @@ pub(super) async fn show(
         record: event.record,
         at: event.at,
         data: Some(event.data.clone()),
+        previous: event.previous.clone(),
+        actor: event.actor,
     });
     let summaries: Vec<_> = attempts.iter().map(|attempt| &attempt.summary).collect();
     let skipped = store::skipped(pool, company, &[&id]).await?.contains(&id);
@@ -63,7 +65,7 @@ fn sent(
     event_type: Option<EventType>,
     last: Option<&AttemptDetails>,
 ) -> Request {
-    let body = event.map(Event::envelope);
+    let body = event.map(|event| event.envelope(subscription.include));
     let headers = last.and_then(|last| {
         let request = request::Request {
             event: last.summary.event,

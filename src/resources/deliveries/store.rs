@@ -10,8 +10,8 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use crate::model::attempt::{AttemptCause, AttemptOutcome};
-use crate::model::events::EventType;
-use crate::model::ids::{CompanyId, DeliveryId, EventId, SubscriptionId};
+use crate::model::events::{Change, EventType};
+use crate::model::ids::{CompanyId, DeliveryId, EventId, KeyId, SubscriptionId};
 use crate::subscription::Stored;
 
 /// A piece of a walk.
@@ -239,6 +239,17 @@ pub(super) struct EventSummary {
     pub(super) at: DateTime<Utc>,
     /// The record; read only where filters are to be asked.
     pub(super) data: Option<String>,
+    /// Likewise, what changed.
+    pub(super) previous: Option<String>,
+    pub(super) actor: Option<KeyId>,
+}
+
+impl EventSummary {
+    /// What subscriptions judge the event by, where that was read.
+    pub(super) fn change(&self) -> Option<Change<'_>> {
+        let data = self.data.as_deref()?;
+        Some(Change { data, previous: self.previous.as_deref(), actor: self.actor })
+    }
 }
 
 /// Events of the company that are still there, those of `with_data` with their records.
@@ -249,7 +260,8 @@ pub(super) async fn events(
     with_data: &[i64],
 ) -> Result<HashMap<i64, EventSummary>, sqlx::Error> {
     let rows = sqlx::query!(
-        "SELECT seq, id, type, record_id, at, CASE WHEN seq = ANY($3) THEN data END AS data
+        "SELECT seq, id, type, record_id, at, actor, CASE WHEN seq = ANY($3) THEN data END AS data,
+                CASE WHEN seq = ANY($3) THEN previous END AS previous
          FROM events WHERE seq = ANY($1) AND company_id = $2",
         numbers,
         company.0,
@@ -260,7 +272,16 @@ pub(super) async fn events(
     let rows = rows.into_iter().map(|row| {
         let event_type = EventType::parse(&row.r#type);
         let (event, record) = (EventId(row.id), row.record_id);
-        (row.seq, EventSummary { event, event_type, record, at: row.at, data: row.data })
+        let summary = EventSummary {
+            event,
+            event_type,
+            record,
+            at: row.at,
+            data: row.data,
+            previous: row.previous,
+            actor: row.actor.map(KeyId),
+        };
+        (row.seq, summary)
     });
     Ok(rows.collect())
 }

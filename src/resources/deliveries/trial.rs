@@ -16,12 +16,13 @@ use super::Api;
 use super::view::{Answer, Headers};
 use crate::http::allowed::{Allowed, WebhooksRead, WebhooksWrite};
 use crate::http::answer::{self, Answered};
+use crate::http::auth::Caller;
 use crate::http::body::Payload;
 use crate::http::error::{ApiError, Code};
 use crate::http::field::{Field, Problems, Text};
 use crate::http::id::{Id, not_found};
 use crate::http::openapi::WriteErrors;
-use crate::model::events::{Event, EventSelection, EventType, RecordKind, SOURCE_API};
+use crate::model::events::{Change, Event, EventSelection, EventType, Include, RecordKind, SOURCE_API};
 use crate::model::ids::{CompanyId, ContactId, DealId, EventId, SubscriptionId};
 use crate::model::records::StageChange;
 use crate::outbound::client::Client;
@@ -121,7 +122,7 @@ pub(super) async fn test(
     payload: Payload,
 ) -> Result<Response, ApiError> {
     let stored = subscription::one(&api.pool, caller.company(), id).await?;
-    let Subscription { events, target, secrets, loopback, headers: own, .. } =
+    let Subscription { events, target, secrets, loopback, headers: own, include, .. } =
         stored.ok_or_else(not_found::<SubscriptionId>)?.subscription;
     let input = if payload.is_empty() { TestInput::default() } else { payload.json::<TestInput>()? };
     let event_type = input.of(&events)?;
@@ -135,9 +136,9 @@ pub(super) async fn test(
         .retry_after(1));
     };
     let at = api.clock.now();
-    let event = trial(&api, caller.company(), event_type, event_type.sample().to_string());
+    let event = trial(&api, &caller, event_type, event_type.sample().to_string());
     let request = Request { event: event.id, event_type, attempt: 1, at, test: true };
-    let body = event.envelope();
+    let body = event.envelope(include);
     let signature = request.sign(&secrets, &body);
     let mut headers = request.headers(&signature);
     own.add_to(&mut headers);
@@ -161,17 +162,19 @@ pub(super) async fn test(
 }
 
 /// An event that never happened.
-fn trial(api: &Api, company: CompanyId, event_type: EventType, data: String) -> Event {
+fn trial(api: &Api, caller: &Caller, event_type: EventType, data: String) -> Event {
     let at = api.clock.now();
     Event {
         seq: 0,
-        company,
+        company: caller.company(),
         event_type,
         id: EventId(api.ids.next(at)),
         record: Uuid::nil(),
         source: SOURCE_API.into(),
         at,
         data,
+        actor: Some(caller.author().key),
+        previous: event_type.sample_previous().map(|previous| previous.to_string()),
     }
 }
 
@@ -216,12 +219,16 @@ struct PreviewedSubscription {
     status: Status,
     #[schema(value_type = Object)]
     filters: Value,
-    /// Whether the record matches the filters.
+    /// Whether the record matches the filters, and the event does not come from a key whose writes the
+    /// subscription ignores. Any field may have changed.
     matches: bool,
-    /// The headers in the order in which they would be sent, signature included; null if the record
+    /// The headers in the order in which they would be sent, without the value of the signature; null if the record
     /// does not match.
     #[schema(required, value_type = Option<Vec<Vec<String>>>)]
     headers: Option<Headers>,
+    /// The body with what the subscription wants included; null if it is the one above.
+    #[schema(required)]
+    body: Option<String>,
 }
 
 /// Preview an event
@@ -249,8 +256,8 @@ pub(super) async fn preview(
         Some(Text(id)) => record_now(&api, caller.company(), event_type, &id).await?,
         None => event_type.sample().to_string(),
     };
-    let event = trial(&api, caller.company(), event_type, data);
-    let body = event.envelope();
+    let event = trial(&api, &caller, event_type, data);
+    let body = event.envelope(Include::default());
     let stored = subscription::of_company(&api.pool, caller.company(), None).await?;
     let stored = stored.iter().filter(|stored| stored.subscription.events.types().contains(event_type));
     let subscriptions = stored.map(|stored| previewed(&stored.subscription, &event, &body)).collect();
@@ -259,12 +266,18 @@ pub(super) async fn preview(
 }
 
 fn previewed(subscription: &Subscription, event: &Event, body: &[u8]) -> PreviewedSubscription {
-    let matches = subscription.filters.matches(&event.data);
+    let matches = subscription.wants(Change { previous: None, ..event.change() });
+    let own = (subscription.include != Include::default()).then(|| event.envelope(subscription.include));
+    let body = own.as_deref().unwrap_or(body);
     let request =
         Request { event: event.id, event_type: event.event_type, attempt: 1, at: event.at, test: false };
     let headers = || {
-        let signature = request.sign(&subscription.secrets, body);
-        request.shown_headers(&signature, (&subscription.target, &subscription.headers), Some(body.len()))
+        // A signed event that never happened would deceive the receiver of whoever has it.
+        request.shown_headers(
+            request::MASKED_SIGNATURE,
+            (&subscription.target, &subscription.headers),
+            Some(body.len()),
+        )
     };
     PreviewedSubscription {
         id: subscription.id.hook(),
@@ -274,6 +287,7 @@ fn previewed(subscription: &Subscription, event: &Event, body: &[u8]) -> Preview
         filters: subscription.filters.to_json(),
         matches,
         headers: matches.then(headers),
+        body: own.as_deref().filter(|_| matches).map(text),
     }
 }
 

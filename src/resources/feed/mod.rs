@@ -25,7 +25,7 @@ use crate::http::error::{ApiError, Code, ErrorBody};
 use crate::http::openapi::ReadErrors;
 use crate::http::query::{self, Query};
 use crate::log::read::{self, End, Page};
-use crate::model::events::{Event, EventSelection, EventType, EventTypes};
+use crate::model::events::{Event, EventSelection, EventType, EventTypes, Include};
 use crate::model::ids::CompanyId;
 
 pub use stream::Streams;
@@ -257,7 +257,8 @@ async fn list(
 
 /// The envelope as JSON.
 fn raw(event: &Event) -> Result<Box<RawValue>, ApiError> {
-    let envelope = String::from_utf8(event.envelope().into()).map_err(|error| ApiError::internal(&error))?;
+    let envelope = String::from_utf8(event.envelope(Include::default()).into())
+        .map_err(|error| ApiError::internal(&error))?;
     RawValue::from_string(envelope).map_err(|error| ApiError::internal(&error))
 }
 

@@ -28,7 +28,7 @@ use crate::http::error::{ApiError, Code, ErrorBody};
 use crate::http::openapi::ReadErrors;
 use crate::http::query::{self, Query};
 use crate::listeners::{self, Listener, Listeners, NoPlace};
-use crate::model::events::{Event, EventTypes};
+use crate::model::events::{Event, EventTypes, Include};
 use crate::model::permission::Permission;
 use crate::resources::Api;
 
@@ -256,5 +256,5 @@ fn message(event: &Event) -> sse::Event {
     sse::Event::default()
         .id(encode(event.seq))
         .event(event.event_type.word())
-        .data(String::from_utf8_lossy(&event.envelope()))
+        .data(String::from_utf8_lossy(&event.envelope(Include::default())))
 }

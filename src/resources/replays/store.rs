@@ -5,8 +5,8 @@ use serde::Serialize;
 use sqlx::PgPool;
 use utoipa::ToSchema;
 
-use crate::model::events::EventType;
-use crate::model::ids::{CompanyId, DeliveryId, EventId, ReplayId, SubscriptionId};
+use crate::model::events::{Change, EventType};
+use crate::model::ids::{CompanyId, DeliveryId, EventId, KeyId, ReplayId, SubscriptionId};
 use crate::model::time::serialize_time;
 use crate::resources::subscriptions::{NewReplay, ReplayView};
 use crate::subscription::{Status, Stored, Subscription};
@@ -56,7 +56,7 @@ pub async fn is_done(
     seq: i64,
 ) -> Result<Option<bool>, sqlx::Error> {
     let event = sqlx::query!(
-        r#"SELECT e.data, a.attempted AS "attempted!", a.ended AS "ended!"
+        r#"SELECT e.data, e.previous, e.actor, a.attempted AS "attempted!", a.ended AS "ended!"
            FROM events e CROSS JOIN LATERAL (
                SELECT count(*) > 0 AS attempted, coalesce(bool_or(outcome IN ('delivered', 'undelivered')), false) AS ended
                FROM attempts WHERE subscription_id = $4 AND seq = e.seq) a
@@ -68,7 +68,10 @@ pub async fn is_done(
     )
     .fetch_optional(pool)
     .await?;
-    let event = event.filter(|event| event.attempted || subscription.filters.matches(&event.data));
+    let event = event.filter(|event| {
+        let (data, previous, actor) = (&*event.data, event.previous.as_deref(), event.actor.map(KeyId));
+        event.attempted || subscription.wants(Change { data, previous, actor })
+    });
     Ok(event.map(|event| event.ended || seq <= progress.done))
 }
 
@@ -83,7 +86,7 @@ pub async fn dry_run(
     while position < new.to && looked_at < LOOKED_AT {
         let rows = sqlx::query!(
             r#"SELECT e.seq AS "seq!", e.id AS "id!", e.type AS "type!", e.record_id AS "record_id!", e.at AS "at!",
-                    e.data AS "data!"
+                    e.data AS "data!", e.previous, e.actor
              FROM unnest($2::text[]) AS wanted (type) CROSS JOIN LATERAL (
                  SELECT * FROM events e WHERE company_id = $1 AND type = wanted.type AND seq > $3 AND seq <= $4
                AND (NOT $6 OR EXISTS (SELECT FROM attempts a WHERE a.subscription_id = $7 AND a.seq = e.seq
@@ -108,7 +111,8 @@ pub async fn dry_run(
             .filter(|_| rows.len() >= usize::try_from(PAGE).unwrap_or(0))
             .map_or(new.to, |row| row.seq);
         for row in rows {
-            if !subscription.filters.matches(&row.data) {
+            let (data, previous, actor) = (&*row.data, row.previous.as_deref(), row.actor.map(KeyId));
+            if !subscription.wants(Change { data, previous, actor }) {
                 continue;
             }
             events += 1;

@@ -94,6 +94,8 @@ pub fn changed(
     if let Some(headers) = &changes.headers {
         changed.headers = headers.clone();
     }
+    changed.include = changes.include.unwrap_or(current.include);
+    changed.ignored_actor = changes.ignored_actor.unwrap_or(current.ignored_actor);
     changed.ordering = ordering(current.ordering, changes.ordering, changes.concurrency)
         .map_err(|sentence| ApiError::invalid_field("concurrency", sentence))?;
     match changes.active {
@@ -196,6 +198,8 @@ fn subscribe(
         events: new.events.clone(),
         target: new.target.clone(),
         filters: new.filters.clone(),
+        ignored_actor: new.ignored_actor.flatten(),
+        include: new.include.unwrap_or_default(),
         headers: new.headers.clone().unwrap_or_default(),
         secrets,
         status: Status::Active,
@@ -254,6 +258,8 @@ fn subscribe_again(
     if let Some(headers) = &new.headers {
         changed.headers = headers.clone();
     }
+    changed.include = new.include.unwrap_or(known.include);
+    changed.ignored_actor = new.ignored_actor.unwrap_or(known.ignored_actor);
     let resumes = known.status == Status::Deactivated || (new.resume.is_some() && !known.is_active());
     let skips = new.resume == Some(Resume::Now);
     if resumes {

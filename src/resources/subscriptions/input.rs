@@ -7,7 +7,8 @@ use utoipa::ToSchema;
 
 use crate::http::error::ApiError;
 use crate::http::field::{Field, FromJson, Problems, Text, Time};
-use crate::model::events::{EventSelection, Filters};
+use crate::model::events::{EventSelection, Filters, Include, IncludeError, IncludeWord};
+use crate::model::ids::KeyId;
 use crate::model::words::words;
 use crate::outbound::address::TargetUrl;
 use crate::outbound::custom_headers::CustomHeaders;
@@ -28,6 +29,16 @@ impl FromJson for EventSelection {
         let texts = serde_json::from_str::<Vec<String>>(json)
             .or_else(|_| serde_json::from_str::<String>(json).map(|text| vec![text]))
             .map_err(|_| "must be text or a list of texts".to_owned())?;
+        Self::parse(texts.iter().map(String::as_str)).map_err(|error| error.to_string())
+    }
+}
+
+/// A list of words, or one text with commas between.
+impl FromJson for Include {
+    fn from_json(json: &str) -> Result<Self, String> {
+        let texts = serde_json::from_str::<Vec<String>>(json)
+            .or_else(|_| serde_json::from_str::<String>(json).map(|text| vec![text]))
+            .map_err(|_| IncludeError.to_string())?;
         Self::parse(texts.iter().map(String::as_str)).map_err(|error| error.to_string())
     }
 }
@@ -142,6 +153,16 @@ pub struct SubscribeInput {
     #[serde(default)]
     #[schema(value_type = Option<Object>)]
     headers: Field<CustomHeaders>,
+    /// What deliveries carry beyond the usual: `previous` adds `previous`, an object with the values
+    /// before the change of the fields that changed, to `contact.updated`, `deal.updated` and
+    /// `deal.stage_changed`; `actor` adds `metadata.actor`, who caused the event.
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<IncludeWord>>, inline, example = json!(["previous"]))]
+    include: Field<Include>,
+    /// Leave out events that the API key of this request causes itself; this prevents loops.
+    #[serde(default)]
+    #[schema(value_type = Option<bool>)]
+    ignore_own: Field<bool>,
     /// The signing secret: `whsec_` and the base64 of 24–64 bytes. By default it is the secret of
     /// your other subscriptions to this URL; if there are none, one is generated.
     #[serde(default)]
@@ -176,6 +197,10 @@ pub struct NewSubscription {
     pub(super) filters: Filters,
     /// Those that were sent.
     pub(super) headers: Option<CustomHeaders>,
+    /// What was sent.
+    pub(super) include: Option<Include>,
+    /// The key of the request, if its writes are left out; as it was asked for.
+    pub(super) ignored_actor: Option<Option<KeyId>>,
     /// The one that was sent.
     pub(super) secret: Option<Secret>,
     /// One to use if none was sent, and the URL has none.
@@ -192,12 +217,12 @@ pub struct NewSubscription {
 }
 
 impl SubscribeInput {
-    /// Checks it; `made` is the secret if none is given. Also answers since when.
+    /// Checks it; `key` is the key of the request, `made` the secret if none is given. Also answers since when.
     pub(super) async fn into_new(
         self,
         targets: &Targets,
         loopback: bool,
-        made: Secret,
+        (key, made): (KeyId, Secret),
     ) -> Result<(NewSubscription, Option<DateTime<Utc>>), ApiError> {
         let mut problems = Problems::default();
         let event = problems.optional("event", self.event).value();
@@ -218,6 +243,9 @@ impl SubscribeInput {
         let filters = problems.optional("filters", self.filters).value().unwrap_or_default();
         let filters = events.as_ref().and_then(|events| check_filters(&mut problems, events, &filters));
         let headers = problems.optional("headers", self.headers).or_default();
+        let include = problems.optional("include", self.include).or_default();
+        let ignore_own = problems.optional("ignore_own", self.ignore_own).or_default();
+        let ignored_actor = ignore_own.map(|ignores| ignores.then_some(key));
         let secret = problems.optional("secret", self.secret).value();
         let word = problems.optional("ordering", self.ordering).value();
         let concurrency = problems.optional("concurrency", self.concurrency).value();
@@ -236,6 +264,8 @@ impl SubscribeInput {
                         target,
                         filters,
                         headers,
+                        include,
+                        ignored_actor,
                         secret,
                         made,
                         loopback,
@@ -290,6 +320,14 @@ pub struct ChangeInput {
     #[serde(default)]
     #[schema(value_type = Option<Object>)]
     headers: Field<CustomHeaders>,
+    /// What deliveries carry beyond the usual: `previous`, `actor`; `null` or `[]` is nothing.
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<IncludeWord>>, inline)]
+    include: Field<Include>,
+    /// Leave out events that the API key of this request causes itself.
+    #[serde(default)]
+    #[schema(value_type = Option<bool>)]
+    ignore_own: Field<bool>,
     /// `subscription` or `record`.
     #[serde(default)]
     #[schema(value_type = OrderingWord)]
@@ -314,6 +352,9 @@ pub struct Changes {
     /// Checked in `decide`, where the event type is known.
     pub(super) filters: Option<Value>,
     pub(super) headers: Option<CustomHeaders>,
+    pub(super) include: Option<Include>,
+    /// The key of the request, if its writes are left out.
+    pub(super) ignored_actor: Option<Option<KeyId>>,
     /// Likewise, where the present ordering is known.
     pub(super) ordering: Option<OrderingWord>,
     pub(super) concurrency: Option<Concurrency>,
@@ -322,13 +363,22 @@ pub struct Changes {
 }
 
 impl ChangeInput {
-    pub(super) async fn into_changes(self, targets: &Targets, loopback: bool) -> Result<Changes, ApiError> {
+    /// Checks it; `key` is the key of the request.
+    pub(super) async fn into_changes(
+        self,
+        targets: &Targets,
+        loopback: bool,
+        key: KeyId,
+    ) -> Result<Changes, ApiError> {
         let mut problems = Problems::default();
         let active = problems.kept("is_active", self.is_active);
         let target = problems.kept("target_url", self.target_url);
         check_target(&mut problems, targets, loopback, target.as_ref()).await;
         let filters = problems.optional("filters", self.filters).or_default();
         let headers = problems.optional("headers", self.headers).or_default();
+        let include = problems.optional("include", self.include).or_default();
+        let ignore_own = problems.optional("ignore_own", self.ignore_own).or_default();
+        let ignored_actor = ignore_own.map(|ignores| ignores.then_some(key));
         let ordering = problems.kept("ordering", self.ordering);
         let concurrency = problems.kept("concurrency", self.concurrency);
         let resume = problems.kept("resume", self.resume);
@@ -339,9 +389,12 @@ impl ChangeInput {
             && target.is_none()
             && filters.is_none()
             && resume.is_none()
-            && headers.is_none();
+            && headers.is_none()
+            && include.is_none()
+            && ignored_actor.is_none();
         if problems.is_empty() && nothing && ordering.is_none() && concurrency.is_none() {
-            let fields = "is_active, target_url, filters, headers, ordering, concurrency, resume";
+            let fields =
+                "is_active, target_url, filters, headers, include, ignore_own, ordering, concurrency, resume";
             problems.add("is_active", format!("is missing: send at least one of {fields}"));
         }
         problems.finish()?;
@@ -350,6 +403,8 @@ impl ChangeInput {
             target: target.map(|target| (target, loopback)),
             filters,
             headers,
+            include,
+            ignored_actor,
             ordering,
             concurrency,
             skip: resume == Some(Resume::Now),

@@ -92,7 +92,9 @@ async fn subscribe(
 ) -> Result<Response, ApiError> {
     let random = random::bytes().map_err(|error| ApiError::internal(&error))?;
     let input = payload.json::<SubscribeInput>()?;
-    let (mut new, since) = input.into_new(&api.targets, !caller.proxied, Secret::generate(random)).await?;
+    let (mut new, since) = input
+        .into_new(&api.targets, !caller.proxied, (caller.author().key, Secret::generate(random)))
+        .await?;
     if let Some(since) = since {
         new.start = Some(seek::before(&api.pool, since).await?);
     }
@@ -160,7 +162,10 @@ async fn change(
     Id(id): Id<SubscriptionId>,
     payload: Payload,
 ) -> Result<Response, ApiError> {
-    let changes = payload.json::<ChangeInput>()?.into_changes(&api.targets, !caller.proxied).await?;
+    let changes = payload
+        .json::<ChangeInput>()?
+        .into_changes(&api.targets, !caller.proxied, caller.author().key)
+        .await?;
     api.write(&caller, None, Command::Change(id, changes)).await
 }
 

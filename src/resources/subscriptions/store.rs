@@ -184,17 +184,19 @@ pub async fn store(
     sqlx::query!(
         "INSERT INTO subscriptions (company_id, id, events, target_url, filters, secret, status, status_reason,
                                     loopback, ordering, concurrency, created_at, updated_at, previous_secrets,
-                                    previous_secrets_due, resumed_at, headers, version)
-         SELECT *, $18::bigint FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[],
+                                    previous_secrets_due, resumed_at, headers, ignored_actor, include,
+                                    version)
+         SELECT *, $20::bigint FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[],
                                            $7::text[], $8::text[], $9::bool[], $10::text[], $11::smallint[],
                                            $12::timestamptz[], $13::timestamptz[], $14::jsonb[], $15::timestamptz[],
-                                           $16::timestamptz[], $17::jsonb[])
+                                           $16::timestamptz[], $17::jsonb[], $18::uuid[], $19::text[])
          ON CONFLICT (company_id, id) DO UPDATE SET
              target_url = excluded.target_url, filters = excluded.filters, status = excluded.status,
              status_reason = excluded.status_reason, loopback = excluded.loopback, ordering = excluded.ordering,
              concurrency = excluded.concurrency, secret = excluded.secret,
              previous_secrets = excluded.previous_secrets, previous_secrets_due = excluded.previous_secrets_due,
-             resumed_at = excluded.resumed_at, headers = excluded.headers, updated_at = excluded.updated_at,
+             resumed_at = excluded.resumed_at, headers = excluded.headers, ignored_actor = excluded.ignored_actor,
+             include = excluded.include, updated_at = excluded.updated_at,
              version = excluded.version",
         &companies,
         &ids,
@@ -213,6 +215,8 @@ pub async fn store(
         &column(&changed, |subscription| subscription.secrets.previous.iter().map(|(_, until)| *until).min()) as &[Option<DateTime<Utc>>],
         &column(&changed, |subscription| subscription.resumed_at) as &[Option<DateTime<Utc>>],
         &column(&changed, |subscription| serde_json::from_str(&subscription.headers.to_json()).unwrap_or_default()) as &[serde_json::Value],
+        &column(&changed, |subscription| subscription.ignored_actor.map(|key| key.0)) as &[Option<Uuid>],
+        &column(&changed, |subscription| subscription.include.stored()),
         version,
     )
     .execute(&mut *connection)

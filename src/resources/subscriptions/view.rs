@@ -9,6 +9,7 @@ use sqlx::PgPool;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::model::events::IncludeWord;
 use crate::model::ids::{CompanyId, SubscriptionId};
 use crate::model::time::{serialize_time, serialize_time_option, wire_time};
 use crate::model::words::words;
@@ -51,6 +52,10 @@ struct SubscribedData {
     /// The headers that go with every delivery, without their values.
     #[schema(value_type = Object)]
     headers: BTreeMap<String, &'static str>,
+    /// What deliveries carry beyond the usual: `previous`, `actor`.
+    include: Vec<IncludeWord>,
+    /// Whether events are left out that the API key causes that asked for it.
+    ignore_own: bool,
     is_active: bool,
     /// The secret that verifies signatures (Standard Webhooks). No other answer shows it.
     secret: String,
@@ -71,6 +76,8 @@ impl From<&Subscription> for Subscribed {
             created_at: subscription.created_at,
             filters: subscription.filters.to_json(),
             headers: subscription.headers.masked(),
+            include: subscription.include.words(),
+            ignore_own: subscription.ignored_actor.is_some(),
             is_active: subscription.is_active(),
             ordering: subscription.ordering.word(),
             concurrency: subscription.ordering.concurrency(),
@@ -130,6 +137,10 @@ pub struct SubscriptionView {
     /// The headers that go with every delivery, without their values.
     #[schema(value_type = Object)]
     headers: BTreeMap<String, &'static str>,
+    /// What deliveries carry beyond the usual: `previous`, `actor`.
+    include: Vec<IncludeWord>,
+    /// Whether events are left out that the API key causes that asked for it.
+    ignore_own: bool,
     ordering: OrderingWord,
     /// The most deliveries at a time.
     concurrency: u8,
@@ -205,6 +216,8 @@ impl SubscriptionView {
             created_at: subscription.created_at,
             filters: subscription.filters.to_json(),
             headers: subscription.headers.masked(),
+            include: subscription.include.words(),
+            ignore_own: subscription.ignored_actor.is_some(),
             ordering: subscription.ordering.word(),
             concurrency: subscription.ordering.concurrency(),
             status: ShownStatus::from(subscription.status),
@@ -331,7 +344,7 @@ async fn pauses(
 /// has filters, does not say how far it is at once.
 async fn waiting(pool: &PgPool, company: CompanyId, stored: &[Stored]) -> Result<HashSet<Uuid>, sqlx::Error> {
     let known = stored.iter().filter(|Stored { subscription, progress, .. }| {
-        progress.lagging || !subscription.is_active() || subscription.filters.is_empty()
+        progress.lagging || !subscription.is_active() || subscription.wants_all()
     });
     let (ids, (types, done)): (Vec<_>, (Vec<_>, Vec<_>)) = known
         .flat_map(|Stored { subscription, progress, .. }| {

@@ -19,6 +19,8 @@ fn subscribe_to(number: u128, url: &str) -> Command {
         target: url.parse().unwrap(),
         filters: Filters::default(),
         headers: None,
+        include: None,
+        ignored_actor: None,
         secret: None,
         made: crate::outbound::signature::Secret::generate([7; 32]),
         loopback: false,

@@ -167,7 +167,7 @@ impl Replay {
             };
             for event in page.events {
                 let subscription = self.turn(inner, lane).await?;
-                if self.single || subscription.wants(event.change()) {
+                if self.single || subscription.wants_now(event.change()) {
                     wait(lane, tokio::time::sleep_until(next)).await?;
                     next = Instant::now() + interval;
                     self.deliver(inner, lane, &event).await?;

@@ -32,6 +32,9 @@ pub struct Subscription {
     pub target: TargetUrl,
     /// Conditions on the record.
     pub filters: Filters,
+    /// The conditions of before, for events that may still wait: up to a number of the log each, the
+    /// oldest first.
+    pub earlier_filters: Vec<(i64, Filters)>,
     /// The API key whose own writes are left out.
     pub ignored_actor: Option<KeyId>,
     /// What its deliveries carry beyond the envelope of the page.
@@ -61,15 +64,26 @@ pub struct Subscription {
 }
 
 impl Subscription {
-    /// Returns whether it wants an event of one of its types: one that meets its filters and that
-    /// does not come from the API key whose writes it leaves out.
-    pub fn wants(&self, change: Change<'_>) -> bool {
-        (self.ignored_actor.is_none() || change.actor != self.ignored_actor) && self.filters.matches(change)
+    /// Returns whether it wants an event of one of its types: one that meets the filters that were in
+    /// force when it occurred, and that does not come from the API key whose writes it leaves out.
+    /// `seq` is the number of the event.
+    pub fn wants(&self, seq: i64, change: Change<'_>) -> bool {
+        let earlier = self.earlier_filters.iter().find(|(to, _)| seq <= *to);
+        self.judges(earlier.map_or(&self.filters, |(_, filters)| filters), change)
+    }
+
+    /// Returns whether it would want the event if it occurred now.
+    pub fn wants_now(&self, change: Change<'_>) -> bool {
+        self.judges(&self.filters, change)
+    }
+
+    fn judges(&self, filters: &Filters, change: Change<'_>) -> bool {
+        (self.ignored_actor.is_none() || change.actor != self.ignored_actor) && filters.matches(change)
     }
 
     /// Returns whether it wants every event of its types.
     pub fn wants_all(&self) -> bool {
-        self.ignored_actor.is_none() && self.filters.is_empty()
+        self.ignored_actor.is_none() && self.filters.is_empty() && self.earlier_filters.is_empty()
     }
 
     /// Returns whether its events are delivered, instead of waiting.

@@ -28,6 +28,7 @@ struct Row {
     events: String,
     target_url: String,
     filters: String,
+    earlier_filters: String,
     ignored_actor: Option<Uuid>,
     include: String,
     secret: String,
@@ -73,6 +74,7 @@ impl Row {
             id: SubscriptionId(self.id),
             target: self.target_url.parse().ok()?,
             filters: Filters::stored(&serde_json::from_str(&self.filters).ok()?)?,
+            earlier_filters: earlier_filters(&self.earlier_filters)?,
             events,
             ignored_actor: self.ignored_actor.map(KeyId),
             include: Include::parse([&*self.include]).ok()?,
@@ -109,6 +111,12 @@ impl Row {
     }
 }
 
+/// Reads the filters of before.
+fn earlier_filters(json: &str) -> Option<Vec<(i64, Filters)>> {
+    let earlier: Vec<(i64, serde_json::Value)> = serde_json::from_str(json).ok()?;
+    earlier.iter().map(|(to, filters)| Some((*to, Filters::stored(filters)?))).collect()
+}
+
 /// Selects subscriptions as [`Stored`]: what stands before the tables, and what follows them.
 ///
 /// A macro because `query_as!` wants the text spelt out.
@@ -116,7 +124,7 @@ macro_rules! select {
     ($executor:expr, $from:literal, $rest:literal, $($parameter:expr),+ $(,)?) => {
         sqlx::query_as!(
             Row,
-            r#"SELECT s.company_id, s.id, s.events, s.target_url, s.filters, s.ignored_actor, s.include, s.secret,
+            r#"SELECT s.company_id, s.id, s.events, s.target_url, s.filters, s.earlier_filters::text AS "earlier_filters!", s.ignored_actor, s.include, s.secret,
                       s.previous_secrets::text AS "previous_secrets!", s.headers::text AS "headers!", s.status, s.status_reason, s.loopback, s.ordering, s.concurrency,
                       s.skip_to, s.resumed_at, s.version, s.created_at, s.updated_at,
                       c.shard, done.seq AS "done!", c.seq AS cursor, c.lagging, c.head_attempts, c.next_attempt_at, c.read_ahead,
@@ -164,21 +172,20 @@ pub async fn of_company(
     )
 }
 
-/// Those of these subscriptions that exist, locked until the transaction ends. Changes are
+/// Those of these subscriptions that exist, with their progress, locked until the transaction ends. Changes are
 /// rare and short: waiting for another one, within `lock_timeout`, is fine here.
 pub async fn lock(
     connection: &mut PgConnection,
     (companies, ids): (&[Uuid], &[Uuid]),
-) -> Result<Vec<Subscription>, sqlx::Error> {
-    let rows = select!(
+) -> Result<Vec<Stored>, sqlx::Error> {
+    select!(
         connection,
         "unnest($1::uuid[], $2::uuid[]) AS wanted (company_id, id) CROSS JOIN",
         "WHERE s.company_id = wanted.company_id AND s.id = wanted.id
          ORDER BY s.company_id, s.id FOR NO KEY UPDATE OF s",
         companies,
         ids,
-    )?;
-    Ok(rows.into_iter().map(|stored| stored.subscription).collect())
+    )
 }
 
 /// Subscriptions that changed after `version`, deleted ones included, in the order of their

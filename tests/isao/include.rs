@@ -171,3 +171,59 @@ async fn only_changes_of_some_fields_can_be_asked_for() {
         );
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_waits_is_judged_by_the_filters_of_its_time() {
+    let mut world = World::new().await;
+    let receiver = Receiver::start().await;
+    let made =
+        subscribe(&world, &receiver, json!({"event": "deal.created", "filters": {"stage": "a"}})).await;
+    let hook = path(&made, "webhooks");
+    world.patch(&hook, json!({"is_active": false})).await.data(200);
+    let mut titles = Vec::new();
+    for wanted in ["a", "b", "c"] {
+        world.patch(&hook, json!({"filters": {"stage": wanted}})).await.data(200);
+        for stage in ["a", "b", "c"] {
+            world.deal(json!({"title": format!("{stage} while {wanted}"), "stage": stage})).await;
+        }
+        titles.push(format!("{wanted} while {wanted}"));
+    }
+    let waiting = world.get(&format!("{hook}/deliveries?state=waiting")).await.data(200);
+    assert_eq!(waiting.as_array().unwrap().len(), 3, "{waiting}");
+    // Another process that takes over judges alike.
+    world.stop_server().await;
+    world.start_server().await;
+    world.patch(&hook, json!({"is_active": true})).await.data(200);
+    let received = receiver.expect(3).await;
+    let received: Vec<_> = received.iter().map(|received| received.data()["title"].clone()).collect();
+    assert_eq!(received, titles);
+    receiver.expect_no_more_than(3).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn filters_of_before_are_kept_as_long_as_events_wait() {
+    let world = World::new().await;
+    let receiver = Receiver::start().await;
+    let made =
+        subscribe(&world, &receiver, json!({"event": "deal.created", "filters": {"stage": "a"}})).await;
+    let hook = path(&made, "webhooks");
+    let change = async |number: usize| {
+        world.deal(json!({"title": "Another"})).await;
+        world.patch(&hook, json!({"filters": {"stage": format!("{number}")}})).await
+    };
+    world.patch(&hook, json!({"is_active": false})).await.data(200);
+    for number in 0..10 {
+        change(number).await.data(200);
+    }
+    let refused = change(10).await.assert_error(409, "CONFLICT");
+    assert!(refused["message"].as_str().unwrap().contains("resume"), "{refused}");
+    world.patch(&hook, json!({"resume": "now"})).await.data(200);
+    change(11).await.data(200);
+    let kept: Value =
+        sqlx::query_scalar("SELECT earlier_filters FROM subscriptions").fetch_one(&world.pool).await.unwrap();
+    assert!(kept.as_array().unwrap().len() <= 1, "{kept}");
+    let values: Vec<_> = (0..100).map(|number| format!("{number:0200}")).collect();
+    let large = json!({"filters": {"stage": values}});
+    let refused = world.patch(&hook, large).await;
+    assert_eq!(refused.bad_fields()["filters"], "must be at most 16 KiB of JSON in all");
+}

@@ -67,7 +67,7 @@ impl Lane {
         let State { members, queue, .. } = &mut *state;
         let count = members.len();
         let Some(member) = members.get_mut(&self.id) else { return false };
-        if !member.live || event.seq <= member.read || !member.subscription.wants(event.change()) {
+        if !member.live || event.seq <= member.read || !member.subscription.wants(event.seq, event.change()) {
             return false;
         }
         if member.queued >= capacity(&member.subscription, count) {
@@ -165,7 +165,7 @@ impl Lane {
         for outgoing in events {
             // It may have been told to skip some of them meanwhile.
             let event = &outgoing.event;
-            if event.seq > member.read && member.subscription.wants(event.change()) {
+            if event.seq > member.read && member.subscription.wants(event.seq, event.change()) {
                 member.take(outgoing, queue);
             }
         }

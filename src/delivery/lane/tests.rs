@@ -34,6 +34,7 @@ fn subscription(active: bool, version: i64) -> Subscription {
     Subscription {
         company: CompanyId(Uuid::nil()),
         id: SubscriptionId(Uuid::nil()),
+        earlier_filters: Vec::new(),
         include: Include::default(),
         ignored_actor: None,
         events: EventType::ContactCreated.into(),

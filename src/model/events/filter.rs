@@ -84,6 +84,9 @@ pub enum FiltersError {
     /// An object, an array of arrays, or an empty list.
     #[error("`{0}` must be text, a number, true, false, null, or a list of one to {max} of these", max = Filters::MAX_VALUES)]
     BadValue(String),
+    /// More filters than are kept.
+    #[error("must be at most {} KiB of JSON in all", Filters::MAX_BYTES / 1024)]
+    TooLarge,
     /// More text than is kept.
     #[error("`{0}` has a text that is longer than {max} characters or contains NUL", max = Filters::MAX_TEXT)]
     BadText(String),
@@ -92,6 +95,8 @@ pub enum FiltersError {
 impl Filters {
     /// Values in one field's list.
     pub const MAX_VALUES: usize = 100;
+    /// Bytes of all filters of a subscription, as JSON.
+    pub const MAX_BYTES: usize = 16 * 1024;
     /// Characters of one text.
     pub const MAX_TEXT: usize = 255;
 
@@ -128,7 +133,11 @@ impl Filters {
             scalars.dedup();
             fields.insert(field.clone(), scalars);
         }
-        Ok(Self { fields, changed })
+        let filters = Self { fields, changed };
+        if filters.canonical().len() > Self::MAX_BYTES {
+            return Err(FiltersError::TooLarge);
+        }
+        Ok(filters)
     }
 
     /// Reads which fields must have changed.

@@ -266,7 +266,7 @@ pub(super) async fn preview(
 }
 
 fn previewed(subscription: &Subscription, event: &Event, body: &[u8]) -> PreviewedSubscription {
-    let matches = subscription.wants(Change { previous: None, ..event.change() });
+    let matches = subscription.wants_now(Change { previous: None, ..event.change() });
     let own = (subscription.include != Include::default()).then(|| event.envelope(subscription.include));
     let body = own.as_deref().unwrap_or(body);
     let request =

@@ -86,7 +86,7 @@ impl Delivery {
         let outcomes = attempts.iter().map(|attempt| (attempt.outcome, attempt.cause));
         let state = State::of(outcomes, !to_come).or_else(|| {
             let untouched = if to_come { State::Waiting } else { State::Skipped };
-            let matches = subscription.wants(event?.change()?);
+            let matches = subscription.wants(seq, event?.change()?);
             (matches && (to_come || skipped)).then_some(untouched)
         })?;
         let last = attempts.first();

@@ -70,7 +70,7 @@ pub async fn is_done(
     .await?;
     let event = event.filter(|event| {
         let (data, previous, actor) = (&*event.data, event.previous.as_deref(), event.actor.map(KeyId));
-        event.attempted || subscription.wants(Change { data, previous, actor })
+        event.attempted || subscription.wants(seq, Change { data, previous, actor })
     });
     Ok(event.map(|event| event.ended || seq <= progress.done))
 }
@@ -112,7 +112,7 @@ pub async fn dry_run(
             .map_or(new.to, |row| row.seq);
         for row in rows {
             let (data, previous, actor) = (&*row.data, row.previous.as_deref(), row.actor.map(KeyId));
-            if !subscription.wants(Change { data, previous, actor }) {
+            if !subscription.wants_now(Change { data, previous, actor }) {
                 continue;
             }
             events += 1;

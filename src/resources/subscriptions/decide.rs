@@ -15,6 +15,7 @@ use crate::http::id::not_found;
 use crate::model::events::Filters;
 use crate::model::ids::{CompanyId, ReplayId, SubscriptionId};
 use crate::outbound::address::TargetUrl;
+use crate::outbound::custom_headers::CustomHeaders;
 use crate::outbound::signature::{Secret, Secrets};
 use crate::resources::table::{Key, RowHeld, Table};
 use crate::resources::{DecisionResult, answer};
@@ -28,12 +29,19 @@ pub const MAX_PER_COMPANY: usize = 1000;
 /// Replays of one company that run at a time: each adds to what its receivers get.
 const MAX_RUNNING_REPLAYS: i64 = 10;
 
+/// Filters of before that a subscription keeps for events that wait.
+const MAX_EARLIER_FILTERS: usize = 10;
+
 /// The subscriptions that a batch touches.
 #[derive(Default)]
 pub struct Subscriptions {
     pub(super) rows: Table<Subscription>,
     /// Active and paused ones by what must be unique.
     pub(super) twins: HashMap<Twin, SubscriptionId>,
+    /// Up to which number of the log each is done.
+    pub(super) done: HashMap<SubscriptionId, i64>,
+    /// The last number of the log, if filters change.
+    pub(super) head: i64,
     /// Deactivated ones among those that are known.
     pub(super) deactivated: Vec<SubscriptionId>,
     /// Where new ones begin, if not at the end of the log.
@@ -138,6 +146,9 @@ pub fn run(
                     status: Status::Deleted,
                     status_reason: None,
                     secrets: Secrets::new(current.secrets.current.clone()),
+                    filters: Filters::default(),
+                    earlier_filters: Vec::new(),
+                    headers: CustomHeaders::default(),
                     updated_at: now,
                     ..current.clone()
                 };
@@ -198,6 +209,7 @@ fn subscribe(
         events: new.events.clone(),
         target: new.target.clone(),
         filters: new.filters.clone(),
+        earlier_filters: Vec::new(),
         ignored_actor: new.ignored_actor.flatten(),
         include: new.include.unwrap_or_default(),
         headers: new.headers.clone().unwrap_or_default(),
@@ -316,7 +328,10 @@ fn change(
     changes: &Changes,
     now: DateTime<Utc>,
 ) -> Result<Answer, ApiError> {
-    let ChangedSubscription { subscription: changed, skips, hurries } = changed(current, changes, now)?;
+    let ChangedSubscription { subscription: mut changed, skips, hurries } = changed(current, changes, now)?;
+    if changed.filters != current.filters {
+        changed.earlier_filters = subscriptions.earlier_filters(current)?;
+    }
     if is_exclusive(&changed)
         && let Some(other) = subscriptions.twins.get(&twin(&changed)).filter(|other| **other != current.id)
     {
@@ -355,6 +370,21 @@ impl Subscriptions {
     fn find(&self, company: CompanyId, id: SubscriptionId) -> Result<Option<Subscription>, RowHeld> {
         let found = self.rows.get((company, id.0))?;
         Ok(found.filter(|found| found.status != Status::Deleted).cloned())
+    }
+
+    /// The filters for the events that wait when those of the subscription change.
+    fn earlier_filters(&self, current: &Subscription) -> Result<Vec<(i64, Filters)>, ApiError> {
+        let done = self.done.get(&current.id).copied().unwrap_or_default();
+        let mut earlier = current.earlier_filters.clone();
+        earlier.push((self.head, current.filters.clone()));
+        earlier.retain(|(to, _)| *to > done);
+        if earlier.len() > MAX_EARLIER_FILTERS {
+            let message = format!(
+                "The filters were changed {MAX_EARLIER_FILTERS} times while events wait, and each event is judged by the filters of its time. Wait until the events are delivered, or skip them with resume: \"now\", then change the filters"
+            );
+            return Err(ApiError::new(Code::Conflict, "Too many filters are in force", message));
+        }
+        Ok(earlier)
     }
 
     /// One that would be a twin of this one; a deactivated one if there is no other.

@@ -312,7 +312,7 @@ pub struct ChangeInput {
     #[serde(default)]
     #[schema(value_type = String, format = "uri", max_length = 2048)]
     target_url: Field<TargetUrl>,
-    /// New filters; `null` or `{}` removes them.
+    /// New filters, for events that occur from now on; `null` or `{}` removes them.
     #[serde(default)]
     #[schema(value_type = Option<Object>)]
     filters: Field<Value>,

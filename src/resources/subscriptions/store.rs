@@ -6,10 +6,11 @@ use uuid::Uuid;
 
 use super::Command;
 use super::decide::{MAX_PER_COMPANY, Subscriptions, Twin, changed, twin};
+use crate::model::events::Filters;
 use crate::model::ids::CompanyId;
 use crate::resources::Command as AnyCommand;
 use crate::resources::table::{Key, arrays};
-use crate::subscription::{self, Status, Subscription};
+use crate::subscription::{self, Status, Stored, Subscription};
 
 /// Locks and loads the subscriptions that commands change, those they would be
 /// twins of, and how many their companies have.
@@ -70,6 +71,13 @@ pub async fn load(
             Command::Subscribe(..) | Command::Unsubscribe(_) | Command::Replay(..) => {}
         }
     }
+    let refilters =
+        |command: &Command| matches!(command, Command::Change(_, changes) if changes.filters.is_some());
+    if commands().any(|(_, command)| refilters(command)) {
+        // What is committed from now on has a higher number.
+        subscriptions.head =
+            sqlx::query_scalar!("SELECT seq FROM log_head").fetch_one(&mut *connection).await?;
+    }
     let mut others = twins(connection, wanted).await?;
     others.extend(of_endpoints(connection, siblings).await?);
     lock(subscriptions, connection, others).await?;
@@ -107,7 +115,8 @@ async fn lock(
         return Ok(());
     }
     let (companies, ids) = arrays(touched);
-    for subscription in subscription::lock(connection, (&companies, &ids)).await? {
+    for Stored { subscription, progress, .. } in subscription::lock(connection, (&companies, &ids)).await? {
+        subscriptions.done.insert(subscription.id, progress.done);
         match subscription.status {
             Status::Active | Status::Paused => {
                 subscriptions.twins.insert(twin(&subscription), subscription.id);
@@ -185,18 +194,18 @@ pub async fn store(
         "INSERT INTO subscriptions (company_id, id, events, target_url, filters, secret, status, status_reason,
                                     loopback, ordering, concurrency, created_at, updated_at, previous_secrets,
                                     previous_secrets_due, resumed_at, headers, ignored_actor, include,
-                                    version)
-         SELECT *, $20::bigint FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[],
+                                    earlier_filters, version)
+         SELECT *, $21::bigint FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[],
                                            $7::text[], $8::text[], $9::bool[], $10::text[], $11::smallint[],
                                            $12::timestamptz[], $13::timestamptz[], $14::jsonb[], $15::timestamptz[],
-                                           $16::timestamptz[], $17::jsonb[], $18::uuid[], $19::text[])
+                                           $16::timestamptz[], $17::jsonb[], $18::uuid[], $19::text[], $20::jsonb[])
          ON CONFLICT (company_id, id) DO UPDATE SET
              target_url = excluded.target_url, filters = excluded.filters, status = excluded.status,
              status_reason = excluded.status_reason, loopback = excluded.loopback, ordering = excluded.ordering,
              concurrency = excluded.concurrency, secret = excluded.secret,
              previous_secrets = excluded.previous_secrets, previous_secrets_due = excluded.previous_secrets_due,
              resumed_at = excluded.resumed_at, headers = excluded.headers, ignored_actor = excluded.ignored_actor,
-             include = excluded.include, updated_at = excluded.updated_at,
+             include = excluded.include, earlier_filters = excluded.earlier_filters, updated_at = excluded.updated_at,
              version = excluded.version",
         &companies,
         &ids,
@@ -217,6 +226,7 @@ pub async fn store(
         &column(&changed, |subscription| serde_json::from_str(&subscription.headers.to_json()).unwrap_or_default()) as &[serde_json::Value],
         &column(&changed, |subscription| subscription.ignored_actor.map(|key| key.0)) as &[Option<Uuid>],
         &column(&changed, |subscription| subscription.include.stored()),
+        &column(&changed, |subscription| earlier_filters(&subscription.earlier_filters)) as &[serde_json::Value],
         version,
     )
     .execute(&mut *connection)
@@ -250,6 +260,11 @@ pub async fn store(
         skip(connection, subscriptions.skipping.iter().copied().collect()).await?;
     }
     Ok(true)
+}
+
+/// The filters of before, as they are stored.
+fn earlier_filters(earlier: &[(i64, Filters)]) -> serde_json::Value {
+    earlier.iter().map(|(to, filters)| serde_json::json!([to, filters.to_json()])).collect()
 }
 
 /// Gives those whose URL changed to the shards of their new endpoints. From now on nothing that

@@ -195,6 +195,11 @@ impl Values {
                 json!(least + i64::from(number) % range)
             }
             ("boolean", None) => json!(turn == 0),
+            // Words in the order in which they are shown, all or the last of them.
+            ("array", None) if field.parts[0].words().is_some() => {
+                let words = field.parts[0].words().unwrap_or_default();
+                json!(words[turn..])
+            }
             ("array", None) => json!([self.value(&field.parts[0]), self.value(&field.parts[0])]),
             ("object", None) if !field.parts.is_empty() => {
                 field.parts.iter().map(|part| (part.name.clone(), self.value(part))).collect()

@@ -164,6 +164,11 @@ pub fn is_contention(error: &sqlx::Error) -> bool {
     has_code(error, |code| matches!(code, "40001" | "40P01" | "55P03" | "57014"))
 }
 
+/// Is the statement perhaps too large: 57014 statement time-out, 54000 a limit of the program?
+pub fn is_too_large(error: &sqlx::Error) -> bool {
+    has_code(error, |code| matches!(code, "57014" | "54000"))
+}
+
 /// Is a statement that commits by itself certain to have done nothing? The database said so,
 /// and not while it went away, nor because the statement was cancelled: that may come late.
 pub fn is_refusal(error: &sqlx::Error) -> bool {

@@ -25,6 +25,7 @@ mod lane;
 pub mod lease;
 pub mod limits;
 mod outgoing;
+mod portion;
 mod recorder;
 mod replay;
 mod runner;

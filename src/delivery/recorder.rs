@@ -2,7 +2,9 @@
 //!
 //! One statement moves every cursor that moved, appends every attempt and the
 //! checkpoints, for those shards that this process still holds: it locks their rows, and
-//! they carry the epoch. What was not written when the process dies is sent again.
+//! they carry the epoch. If that is too much for one statement ([`Portion`]), several do it: the
+//! attempts come first, the checkpoints last. What was not written when the process dies is sent
+//! again.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,6 +17,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::lane::{Lane, Snapshot};
+use super::portion::Portion;
 use super::shard::{HeldShards, Shard};
 use crate::database::postgres;
 use crate::metrics::Metrics;
@@ -30,9 +33,10 @@ const GATHER: Duration = Duration::from_millis(10);
 const CHECKPOINT: Duration = Duration::from_secs(1);
 /// Attempts that wait to be written; beyond it lanes wait for the database.
 const ATTEMPTS: usize = 4096;
-/// Lanes written in one statement, which must end well within `statement_timeout`
-/// also when all lanes changed at once, as they do when a database comes back.
+/// Lanes gathered at once, also when all lanes changed, as they do when a database comes back.
 const LANES: usize = 2048;
+/// Bytes of a row beside its texts, more or less.
+const ROW_BYTES: usize = 256;
 /// The time after which what was written on the same connection is on disk: PostgreSQL takes three
 /// times its `wal_writer_delay` at most, which can be set to 10 s.
 const ON_DISK: Duration = Duration::from_secs(30);
@@ -55,6 +59,26 @@ pub(super) struct Attempt {
     pub(super) error_class: Option<&'static str>,
     pub(super) signature: String,
     pub(super) answer: Option<Response>,
+}
+
+impl Attempt {
+    /// Its size in a statement, more or less.
+    fn bytes(&self) -> usize {
+        let answer = self.answer.as_ref().map_or(0, |answer| {
+            let headers = answer.headers.iter().map(|(name, value)| name.len() + value.len());
+            headers.sum::<usize>() + answer.snippet.len()
+        });
+        ROW_BYTES + self.error.as_ref().map_or(0, String::len) + self.signature.len() + answer
+    }
+
+    /// Leaves out what is large. Returns false if it was left out already.
+    fn strip(&mut self) -> bool {
+        let Some(answer) = &mut self.answer else { return false };
+        let had = !answer.headers.is_empty() || !answer.snippet.is_empty();
+        answer.headers.clear();
+        answer.snippet.clear();
+        had
+    }
 }
 
 /// Where lanes and the tail leave what is to be written.
@@ -108,6 +132,7 @@ pub(super) struct Recorder {
     notes: Notes,
     held: HeldShards,
     metrics: Arc<Metrics>,
+    portion: Portion,
     /// The checkpoints that were written last, by shard and epoch.
     written: BTreeMap<(i16, i64), i64>,
     checked: Instant,
@@ -140,6 +165,7 @@ impl Recorder {
             notes: notes.clone(),
             held,
             metrics,
+            portion: Portion::WHOLE,
             written: BTreeMap::new(),
             checked: Instant::now(),
             fresh: HashMap::new(),
@@ -181,6 +207,16 @@ impl Recorder {
             }
             tracing::warn!(%error, "cursors and attempts cannot be recorded yet");
             self.metrics.recorder_failures.inc();
+            if postgres::is_too_large(&error)
+                && !self.portion.halve()
+                && let Some(attempt) = gathered.attempts.first_mut()
+                && attempt.strip()
+            {
+                tracing::warn!(
+                    company = %attempt.company, subscription = %attempt.subscription, event = %attempt.event,
+                    "an attempt is recorded without the headers and the body of its answer"
+                );
+            }
             self.write_again();
             again = true;
             tokio::time::sleep(RETRY).await;
@@ -256,7 +292,29 @@ impl Recorder {
         if again {
             forget_written(&mut connection, &mut gathered.attempts).await?;
         }
-        write(&mut connection, gathered).await?;
+        // A cursor must not pass attempts that nobody knows of, nor a checkpoint cursors: they come
+        // in this order. What is written again changes nothing, but for the attempts.
+        while !gathered.attempts.is_empty() {
+            let some = self.portion.of(&gathered.attempts, Attempt::bytes);
+            if some == gathered.attempts.len() {
+                break;
+            }
+            write(&mut connection, &[], &[], &gathered.attempts[..some]).await?;
+            gathered.attempts.drain(..some);
+            self.portion.grow();
+        }
+        let mut snapshots = &gathered.snapshots[..];
+        loop {
+            let (some, rest) = snapshots.split_at(self.portion.of(snapshots, Snapshot::bytes));
+            let checkpoints = if rest.is_empty() { &gathered.checkpoints[..] } else { &[] };
+            write(&mut connection, checkpoints, some, &gathered.attempts).await?;
+            gathered.attempts.clear();
+            self.portion.grow();
+            snapshots = rest;
+            if rest.is_empty() {
+                break;
+            }
+        }
         self.connection = Some(connection);
         Ok(())
     }
@@ -288,7 +346,9 @@ async fn forget_written(
 
 async fn write(
     connection: &mut PgConnection,
-    Gathered { checkpoints, snapshots, attempts, .. }: &Gathered,
+    checkpoints: &[(Arc<Shard>, i64)],
+    snapshots: &[Snapshot],
+    attempts: &[Attempt],
 ) -> Result<(), sqlx::Error> {
     let touched = checkpoints.iter().map(|(shard, _)| shard);
     let touched = touched.chain(snapshots.iter().map(|lane| &lane.shard));

@@ -21,6 +21,7 @@ mod events;
 mod fast_path;
 mod feed;
 mod fields;
+mod guards;
 mod health;
 mod idempotency;
 mod include;

@@ -59,3 +59,13 @@ pub(in crate::delivery) struct Snapshot {
     pub(in crate::delivery) shard: Arc<Shard>,
     pub(in crate::delivery) progress: Progress,
 }
+
+impl Snapshot {
+    /// Its size in a statement, more or less: what is owed counts.
+    pub(in crate::delivery) fn bytes(&self) -> usize {
+        const ROW_BYTES: usize = 256;
+        const OWED_BYTES: usize = 64;
+        let owed = self.progress.read_ahead.as_ref().map_or(0, |ahead| ahead.owed.len());
+        ROW_BYTES + self.progress.health.last_error.as_ref().map_or(0, String::len) + owed * OWED_BYTES
+    }
+}

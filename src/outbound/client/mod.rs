@@ -52,6 +52,9 @@ pub const SNIPPET_BYTES: usize = 1024;
 /// How many of an answer's headers are kept. Servers send some ten; the receiver
 /// chooses, so there is a bound.
 pub const HEADERS_KEPT: usize = 32;
+/// Bytes of all headers that are kept of an answer, names and values. Written as JSON they may take
+/// twice as many: with the body, an attempt has less than 8 KiB.
+const HEADERS_KEPT_BYTES: usize = 3 * 1024;
 
 /// How much of a header's value is kept, in characters.
 pub const HEADER_CHARS: usize = 256;
@@ -91,7 +94,8 @@ pub struct Response {
     pub retry_after: Option<String>,
     /// Where the answer came from.
     pub remote_addr: Option<SocketAddr>,
-    /// The first [`HEADERS_KEPT`] headers, names and values, cut to [`HEADER_CHARS`].
+    /// The first [`HEADERS_KEPT`] headers, names and values, cut to [`HEADER_CHARS`], as far as they
+    /// have [`HEADERS_KEPT_BYTES`] together.
     /// Cookies are left out: they are credentials of the receiver.
     pub headers: Vec<(String, String)>,
     /// The first [`SNIPPET_BYTES`] of the body, as far as they are UTF-8, without NUL.
@@ -226,13 +230,20 @@ fn kept(headers: &HeaderMap) -> Vec<(String, String)> {
         let value = if name == SET_COOKIE { "…".to_owned() } else { cut(storable(value.as_bytes())) };
         (cut(name.as_str().to_owned()), value)
     };
-    headers.iter().take(HEADERS_KEPT).map(header).collect()
+    let mut room = HEADERS_KEPT_BYTES;
+    let fits = |(name, value): &(String, String)| {
+        let rest = room.checked_sub(name.len() + value.len());
+        room = rest.unwrap_or(room);
+        rest.is_some()
+    };
+    headers.iter().take(HEADERS_KEPT).map(header).take_while(fits).collect()
 }
 
-/// The first [`HEADER_CHARS`].
+/// The first [`HEADER_CHARS`], in memory of no more than that.
 fn cut(mut text: String) -> String {
     if let Some((end, _)) = text.char_indices().nth(HEADER_CHARS) {
         text.truncate(end);
+        text.shrink_to_fit();
     }
     text
 }

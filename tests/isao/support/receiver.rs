@@ -56,6 +56,8 @@ pub enum Reply {
     After(Duration, u16),
     /// 200, as soon as this turns true.
     When(watch::Receiver<bool>),
+    /// 200 with 42 KB of headers and a body of 10 KB.
+    Large,
     /// Nothing, ever.
     Never,
     /// Status 200 at once, and a body that never ends.
@@ -179,6 +181,12 @@ async fn receive(State(inner): State<Arc<Inner>>, request: Request) -> Response<
         Reply::When(mut open) => {
             open.wait_for(|open| *open).await.unwrap();
             status(200).body(Body::from("ok")).unwrap()
+        }
+        Reply::Large => {
+            let headers = (0..42).fold(status(200), |response, number| {
+                response.header(format!("x-large-{number}"), "\"".repeat(1000))
+            });
+            headers.body(Body::from("x".repeat(10_000))).unwrap()
         }
         Reply::Never => std::future::pending().await,
         Reply::EndlessBody => {

@@ -95,7 +95,7 @@ pub struct Response {
     /// Where the answer came from.
     pub remote_addr: Option<SocketAddr>,
     /// The first [`HEADERS_KEPT`] headers, names and values, cut to [`HEADER_CHARS`], as far as they
-    /// have [`HEADERS_KEPT_BYTES`] together.
+    /// have `HEADERS_KEPT_BYTES` together.
     /// Cookies are left out: they are credentials of the receiver.
     pub headers: Vec<(String, String)>,
     /// The first [`SNIPPET_BYTES`] of the body, as far as they are UTF-8, without NUL.

@@ -2,9 +2,9 @@
 //!
 //! After an undelivered event a subscription is *degraded*: it pauses before the next
 //! event's first attempt, twice as long each time, so that a receiver that is away for
-//! a day does not cost four attempts per event. After so many undelivered events in a
-//! row, or a 410, it is *deactivated*, with a reason; its events wait. The operator is
-//! told by a log line, a metric and, if there is one, the alert URL.
+//! a day does not cost four attempts per event. After a number of undelivered events in a
+//! row (`Tuning::deactivate_after`), or a 410, the subscription is *deactivated*, with a reason;
+//! its events wait. The operator is told by a log line, a metric and, if there is one, the alert URL.
 
 use std::sync::Arc;
 use std::time::Duration;

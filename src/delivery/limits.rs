@@ -21,7 +21,7 @@ const SUSPECT_SHARE: usize = 4;
 /// that many new ones that hang leave room for those that have done well.
 const NEW_SHARE: usize = 2;
 /// Hosts are forgotten when there are twice as many as were in use last time, and at
-/// least so many.
+/// least this number.
 const FORGET_FROM: usize = 256;
 
 /// What is known of a receiver.

@@ -9,8 +9,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// the API, event streams, the database.
 const OTHERS: u64 = 1024;
 
-/// Raises the limit as far as it may be, and warns if that is not enough for so many
-/// attempts in flight.
+/// Raises the limit as far as it may be, and warns if that is not enough for `in_flight`
+/// attempts at a time.
 pub fn raise(in_flight: usize) {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });

@@ -10,7 +10,7 @@ use super::round::Round;
 
 /// How often a fault strikes in a round.
 const BLOWS: usize = 2;
-/// A blow falls at a random instant within so many milliseconds.
+/// A blow falls at a random instant within this time, in milliseconds.
 const INSTANT_MS: usize = 500;
 /// How long a server is frozen: until others have long noticed.
 const FROZEN: Duration = LEASE.saturating_mul(2).saturating_add(Duration::from_secs(1));

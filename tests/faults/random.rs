@@ -5,7 +5,7 @@ pub fn below(bound: usize) -> usize {
     u32::from_be_bytes(isao::random::bytes().unwrap()) as usize % bound
 }
 
-/// True so many times in a hundred.
+/// Returns true in `share` of a hundred cases.
 pub fn percent(share: usize) -> bool {
     below(100) < share
 }

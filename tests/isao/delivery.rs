@@ -78,7 +78,7 @@ async fn next_retry(world: &World) {
     eventually("the record of a retry", async || world.skip_to_retry().await.then_some(())).await;
 }
 
-/// Waits until so many attempts are on record: then their lanes know what comes next.
+/// Waits until `count` attempts are on record: then their lanes know what comes next.
 async fn recorded(world: &World, count: i64) {
     eventually(&format!("the record of {count} attempts"), async || {
         let found: i64 =

@@ -47,13 +47,13 @@ fn first_arrivals(received: &[Received]) -> Vec<(String, String)> {
     first
 }
 
-/// What should arrive of so many deals.
+/// What should arrive of this number of deals.
 fn lives(deals: usize) -> Vec<(String, String)> {
     let life = |deal: usize| LIFE.map(|event| (event.to_owned(), deal.to_string()));
     (0..deals).flat_map(life).collect()
 }
 
-/// Waits until so many different events have arrived, while time passes.
+/// Waits until `count` different events have arrived, while time passes.
 async fn expect(world: &World, receiver: &Receiver, count: usize) -> Vec<(String, String)> {
     eventually(&format!("the arrival of {count} events"), async || {
         world.clock.advance(Duration::from_millis(50));

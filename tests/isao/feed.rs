@@ -170,7 +170,7 @@ async fn what_cannot_be_meant_is_refused() {
     world.send(bad).await.assert_error(400, "INVALID_QUERY");
 }
 
-/// What others have written since, as if the writer had: so many events.
+/// Appends events as if the writer of another process had.
 async fn let_others_write(world: &World, events: i64) {
     sqlx::query(
         "WITH head AS (UPDATE log_head SET seq = seq + $1 RETURNING seq - $1 AS before, at)

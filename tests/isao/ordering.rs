@@ -63,7 +63,7 @@ fn by_contact(received: &[Received]) -> HashMap<String, Vec<usize>> {
     numbers
 }
 
-/// Waits until so many requests arrived, while time passes.
+/// Waits until `count` requests have arrived, while time passes.
 async fn expect(world: &World, receiver: &Receiver, count: usize) -> Vec<Received> {
     eventually(&format!("the arrival of {count} requests"), async || {
         world.clock.advance(Duration::from_millis(50));

@@ -16,7 +16,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Longer than events and attempts are kept.
 const TOO_OLD: Duration = Duration::from_secs(31 * DAY.as_secs());
 
-/// As if so many numbers of the log were given out.
+/// Moves the end of the log to `seq`, as if the numbers before were given out.
 async fn jump_to(world: &World, seq: i64) {
     sqlx::query("UPDATE log_head SET seq = $1").bind(seq).execute(&world.pool).await.unwrap();
 }
@@ -221,11 +221,7 @@ async fn what_a_paused_subscription_loses_is_counted_and_told() {
     assert_eq!(lost.as_array().unwrap().len(), 1, "{lost}");
     assert_eq!((&lost[0]["reason"], &lost[0]["events"]), (&json!("retention"), &json!(3)));
     assert!(lost[0]["at"].as_str().unwrap().starts_with("2024-12-09T"), "{lost}");
-    assert_eq!(
-        gaps(&world, &filtered).await[0]["events"],
-        3,
-        "at most so many: nobody looked at the filters"
-    );
+    assert_eq!(gaps(&world, &filtered).await[0]["events"], 3, "an upper bound: nobody looked at the filters");
     for unharmed in [&live, &other_type, &unmatched] {
         assert_eq!(gaps(&world, unharmed).await, json!([]));
     }

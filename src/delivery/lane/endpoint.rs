@@ -35,7 +35,7 @@ pub(super) const LANE_QUEUE: usize = 64;
 const AHEAD: usize = 4;
 /// Events that all lanes of an endpoint keep, as long as each may keep a few.
 const ENDPOINT_QUEUE: usize = 1024;
-/// These few.
+/// Events that each lane of an endpoint may keep, however many lanes there are.
 const LANE_QUEUE_MIN: usize = 4;
 
 /// A company's subscriptions to one URL.
@@ -245,7 +245,7 @@ impl State {
     }
 }
 
-/// Events that a lane keeps, as one of so many `members` of its endpoint.
+/// Returns how many events a lane keeps if its endpoint has `members` lanes.
 pub(super) fn capacity(subscription: &Subscription, members: usize) -> usize {
     let alone = LANE_QUEUE.max(AHEAD * usize::from(subscription.ordering.concurrency()));
     alone.min((ENDPOINT_QUEUE / members.max(1)).max(LANE_QUEUE_MIN))

@@ -148,7 +148,7 @@ async fn twins(connection: &mut PgConnection, wanted: Vec<Twin>) -> Result<Vec<K
     Ok(rows.into_iter().map(|row| (CompanyId(row.company_id), row.id)).collect())
 }
 
-/// A company's subscriptions to URLs, the oldest first, at most so many of each.
+/// The ids of companies' subscriptions to URLs, of each URL the oldest ones up to a limit.
 async fn of_endpoints(
     connection: &mut PgConnection,
     wanted: Vec<(CompanyId, String, usize)>,

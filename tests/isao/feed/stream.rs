@@ -231,7 +231,7 @@ async fn a_stream_whose_next_events_are_dropped_says_so_and_ends() {
     let mut follower = Follower::connect(&world, "", None).await;
     world.contact("A", "100").await;
     assert_eq!(follower.names(1).await, ["A"]);
-    // As if so many events had come and been dropped before the stream read them.
+    // As if ten events had come and been dropped before the stream read them.
     sqlx::query("UPDATE log_head SET seq = seq + 10").execute(&world.pool).await.unwrap();
     world.contact("B", "200").await;
     let told = follower.event().await.expect("a word about the hole");

@@ -105,6 +105,12 @@ impl Connection {
         self.born.elapsed()
     }
 
+    /// Makes it as old as if that time had passed.
+    #[cfg(test)]
+    pub(super) fn grow_older(&mut self, time: Duration) {
+        self.born -= time;
+    }
+
     /// The same connection once more, if several may use it at a time.
     pub(super) fn share(&self) -> Option<Self> {
         match &self.kind {

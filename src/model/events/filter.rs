@@ -1,15 +1,14 @@
+mod scalar;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use rust_decimal::Decimal;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use scalar::Scalar;
+
 use super::{EventSelection, EventType, EventTypes};
-use crate::model::deal_words::{Priority, Status};
 use crate::model::ids::KeyId;
-use crate::model::phone::{phone_key, phone_part};
-use crate::model::text::tidy;
-use crate::model::time::{parse_time, wire_time};
 use crate::model::words::Words;
 
 /// Conditions on the fields of a record. Several fields must all match; of a
@@ -37,15 +36,6 @@ pub struct Change<'a> {
 const CHANGED: &str = "changed";
 /// Fields for which nobody waits to change: the ids and times of a record, and what an event adds.
 const NEVER_CHANGED: [&str; 4] = ["id", "createdAt", "updatedAt", "previousStage"];
-
-/// A value to compare with. Numbers compare by amount (`1` is `1.0`), text exactly.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Scalar {
-    Null,
-    Bool(bool),
-    Number(Decimal),
-    Text(String),
-}
 
 /// Why an object is not a set of filters; one sentence each.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -115,7 +105,7 @@ impl Filters {
         };
         let (mut fields, mut changed) = (BTreeMap::new(), BTreeSet::new());
         for (field, wanted) in object {
-            if field == CHANGED && !wanted.is_null() {
+            if field == CHANGED {
                 changed = Self::changed(events, wanted, unknown)?;
                 continue;
             }
@@ -231,108 +221,10 @@ impl Filters {
         self.fields.iter().all(|(field, wanted)| {
             let Some(raw) = record.get(field.as_str()) else { return false };
             match serde_json::from_str::<Vec<&RawValue>>(raw.get()) {
-                Ok(values) => values.iter().any(|value| contains(field, wanted, value)),
-                Err(_) => contains(field, wanted, raw),
+                Ok(values) => values.iter().any(|value| scalar::contains(field, wanted, value)),
+                Err(_) => scalar::contains(field, wanted, raw),
             }
         })
-    }
-}
-
-fn contains(field: &str, wanted: &[Scalar], raw: &RawValue) -> bool {
-    Scalar::stored(raw.get()).is_some_and(|value| {
-        // These are kept as they were written, and compared like everywhere else.
-        let key: Option<fn(&str) -> String> = match field {
-            "phoneNumber" => Some(phone_part),
-            "email" => Some(str::to_lowercase),
-            _ => None,
-        };
-        match (key, &value) {
-            (Some(key), Scalar::Text(text)) => {
-                let text = key(text);
-                wanted.iter().any(|wanted| matches!(wanted, Scalar::Text(wanted) if key(wanted) == text))
-            }
-            _ => wanted.contains(&value),
-        }
-    })
-}
-
-impl Scalar {
-    fn wanted(field: &str, value: &Value) -> Result<Self, FiltersError> {
-        match value {
-            Value::String(text) if text.chars().count() > Filters::MAX_TEXT || text.contains('\0') => {
-                Err(FiltersError::BadText(field.into()))
-            }
-            Value::Array(_) | Value::Object(_) => Err(FiltersError::BadValue(field.into())),
-            value => Self::stored(&value.to_string()).ok_or_else(|| FiltersError::BadValue(field.into())),
-        }
-    }
-
-    /// The value in the form that the field's own values have.
-    fn of_field(self, field: &str) -> Result<Self, FiltersError> {
-        let text = match self {
-            Self::Text(text) => text,
-            other => return Ok(other),
-        };
-        let impossible = |expected: String| FiltersError::Impossible {
-            field: field.to_owned(),
-            value: format!("{:?}", text.chars().take(50).collect::<String>()),
-            expected,
-        };
-        let tidied = tidy(&text).into_owned();
-        let word = |words: &[&str]| match words.contains(&&*tidied) {
-            true => Ok(Self::Text(tidied.clone())),
-            false => Err(impossible(format!("it has one of {}", words.join(", ")))),
-        };
-        match field {
-            "status" => word(Status::WORDS),
-            "priority" => word(Priority::WORDS),
-            "value" | "probability" => match tidied.parse::<Decimal>() {
-                Ok(number) => Ok(Self::Number(number.normalize())),
-                Err(_) => Err(impossible("it has a number".to_owned())),
-            },
-            "currency" => {
-                let code = tidied.to_ascii_uppercase();
-                let is_code = code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_uppercase());
-                is_code
-                    .then_some(Self::Text(code))
-                    .ok_or_else(|| impossible("it has a code like EUR".to_owned()))
-            }
-            "phoneNumber" => match phone_key(&tidied) {
-                Some(_) => Ok(Self::Text(tidied)),
-                None => Err(impossible("it has a phone number like +33123456789".to_owned())),
-            },
-            "email" if !tidied.contains('@') => {
-                Err(impossible("it has an email address like jane@example.com".to_owned()))
-            }
-            "createdAt" | "updatedAt" | "expectedCloseDate" | "actualCloseDate" => {
-                match parse_time(&tidied) {
-                    Some(time) => Ok(Self::Text(wire_time(time))),
-                    None => Err(impossible("it has a time like 2024-11-08T10:30:00.000Z".to_owned())),
-                }
-            }
-            _ => Ok(Self::Text(tidied)),
-        }
-    }
-
-    fn stored(json: &str) -> Option<Self> {
-        Some(match json {
-            "null" => Self::Null,
-            "true" => Self::Bool(true),
-            "false" => Self::Bool(false),
-            text if text.starts_with('"') => Self::Text(serde_json::from_str(text).ok()?),
-            number => Self::Number(
-                number.parse::<Decimal>().or_else(|_| Decimal::from_scientific(number)).ok()?.normalize(),
-            ),
-        })
-    }
-
-    fn to_json(&self) -> Value {
-        match self {
-            Self::Null => Value::Null,
-            Self::Bool(value) => (*value).into(),
-            Self::Number(value) => serde_json::from_str(&value.to_string()).unwrap_or_default(),
-            Self::Text(text) => text.as_str().into(),
-        }
     }
 }
 

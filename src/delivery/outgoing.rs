@@ -9,30 +9,18 @@ use crate::model::events::{Event, Include};
 /// An event on its way to several lanes, serialised once for all who want the same included.
 pub(super) struct Outgoing {
     pub(super) event: Arc<Event>,
-    body: OnceLock<Bytes>,
-    /// For those who want something included: the previous values, the actor, both.
-    others: OnceLock<Box<[OnceLock<Bytes>; 3]>>,
+    /// By what is included.
+    bodies: [OnceLock<Bytes>; Include::COUNT],
 }
 
 impl Outgoing {
     pub(super) fn new(event: Arc<Event>) -> Arc<Self> {
-        Arc::new(Self { event, body: OnceLock::new(), others: OnceLock::new() })
+        Arc::new(Self { event, bodies: Default::default() })
     }
 
     /// The bytes that every attempt signs and sends.
     pub(super) fn body(&self, include: Include) -> Bytes {
-        let [previous, actor, both] = match include {
-            Include { previous: false, actor: false } => {
-                return self.body.get_or_init(|| self.event.envelope(include)).clone();
-            }
-            _ => &**self.others.get_or_init(Box::default),
-        };
-        let body = match include {
-            Include { actor: false, .. } => previous,
-            Include { previous: false, .. } => actor,
-            _ => both,
-        };
-        body.get_or_init(|| self.event.envelope(include)).clone()
+        self.bodies[include.index()].get_or_init(|| self.event.envelope(include)).clone()
     }
 }
 

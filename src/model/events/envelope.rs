@@ -29,7 +29,7 @@ pub struct Event {
     pub at: DateTime<Utc>,
     /// The record as JSON text.
     pub data: String,
-    /// The API key that caused the event. None for events of versions before 0.2.
+    /// The API key that caused the event. None for an event that an older version wrote.
     pub actor: Option<KeyId>,
     /// Of a change: a JSON object with the values before the change of the fields that changed.
     pub previous: Option<String>,
@@ -60,6 +60,14 @@ words! {
 pub struct IncludeError;
 
 impl Include {
+    /// The number of different values.
+    pub const COUNT: usize = 4;
+
+    /// A number below [`Self::COUNT`] that no other value has.
+    pub fn index(self) -> usize {
+        usize::from(self.previous) + 2 * usize::from(self.actor)
+    }
+
     /// Reads words; each text may have several of them, with commas between.
     ///
     /// # Errors

@@ -376,7 +376,10 @@ impl Subscriptions {
     fn earlier_filters(&self, current: &Subscription) -> Result<Vec<(i64, Filters)>, ApiError> {
         let done = self.done.get(&current.id).copied().unwrap_or_default();
         let mut earlier = current.earlier_filters.clone();
-        earlier.push((self.head, current.filters.clone()));
+        // Without an event in between, nothing was judged by them.
+        if earlier.last().is_none_or(|(to, _)| *to < self.head) {
+            earlier.push((self.head, current.filters.clone()));
+        }
         earlier.retain(|(to, _)| *to > done);
         if earlier.len() > MAX_EARLIER_FILTERS {
             let message = format!(

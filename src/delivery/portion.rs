@@ -1,8 +1,8 @@
-//! How much the recorder writes in one statement.
+//! How many attempts, and how many cursors, the recorder writes in one statement.
 
-/// Rows of one statement, which must end well within `statement_timeout`.
+/// Rows of one kind in one statement, which must end well within `statement_timeout`.
 const MAX_ROWS: usize = 2048;
-/// Bytes of one statement.
+/// Bytes of these rows.
 const MAX_BYTES: usize = 4 * 1024 * 1024;
 
 /// The size of a statement. It is halved when a statement fails because of its size, and grows again

@@ -172,8 +172,8 @@ pub async fn of_company(
     )
 }
 
-/// Those of these subscriptions that exist, with their progress, locked until the transaction ends. Changes are
-/// rare and short: waiting for another one, within `lock_timeout`, is fine here.
+/// Those of these subscriptions that exist, with their progress, locked until the transaction ends.
+/// Changes are rare and short: waiting for another one, within `lock_timeout`, is fine here.
 pub async fn lock(
     connection: &mut PgConnection,
     (companies, ids): (&[Uuid], &[Uuid]),

@@ -233,8 +233,8 @@ struct PreviewedSubscription {
 
 /// Preview an event
 ///
-/// Shows the body and the headers, byte for byte, with which an event about this record would be
-/// delivered now, and to which subscriptions. Nothing is sent. The `previousStage` of
+/// Shows the body and the headers, byte for byte but for the signature, with which an event about this
+/// record would be delivered now, and to which subscriptions. Nothing is sent. The `previousStage` of
 /// `deal.stage_changed` is invented.
 #[utoipa::path(post, path = "/webhooks/preview", operation_id = "previewEvent", tag = "Deliveries", request_body = PreviewInput,
     responses((status = 200, description = "The event, and the subscriptions that would get it", body = Answered<Preview>), WriteErrors))]

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use super::health::FailedAttempt;
 use super::lane::{Lane, Outcome};
 use super::outgoing::Outgoing;
-use super::recorder::Attempt;
+use super::record::Attempt;
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::model::attempt::{AttemptCause, AttemptOutcome};
@@ -127,6 +127,7 @@ impl EndedAttempt {
             error_class,
             signature: self.signature,
             answer: self.answer,
+            place: None,
         }
     }
 }

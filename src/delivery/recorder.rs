@@ -17,13 +17,14 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::lane::{Lane, Snapshot};
+use super::places::Places;
 use super::portion::Portion;
+use super::record::Attempt;
 use super::shard::{HeldShards, Shard};
 use crate::database::postgres;
 use crate::metrics::Metrics;
-use crate::model::attempt::{AttemptCause, AttemptOutcome};
-use crate::model::ids::{CompanyId, EventId, SubscriptionId};
-use crate::outbound::client::Response;
+use crate::model::attempt::AttemptOutcome;
+use crate::model::ids::SubscriptionId;
 use crate::retention;
 
 /// How long results are gathered before they are written.
@@ -31,71 +32,32 @@ const GATHER: Duration = Duration::from_millis(10);
 /// The checkpoints are written so often, if they have moved; a restart reads the log
 /// from there.
 const CHECKPOINT: Duration = Duration::from_secs(1);
-/// Attempts that wait to be written; beyond it lanes wait for the database.
-const ATTEMPTS: usize = 4096;
 /// Lanes gathered at once, also when all lanes changed, as they do when a database comes back.
 const LANES: usize = 2048;
-/// Bytes of a row beside its texts, more or less.
-const ROW_BYTES: usize = 256;
 /// The time after which what was written on the same connection is on disk: PostgreSQL takes three
 /// times its `wal_writer_delay` at most, which can be set to 10 s.
 const ON_DISK: Duration = Duration::from_secs(30);
 /// Pause before a write that failed is tried again.
 const RETRY: Duration = Duration::from_millis(500);
 
-/// One attempt, to be appended.
-pub(super) struct Attempt {
-    pub(super) company: CompanyId,
-    pub(super) subscription: SubscriptionId,
-    pub(super) shard: Arc<Shard>,
-    pub(super) seq: i64,
-    pub(super) event: EventId,
-    pub(super) number: u8,
-    pub(super) cause: AttemptCause,
-    pub(super) at: DateTime<Utc>,
-    pub(super) duration: Duration,
-    pub(super) outcome: AttemptOutcome,
-    pub(super) error: Option<String>,
-    pub(super) error_class: Option<&'static str>,
-    pub(super) signature: String,
-    pub(super) answer: Option<Response>,
-}
-
-impl Attempt {
-    /// Its size in a statement, more or less.
-    fn bytes(&self) -> usize {
-        let answer = self.answer.as_ref().map_or(0, |answer| {
-            let headers = answer.headers.iter().map(|(name, value)| name.len() + value.len());
-            headers.sum::<usize>() + answer.snippet.len()
-        });
-        ROW_BYTES + self.error.as_ref().map_or(0, String::len) + self.signature.len() + answer
-    }
-
-    /// Leaves out what is large. Returns false if it was left out already.
-    fn strip(&mut self) -> bool {
-        let Some(answer) = &mut self.answer else { return false };
-        let had = !answer.headers.is_empty() || !answer.snippet.is_empty();
-        answer.headers.clear();
-        answer.snippet.clear();
-        had
-    }
-}
-
 /// Where lanes and the tail leave what is to be written.
 #[derive(Clone)]
 pub(super) struct Notes {
-    attempts: mpsc::Sender<Attempt>,
+    /// As many as have a place at most.
+    attempts: mpsc::UnboundedSender<Attempt>,
+    places: Arc<Places>,
     dirty: Arc<Mutex<Vec<Arc<Lane>>>>,
     flushes: mpsc::Sender<oneshot::Sender<()>>,
     wake: Arc<Notify>,
 }
 
 impl Notes {
-    /// Notes an attempt; waits if too many are not written yet. Comes before the
-    /// lane moves on, so that no cursor passes an attempt that nobody knows of.
-    pub(super) async fn attempt(&self, attempt: Attempt) {
+    /// Notes an attempt; waits if too many, or too many of its company, are not written yet. Comes
+    /// before the lane moves on, so that no cursor passes an attempt that nobody knows of.
+    pub(super) async fn attempt(&self, mut attempt: Attempt) {
+        attempt.place = self.places.take(attempt.company).await;
         // Without a recorder the server ends, and what happens now is not written.
-        let _ = self.attempts.send(attempt).await;
+        let _ = self.attempts.send(attempt);
     }
 
     /// Notes that a lane's state changed.
@@ -127,7 +89,7 @@ impl Notes {
 pub(super) struct Recorder {
     pool: PgPool,
     connection: Option<PgConnection>,
-    attempts: mpsc::Receiver<Attempt>,
+    attempts: mpsc::UnboundedReceiver<Attempt>,
     flushes: mpsc::Receiver<oneshot::Sender<()>>,
     notes: Notes,
     held: HeldShards,
@@ -154,9 +116,15 @@ struct Gathered {
 impl Recorder {
     /// Writes the checkpoints of the shards that are `held`.
     pub(super) fn new(pool: PgPool, held: HeldShards, metrics: Arc<Metrics>) -> (Self, Notes) {
-        let (attempt, attempts) = mpsc::channel(ATTEMPTS);
+        let (attempt, attempts) = mpsc::unbounded_channel();
         let (flush, flushes) = mpsc::channel(1);
-        let notes = Notes { attempts: attempt, dirty: Arc::default(), flushes: flush, wake: Arc::default() };
+        let notes = Notes {
+            attempts: attempt,
+            places: Arc::default(),
+            dirty: Arc::default(),
+            flushes: flush,
+            wake: Arc::default(),
+        };
         let recorder = Self {
             pool,
             connection: None,
@@ -193,8 +161,8 @@ impl Recorder {
     }
 
     /// Writes what there is to write; answers whether there is more. Keeps trying
-    /// with the same things while the database is away: lanes wait when the list of
-    /// attempts is full.
+    /// with the same things while the database is away: lanes wait when there are no places left
+    /// for attempts.
     async fn flush(&mut self, all: bool) -> bool {
         let mut gathered = self.gather(all);
         if gathered.snapshots.is_empty() && gathered.attempts.is_empty() && gathered.checkpoints.is_empty() {

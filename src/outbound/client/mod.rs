@@ -98,7 +98,8 @@ pub struct Response {
     /// have `HEADERS_KEPT_BYTES` together.
     /// Cookies are left out: they are credentials of the receiver.
     pub headers: Vec<(String, String)>,
-    /// The first [`SNIPPET_BYTES`] of the body, as far as they are UTF-8, without NUL.
+    /// The first [`SNIPPET_BYTES`] of the body as UTF-8, where U+FFFD stands for NUL and for bytes that are
+    /// none.
     pub snippet: String,
 }
 
@@ -213,13 +214,15 @@ async fn answer(
         let room = SNIPPET_BYTES - snippet.len();
         snippet.extend_from_slice(&chunk[..chunk.len().min(room)]);
     };
-    let retry_after = parts.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+    // No time is longer; the receiver could make it wait with the record otherwise.
+    let retry_after = parts.headers.get(RETRY_AFTER).filter(|value| value.len() <= HEADER_CHARS);
+    let retry_after = retry_after.and_then(|value| value.to_str().ok());
     let response = Response {
         status: parts.status.as_u16(),
         retry_after: retry_after.map(str::to_owned),
         remote_addr,
         headers: kept(&parts.headers),
-        snippet: storable(&snippet),
+        snippet: cut_bytes(storable(&snippet), SNIPPET_BYTES),
     };
     Ok((response, complete))
 }
@@ -245,6 +248,13 @@ fn cut(mut text: String) -> String {
         text.truncate(end);
         text.shrink_to_fit();
     }
+    text
+}
+
+/// The first `bytes`, or a few less where a character would be cut, in memory of no more than that.
+fn cut_bytes(mut text: String, bytes: usize) -> String {
+    text.truncate(text.floor_char_boundary(bytes));
+    text.shrink_to_fit();
     text
 }
 

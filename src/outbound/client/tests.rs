@@ -123,6 +123,20 @@ async fn headers_are_kept_within_bounds() {
 }
 
 #[tokio::test]
+async fn what_is_kept_is_cut_before_it_waits() {
+    let (port, _) = serve(|mut stream| {
+        request(&mut stream);
+        write!(stream, "HTTP/1.1 429 Slow\r\nretry-after: {}\r\n", "9".repeat(10_000)).unwrap();
+        write!(stream, "content-length: {SNIPPET_BYTES}\r\n\r\n").unwrap();
+        stream.write_all(&[0xff; SNIPPET_BYTES]).unwrap();
+    });
+    let response = post_to(port).await.unwrap();
+    assert_eq!(response.retry_after, None, "no time is that long");
+    assert_eq!(response.snippet, "\u{fffd}".repeat(SNIPPET_BYTES / 3));
+    assert!(response.snippet.capacity() <= SNIPPET_BYTES);
+}
+
+#[tokio::test]
 async fn a_redirect_is_an_answer_and_not_followed() {
     let elsewhere = TcpListener::bind("127.0.0.1:0").unwrap();
     elsewhere.set_nonblocking(true).unwrap();

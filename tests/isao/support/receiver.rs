@@ -56,7 +56,7 @@ pub enum Reply {
     After(Duration, u16),
     /// 200, as soon as this turns true.
     When(watch::Receiver<bool>),
-    /// 200 with 42 KB of headers and a body of 10 KB.
+    /// 200 with 42 KB of headers and a body of 10 KB that is no text.
     Large,
     /// Nothing, ever.
     Never,
@@ -186,7 +186,7 @@ async fn receive(State(inner): State<Arc<Inner>>, request: Request) -> Response<
             let headers = (0..42).fold(status(200), |response, number| {
                 response.header(format!("x-large-{number}"), "\"".repeat(1000))
             });
-            headers.body(Body::from("x".repeat(10_000))).unwrap()
+            headers.body(Body::from(vec![0xff; 10_000])).unwrap()
         }
         Reply::Never => std::future::pending().await,
         Reply::EndlessBody => {

@@ -9,19 +9,20 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use sqlx::PgPool;
 
-use super::outgoing::{Backlogged, Outgoing};
+use super::outgoing::{Backlogged, Outgoing, Size};
 use crate::log::read::{self, Page};
-use crate::model::events::{Event, EventTypes};
+use crate::model::events::EventTypes;
 use crate::model::ids::CompanyId;
 
 /// Events read at once: a lane takes some of them at a time.
 const STRETCH: usize = 128;
+/// Bytes of the data of events read at once, which take twice as many in memory: a lane keeps no more.
+/// The event that exceeds it is the last one.
+const STRETCH_BYTES: usize = 512 * 1024;
 /// Stretches that are kept.
 const KEPT: usize = 32;
 /// Memory that they may take, in bytes: [`STRETCH`] events of usual size for each.
 const KEPT_BYTES: usize = 4 * 1024 * 1024;
-/// What an event takes in memory beside its data, in bytes; roughly.
-const EVENT_BYTES: usize = 512;
 /// The number of turns to read from which unused ones are forgotten.
 const TURNS: usize = 1024;
 
@@ -57,12 +58,13 @@ impl Backlog {
         Self { pool, kept: Mutex::default() }
     }
 
-    /// Reads events of a kind after `position`, up to `to`; `limit` events at most.
+    /// Reads events of a kind after `position`, up to `to`; as many as there is room for, and one in
+    /// any case.
     pub(super) async fn read(
         &self,
         kind: Kind,
         (position, to): (i64, i64),
-        limit: usize,
+        room: Size,
     ) -> Result<Backlogged, sqlx::Error> {
         if position >= to {
             return Ok(Backlogged { events: Vec::new(), read_to: position });
@@ -70,7 +72,7 @@ impl Backlog {
         let find = || {
             let kept = self.kept();
             let found = kept.stretches.iter().rev().find(|stretch| stretch.has(kind, position));
-            found.map(|stretch| stretch.part((position, to), limit))
+            found.map(|stretch| stretch.part((position, to), room))
         };
         if let Some(read) = find() {
             return Ok(read);
@@ -81,9 +83,10 @@ impl Backlog {
         if let Some(read) = find() {
             return Ok(read);
         }
-        let page = read::of_types_nearby(&self.pool, kind.0, kind.1, (position, to), STRETCH).await?;
+        let size = (STRETCH, STRETCH_BYTES);
+        let page = read::of_types_within(&self.pool, kind.0, kind.1, (position, to), size).await?;
         let stretch = Stretch::new(kind, position, page);
-        let read = stretch.part((position, to), limit);
+        let read = stretch.part((position, to), room);
         self.keep(stretch);
         Ok(read)
     }
@@ -118,14 +121,9 @@ impl Backlog {
 
 impl Stretch {
     fn new(kind: Kind, after: i64, page: Page) -> Self {
-        let bytes = |event: &Arc<Event>| 2 * event.data.len() + EVENT_BYTES;
-        Self {
-            kind,
-            after,
-            to: page.read_to,
-            bytes: page.events.iter().map(bytes).sum(),
-            events: page.events.into_iter().map(Outgoing::new).collect(),
-        }
+        let events: Vec<_> = page.events.into_iter().map(Outgoing::new).collect();
+        let bytes = events.iter().map(|outgoing| outgoing.bytes()).sum();
+        Self { kind, after, to: page.read_to, events, bytes }
     }
 
     /// Does it have what comes after `position`?
@@ -133,12 +131,18 @@ impl Stretch {
         self.kind == kind && (self.after..self.to).contains(&position)
     }
 
-    /// What comes after `position`, up to `to`; `limit` events at most.
-    fn part(&self, (position, to): (i64, i64), limit: usize) -> Backlogged {
+    /// What comes after `position`, up to `to`; as many as there is room for, and one in any case.
+    fn part(&self, (position, to): (i64, i64), room: Size) -> Backlogged {
         let to = to.min(self.to);
         let start = self.events.partition_point(|outgoing| outgoing.event.seq <= position);
         let end = self.events.partition_point(|outgoing| outgoing.event.seq <= to);
-        let events: Vec<_> = self.events[start..end].iter().take(limit).cloned().collect();
+        let mut taken = Size::default();
+        let fits = |outgoing: &&Arc<Outgoing>| {
+            let admits = room.admits(taken, outgoing);
+            taken.add(outgoing);
+            admits
+        };
+        let events: Vec<_> = self.events[start..end].iter().take_while(fits).cloned().collect();
         let last = events.last().filter(|_| events.len() < end - start);
         Backlogged { read_to: last.map_or(to, |last| last.event.seq), events }
     }
@@ -151,8 +155,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::model::events::EventType;
-    use crate::model::events::SOURCE_API;
+    use crate::model::events::{Event, EventType, SOURCE_API};
     use crate::model::ids::EventId;
 
     const TYPE: EventType = EventType::ContactCreated;
@@ -179,6 +182,11 @@ mod tests {
         Stretch::new(kind(TYPE), after, Page { events: seqs.iter().map(event).collect(), read_to: to })
     }
 
+    /// Room for so many events, however large.
+    fn room(events: usize) -> Size {
+        Size { events, bytes: usize::MAX }
+    }
+
     fn seqs(read: &Backlogged) -> Vec<i64> {
         read.events.iter().map(|outgoing| outgoing.event.seq).collect()
     }
@@ -194,12 +202,28 @@ mod tests {
             ((12, 14), 1, vec![13], 14),
             ((15, 30), 9, vec![], 20),
         ] {
-            let read = stretch.part((position, to), limit);
+            let read = stretch.part((position, to), room(limit));
             assert_eq!((seqs(&read), read.read_to), (expected, read_to), "{position} {to} {limit}");
         }
         assert!(stretch.has(kind(TYPE), 10) && stretch.has(kind(TYPE), 19));
         assert!(!stretch.has(kind(TYPE), 9) && !stretch.has(kind(TYPE), 20));
         assert!(!stretch.has(kind(EventType::DealWon), 10));
+    }
+
+    #[test]
+    fn a_part_has_so_many_bytes_and_at_least_one_event() {
+        let stretch = stretch(0, &[1, 2, 3], 9, 1000);
+        let each = stretch.events[0].bytes();
+        for (bytes, expected, read_to) in [
+            (0, vec![1], 1),
+            (each, vec![1], 1),
+            (2 * each - 1, vec![1], 1),
+            (2 * each, vec![1, 2], 2),
+            (3 * each, vec![1, 2, 3], 9),
+        ] {
+            let read = stretch.part((0, 9), Size { events: 9, bytes });
+            assert_eq!((seqs(&read), read.read_to), (expected, read_to), "{bytes}");
+        }
     }
 
     #[tokio::test]
@@ -208,17 +232,17 @@ mod tests {
         let pool = PgPoolOptions::new().connect_lazy("postgres://localhost/").unwrap();
         pool.close().await;
         let backlog = Backlog::new(pool);
-        assert!(backlog.read(kind(TYPE), (0, 1), 1).await.is_err());
+        assert!(backlog.read(kind(TYPE), (0, 1), room(1)).await.is_err());
         backlog.keep(stretch(0, &[1, 2], 2, 1));
-        assert_eq!(seqs(&backlog.read(kind(TYPE), (1, 9), 9).await.unwrap()), [2]);
-        assert_eq!(backlog.read(kind(TYPE), (2, 2), 9).await.unwrap().read_to, 2);
+        assert_eq!(seqs(&backlog.read(kind(TYPE), (1, 9), room(9)).await.unwrap()), [2]);
+        assert_eq!(backlog.read(kind(TYPE), (2, 2), room(9)).await.unwrap().read_to, 2);
         for number in 1..100 {
             backlog.keep(stretch(number * 10, &[], number * 10 + 10, 0));
         }
-        assert!(backlog.read(kind(TYPE), (1, 9), 9).await.is_err(), "the oldest ones are gone");
-        assert!(backlog.read(kind(TYPE), (999, 1000), 9).await.is_ok());
+        assert!(backlog.read(kind(TYPE), (1, 9), room(9)).await.is_err(), "the oldest ones are gone");
+        assert!(backlog.read(kind(TYPE), (999, 1000), room(9)).await.is_ok());
         backlog.keep(stretch(1000, &[1001], 1001, KEPT_BYTES / 2));
-        assert!(backlog.read(kind(TYPE), (1000, 1001), 1).await.is_err(), "too large to be kept");
+        assert!(backlog.read(kind(TYPE), (1000, 1001), room(1)).await.is_err(), "too large to be kept");
         let kept = backlog.kept();
         assert_eq!((kept.stretches.len(), kept.bytes), (0, 0));
     }

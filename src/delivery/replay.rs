@@ -27,6 +27,8 @@ use crate::subscription::Subscription;
 
 /// Events read at once.
 const PAGE: usize = 64;
+/// Bytes of the data of events read at once; the event that exceeds it is the last one.
+const PAGE_BYTES: usize = 512 * 1024;
 /// Undelivered events in a row after which a replay fails.
 const GIVE_UP_AFTER: u32 = 5;
 /// How often progress is stored, and a cancellation seen.
@@ -211,7 +213,7 @@ impl Replay {
     async fn page(&self, pool: &PgPool, lane: &Lane) -> Result<Page, sqlx::Error> {
         if !self.only_undelivered {
             let range = (self.position, self.to);
-            return read::of_types_nearby(pool, lane.company, lane.types, range, PAGE).await;
+            return read::of_types_within(pool, lane.company, lane.types, range, (PAGE, PAGE_BYTES)).await;
         }
         let seqs = undelivered(pool, lane, (self.position, self.to), PAGE).await?;
         let read_to = if seqs.len() == PAGE { seqs.last().copied() } else { None };

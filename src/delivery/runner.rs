@@ -16,6 +16,7 @@ use super::courier::Courier;
 use super::health::Degraded;
 use super::lane::{Claim, Endpoint, Lane, Next, StartedAttempt};
 use super::limits::{Permit, Reputation};
+use super::outgoing::Size;
 use crate::log::read;
 use crate::model::attempt::AttemptCause;
 use crate::outbound::retry::MAX_ATTEMPTS;
@@ -102,8 +103,8 @@ impl Runner {
                     work.push(self.recall(lane, owed).boxed());
                     continue;
                 }
-                Next::Backlog(lane, position, limit) => {
-                    work.push(self.read_backlog(lane, position, limit).boxed());
+                Next::Backlog(lane, position, room) => {
+                    work.push(self.read_backlog(lane, position, room).boxed());
                     continue;
                 }
                 Next::Wait(due) => due,
@@ -197,10 +198,10 @@ impl Runner {
         }
     }
 
-    async fn read_backlog(&self, lane: Arc<Lane>, position: i64, limit: usize) {
+    async fn read_backlog(&self, lane: Arc<Lane>, position: i64, room: Size) {
         // What the tail has is in the log; what comes after, it will offer.
         let to = lane.shard.offering();
-        match self.0.backlog.read((lane.company, lane.types), (position, to), limit).await {
+        match self.0.backlog.read((lane.company, lane.types), (position, to), room).await {
             Ok(read) => {
                 lane.took_backlog(read);
                 self.0.courier.notes.dirty(&lane);

@@ -140,7 +140,7 @@ pub async fn of_types(
 }
 
 /// The same within the next 100,000 numbers, which keeps it cheap however far `end` is.
-pub async fn of_types_nearby(
+async fn of_types_nearby(
     pool: &PgPool,
     company: CompanyId,
     types: EventTypes,
@@ -200,6 +200,64 @@ async fn select(
     )
     .fetch_all(pool)
     .await?;
+    Ok(Page::new(rows, limit, end))
+}
+
+/// Reads a company's events of `types` after `position`, up to `end`, within the next 100,000 numbers;
+/// at most `limit`, and no more once their data has this many bytes. There is always room for one.
+pub async fn of_types_within(
+    pool: &PgPool,
+    company: CompanyId,
+    types: EventTypes,
+    (position, end): (i64, i64),
+    (limit, bytes): (usize, usize),
+) -> Result<Page, sqlx::Error> {
+    let end = end.min(position.saturating_add(SPAN)).max(position);
+    let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+    // The lengths are known without reading large values, which are stored apart.
+    let rows = sqlx::query!(
+        r#"SELECT s.seq, s.company_id, s.type, s.id, s.record_id, s.source, s.at, s.data, s.actor, s.previous,
+                  s.total AS "total!"
+         FROM (
+             SELECT e.*, octet_length(e.data) + coalesce(octet_length(e.previous), 0) AS size,
+                    sum(octet_length(e.data) + coalesce(octet_length(e.previous), 0)) OVER (ORDER BY e.seq) AS total
+             FROM (
+                 SELECT l.* FROM unnest($2::text[]) AS wanted (type)
+                 CROSS JOIN LATERAL (
+                     SELECT * FROM events
+                     WHERE (company_id, type, seq) > ($1, wanted.type, $3)
+                         AND (company_id, type, seq) <= ($1, wanted.type, $4)
+                         AND seq > $3 AND seq <= $4
+                     ORDER BY company_id, type, seq LIMIT $5
+                 ) l
+                 ORDER BY l.seq LIMIT $5
+             ) e
+         ) s
+         WHERE s.total - s.size < $6 ORDER BY s.seq"#,
+        company.0,
+        &types.words(),
+        position,
+        end,
+        i64::try_from(limit).unwrap_or(i64::MAX),
+        bytes,
+    )
+    .fetch_all(pool)
+    .await?;
+    let is_full = rows.last().is_some_and(|row| row.total >= bytes);
+    let rows = rows.into_iter().map(|row| Row {
+        seq: row.seq,
+        company_id: row.company_id,
+        r#type: row.r#type,
+        id: row.id,
+        record_id: row.record_id,
+        source: row.source,
+        at: row.at,
+        data: row.data,
+        actor: row.actor,
+        previous: row.previous,
+    });
+    let rows: Vec<_> = rows.collect();
+    let limit = if is_full { rows.len() } else { limit };
     Ok(Page::new(rows, limit, end))
 }
 

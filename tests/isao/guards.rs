@@ -1,6 +1,11 @@
 //! One company, one receiver: none of them can stop the others.
 
-use serde_json::Value;
+use std::time::Duration;
+
+use isao::model::permission::Permission;
+use isao::model::words::Words;
+use serde_json::{Value, json};
+use tokio::sync::watch;
 
 use crate::support::{Receiver, Reply, World, eventually};
 
@@ -88,4 +93,90 @@ async fn little_is_kept_of_a_large_answer() {
     })
     .await;
     assert!(headers > 1024 && headers + body <= 8 * 1024, "{headers} + {body} bytes");
+}
+
+/// The value of a metric that has one series.
+async fn metric(world: &World, name: &str) -> f64 {
+    let answer = world.send(world.http.get(format!("{}/metrics", world.root()))).await;
+    let value = answer.text.lines().find_map(|line| line.strip_prefix(&format!("{name} ")));
+    value.unwrap().parse().unwrap()
+}
+
+/// Contacts whose events have 40 KB each.
+async fn large_contacts(world: &World, count: usize) {
+    let tags: Vec<_> = (0..100).map(|tag| format!("{tag:02}{}", "\u{1F426}".repeat(98))).collect();
+    for number in 0..count {
+        let phone = format!("+331000{number:05}");
+        let body = json!({"name": number.to_string(), "phoneNumber": phone, "tags": tags});
+        world.post("/contacts", body).await.data(201);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_company_whose_attempts_cannot_be_recorded_yet_waits_and_others_go_on() {
+    /// Attempts of one company that wait to be recorded, at most.
+    const SHARE: usize = 1024;
+    const SUBSCRIPTIONS: usize = 50;
+    const EVENTS: usize = 60;
+    let world = World::new().await;
+    let noisy = Receiver::start().await;
+    let quiet = Receiver::start().await;
+    for number in 0..SUBSCRIPTIONS {
+        world.subscribe("contact.created", &noisy.url(&format!("/{number}"))).await;
+    }
+    let other = world.add_company("Quiet").await;
+    let key = world.add_key(other, &Permission::ALL).await;
+    let post = async |path: &str, body: Value| {
+        let request = world.http.post(world.url(path)).bearer_auth(&key).json(&body);
+        world.send(request).await.data(201)
+    };
+    let body = json!({"event": "contact.created", "target_url": quiet.url("/")});
+    post("/webhooks/subscribe", body).await;
+
+    // Nothing can be recorded.
+    let mut transaction = world.pool.begin().await.unwrap();
+    sqlx::query("LOCK TABLE attempts IN SHARE MODE").execute(&mut *transaction).await.unwrap();
+    for number in 0..EVENTS {
+        world.contact(&number.to_string(), &format!("+331000{number:05}")).await;
+    }
+    noisy.expect(SHARE).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    // Each subscription has one attempt more, which waits for a place.
+    noisy.expect_no_more_than(SHARE + SUBSCRIPTIONS).await;
+    for number in 0..5 {
+        let phone = format!("+332000{number:05}");
+        post("/contacts", json!({"name": number.to_string(), "phoneNumber": phone})).await;
+    }
+    quiet.expect(5).await;
+
+    transaction.rollback().await.unwrap();
+    noisy.expect(SUBSCRIPTIONS * EVENTS).await;
+    quiet.expect_no_more_than(5).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lane_that_is_full_of_large_events_reads_them_from_the_log_later() {
+    /// Fewer than a lane keeps if they are small.
+    const EVENTS: usize = 40;
+    let world = World::new().await;
+    let (answer, answered) = watch::channel(false);
+    let hangs = Receiver::scripted(move |_, _| Reply::When(answered.clone())).await;
+    let quiet = Receiver::start().await;
+    let body = json!({"events": ["contact.created", "contact.updated"], "target_url": hangs.url("/")});
+    world.post("/webhooks/subscribe", body).await.data(201);
+    world.subscribe("contact.created", &quiet.url("/")).await;
+    large_contacts(&world, EVENTS).await;
+    quiet.expect(EVENTS).await;
+    eventually("one lane falls behind", async || {
+        (metric(&world, "isao_lanes_behind").await == 1.0).then_some(())
+    })
+    .await;
+    hangs.expect_no_more_than(1).await;
+    answer.send_replace(true);
+    let received = hangs.expect(EVENTS).await;
+    let names: Vec<_> = received.iter().map(|received| received.data()["name"].clone()).collect();
+    assert_eq!(names, (0..EVENTS).map(|number| json!(number.to_string())).collect::<Vec<_>>());
+    hangs.expect_no_more_than(EVENTS).await;
+    eventually("it is live again", async || (metric(&world, "isao_lanes_behind").await == 0.0).then_some(()))
+        .await;
 }

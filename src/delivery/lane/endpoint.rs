@@ -20,6 +20,7 @@ use super::parts::{Claim, Next, Outcome, StartedAttempt};
 use super::queue::{Choice, Place, Queue, Rules};
 use crate::delivery::health::Degraded;
 use crate::delivery::limits::Reputation;
+use crate::delivery::outgoing::Size;
 use crate::delivery::shard::Shard;
 use crate::model::ids::{CompanyId, SubscriptionId};
 use crate::outbound::retry::MAX_ATTEMPTS;
@@ -30,11 +31,16 @@ const SLOW: Duration = Duration::from_secs(5);
 
 /// Events that a lane keeps, at least; bounds what it takes in memory.
 pub(super) const LANE_QUEUE: usize = 64;
+/// What these events may take in memory, in bytes, or one of them that takes more: events of usual
+/// size are far below.
+pub(super) const LANE_BYTES: usize = 1024 * 1024;
 /// Events read ahead for each delivery at a time, where order holds per record: a
 /// record that fails does not hold up the others at once.
 const AHEAD: usize = 4;
 /// Events that all lanes of an endpoint keep, as long as each may keep a few.
 const ENDPOINT_QUEUE: usize = 1024;
+/// What the events of all lanes of an endpoint may take in memory, in bytes, as long as each may keep one.
+const ENDPOINT_BYTES: usize = 16 * LANE_BYTES;
 /// Events that each lane of an endpoint may keep, however many lanes there are.
 const LANE_QUEUE_MIN: usize = 4;
 
@@ -118,8 +124,8 @@ impl Endpoint {
             }
             // Half empty is soon enough: what was read is there before the rest has gone.
             let capacity = capacity(&member.subscription, members);
-            let room = capacity.saturating_sub(member.queued);
-            if !member.live && room * 2 >= capacity {
+            let room = capacity.without(member.queued);
+            if !member.live && room.is_half_of(capacity) {
                 member.reading = true;
                 return Next::Backlog(lane, member.read, room);
             }
@@ -208,11 +214,11 @@ impl State {
             self.queue.failed(place, *next_attempt_at);
         } else {
             let done = self.queue.done(place);
-            if let Some(earlier) = done
+            if let Some((outgoing, earlier)) = done
                 && let Some(member) = self.members.get_mut(&place.1)
             {
-                member.queued = member.queued.saturating_sub(1);
-                member.gaps = member.queued > 0 && (member.gaps || earlier);
+                member.queued.remove(&outgoing);
+                member.gaps = member.queued.events > 0 && (member.gaps || earlier);
             }
         }
         match outcome {
@@ -245,8 +251,12 @@ impl State {
     }
 }
 
-/// Returns how many events a lane keeps if its endpoint has `members` lanes.
-pub(super) fn capacity(subscription: &Subscription, members: usize) -> usize {
+/// Returns how much a lane keeps if its endpoint has `members` lanes.
+pub(super) fn capacity(subscription: &Subscription, members: usize) -> Size {
     let alone = LANE_QUEUE.max(AHEAD * usize::from(subscription.ordering.concurrency()));
-    alone.min((ENDPOINT_QUEUE / members.max(1)).max(LANE_QUEUE_MIN))
+    let members = members.max(1);
+    Size {
+        events: alone.min((ENDPOINT_QUEUE / members).max(LANE_QUEUE_MIN)),
+        bytes: LANE_BYTES.min(ENDPOINT_BYTES / members),
+    }
 }

@@ -7,7 +7,7 @@ use prometheus_client::metrics::gauge::Gauge;
 
 use super::Lane;
 use super::queue::Queue;
-use crate::delivery::outgoing::Outgoing;
+use crate::delivery::outgoing::{Outgoing, Size};
 use crate::delivery::shard::Shard;
 use crate::metrics::{Counted, Metrics};
 use crate::model::ids::SubscriptionId;
@@ -27,8 +27,8 @@ pub(super) struct Member {
     pub(super) carried: Option<(i64, u8, Option<DateTime<Utc>>)>,
     pub(super) health: Health,
     pub(super) live: bool,
-    /// Its events in the queue.
-    pub(super) queued: usize,
+    /// Its events in the queue. One that other lanes have as well counts in full.
+    pub(super) queued: Size,
     /// Was anything done after an event that is not? Then the first one alone does not tell
     /// what is done.
     pub(super) gaps: bool,
@@ -72,7 +72,7 @@ impl Member {
             owed,
             carried,
             health,
-            queued: 0,
+            queued: Size::default(),
             gaps: false,
             reading: false,
             dirty: false,
@@ -87,7 +87,7 @@ impl Member {
 
     /// Is there anything to attempt or to read?
     pub(super) fn has_work(&self) -> bool {
-        self.is_active() && (self.queued > 0 || !self.owed.is_empty() || !self.live)
+        self.is_active() && (self.queued.events > 0 || !self.owed.is_empty() || !self.live)
     }
 
     /// Up to here everything that it wants is in the queue, or done; all of the log if nothing
@@ -104,8 +104,18 @@ impl Member {
     pub(super) fn take(&mut self, outgoing: Arc<Outgoing>, queue: &mut Queue) {
         let carried = self.carried.take().filter(|(seq, ..)| *seq == outgoing.event.seq);
         let had = carried.map(|(_, attempts, due)| (attempts, due)).unwrap_or_default();
+        self.push(outgoing, had, queue);
+    }
+
+    /// Puts an event into the queue with the attempts it has had.
+    pub(super) fn push(
+        &mut self,
+        outgoing: Arc<Outgoing>,
+        had: (u8, Option<DateTime<Utc>>),
+        queue: &mut Queue,
+    ) {
+        self.queued.add(&outgoing);
         queue.push(self.id, outgoing, had);
-        self.queued += 1;
     }
 
     /// Everything up to there was read. The event whose attempts were carried over may be gone.
@@ -117,8 +127,8 @@ impl Member {
     /// Everything up to there is skipped.
     pub(super) fn skip_to(&mut self, seq: i64, queue: &mut Queue) {
         queue.skip_to(self.id, seq);
-        self.queued = queue.len(self.id);
-        self.gaps &= self.queued > 0;
+        self.queued = queue.size(self.id);
+        self.gaps &= self.queued.events > 0;
         self.owed.retain(|owed| owed.seq > seq);
         self.carried = None;
         self.read = self.read.max(seq);
@@ -132,7 +142,7 @@ impl Member {
 
     /// How far it is. `hold` is the time before which its endpoint makes no first attempt.
     pub(super) fn progress(&self, queue: &Queue, hold: Option<DateTime<Utc>>) -> Progress {
-        let head = if self.queued > 0 { queue.head(self.id) } else { None };
+        let head = if self.queued.events > 0 { queue.head(self.id) } else { None };
         // Before anything is recalled the queue is empty: what is owed is all there is to tell.
         let owed = if !self.owed.is_empty() {
             Some(self.owed.clone())

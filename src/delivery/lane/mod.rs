@@ -16,6 +16,8 @@ mod member;
 mod parts;
 mod queue;
 #[cfg(test)]
+mod size_tests;
+#[cfg(test)]
 mod tests;
 
 use std::sync::{Arc, OnceLock};
@@ -70,7 +72,7 @@ impl Lane {
         if !member.live || event.seq <= member.read || !member.subscription.wants(event.seq, event.change()) {
             return false;
         }
-        if member.queued >= capacity(&member.subscription, count) {
+        if !capacity(&member.subscription, count).admits(member.queued, outgoing) {
             // Behind from here on: what was taken so far is known, the rest is in the log.
             member.live = false;
             return true;
@@ -96,7 +98,7 @@ impl Lane {
             return;
         }
         if member.live && !subscription.is_active() {
-            if member.queued == 0 {
+            if member.queued.events == 0 {
                 member.read = member.read.max(self.shard.offered());
             }
             member.live = false;
@@ -148,8 +150,7 @@ impl Lane {
         let owed = std::mem::take(&mut member.owed);
         for event in events {
             if let Some(owed) = owed.iter().find(|owed| owed.seq == event.seq) {
-                queue.push(self.id, Outgoing::new(event), (owed.attempts, owed.due));
-                member.queued += 1;
+                member.push(Outgoing::new(event), (owed.attempts, owed.due), queue);
             }
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::Lane;
-use crate::delivery::outgoing::Outgoing;
+use crate::delivery::outgoing::{Outgoing, Size};
 use crate::delivery::shard::Shard;
 use crate::model::ids::SubscriptionId;
 use crate::subscription::{Progress, Subscription};
@@ -16,8 +16,8 @@ pub(in crate::delivery) enum Next {
     Attempt(Arc<Subscription>),
     /// Read these from the log: the lane owes them.
     Recall(Arc<Lane>, Vec<i64>),
-    /// Read the lane's backlog after this number, at most this many events.
-    Backlog(Arc<Lane>, i64, usize),
+    /// Read the lane's backlog after this number, as much as there is room for.
+    Backlog(Arc<Lane>, i64, Size),
     /// Nothing before then, or before an attempt or a read ends.
     Wait(Option<DateTime<Utc>>),
     /// Nothing; the task ends.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::delivery::outgoing::Outgoing;
+use crate::delivery::outgoing::{Outgoing, Size};
 use crate::model::ids::SubscriptionId;
 use crate::subscription::{Ordering, Owed};
 
@@ -150,13 +150,13 @@ impl Queue {
         }
     }
 
-    /// An attempt has ended, and so has its event. Answers, unless it was skipped meanwhile,
-    /// whether an earlier one of its subscription is still here.
-    pub(super) fn done(&mut self, place: Place) -> Option<bool> {
+    /// An attempt has ended, and so has its event. Answers it, unless it was skipped meanwhile,
+    /// and whether an earlier one of its subscription is still here.
+    pub(super) fn done(&mut self, place: Place) -> Option<(Arc<Outgoing>, bool)> {
         self.in_flight = self.in_flight.saturating_sub(1);
         let index = self.position(place)?;
-        self.items.remove(index);
-        Some(self.items.iter().take(index).any(|item| item.subscription == place.1))
+        let outgoing = self.items.remove(index)?.outgoing;
+        Some((outgoing, self.items.iter().take(index).any(|item| item.subscription == place.1)))
     }
 
     fn find(&mut self, place: Place) -> Option<&mut Item> {
@@ -188,9 +188,11 @@ impl Queue {
         self.items.retain(|item| item.subscription != subscription || item.outgoing.event.seq > seq);
     }
 
-    /// How many events of a subscription are here.
-    pub(super) fn len(&self, subscription: SubscriptionId) -> usize {
-        self.of(subscription).count()
+    /// How many events of a subscription are here, and what they take in memory.
+    pub(super) fn size(&self, subscription: SubscriptionId) -> Size {
+        let mut size = Size::default();
+        self.of(subscription).for_each(|item| size.add(&item.outgoing));
+        size
     }
 
     /// All events of a subscription that are here.

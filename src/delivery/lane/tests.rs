@@ -11,11 +11,11 @@ use crate::subscription::Owed;
 use crate::subscription::ReadAhead;
 use crate::subscription::Status;
 
-const NOW: DateTime<Utc> = DateTime::UNIX_EPOCH;
+pub(super) const NOW: DateTime<Utc> = DateTime::UNIX_EPOCH;
 const PAUSE: Degraded = Degraded(Duration::from_secs(30));
 
 /// Event `seq` of the record with that number modulo ten.
-fn event(seq: i64) -> Arc<Event> {
+pub(super) fn event(seq: i64) -> Arc<Event> {
     Arc::new(Event {
         seq,
         company: CompanyId(Uuid::nil()),
@@ -30,7 +30,7 @@ fn event(seq: i64) -> Arc<Event> {
     })
 }
 
-fn subscription(active: bool, version: i64) -> Subscription {
+pub(super) fn subscription(active: bool, version: i64) -> Subscription {
     Subscription {
         company: CompanyId(Uuid::nil()),
         id: SubscriptionId(Uuid::nil()),
@@ -59,11 +59,11 @@ fn per_record(concurrency: u8) -> Subscription {
 }
 
 /// Progress whose cursor alone says how far it is.
-fn at(cursor: i64) -> Progress {
+pub(super) fn at(cursor: i64) -> Progress {
     Progress { done: cursor, cursor, lagging: true, ..Progress::default() }
 }
 
-fn endpoint(offered: i64) -> Arc<Endpoint> {
+pub(super) fn endpoint(offered: i64) -> Arc<Endpoint> {
     Endpoint::new(CompanyId(Uuid::nil()), Shard::new(0, 1, offered))
 }
 
@@ -71,26 +71,26 @@ fn lane_with(subscription: Subscription, progress: Progress, offered: i64) -> Ar
     lane_at(&endpoint(offered), subscription, progress)
 }
 
-fn lane_at(endpoint: &Arc<Endpoint>, subscription: Subscription, progress: Progress) -> Arc<Lane> {
+pub(super) fn lane_at(endpoint: &Arc<Endpoint>, subscription: Subscription, progress: Progress) -> Arc<Lane> {
     Lane::new(Stored { subscription, progress, shard: 0 }, endpoint)
 }
 
-fn lane(read: i64, offered: i64) -> Arc<Lane> {
+pub(super) fn lane(read: i64, offered: i64) -> Arc<Lane> {
     lane_with(subscription(true, 1), at(read), offered)
 }
 
-fn offer(lane: &Lane, seq: i64) -> bool {
+pub(super) fn offer(lane: &Lane, seq: i64) -> bool {
     lane.offer(&Outgoing::new(event(seq)))
 }
 
 /// Begins the next attempt: the number of its event, and its own.
-fn start(lane: &Lane) -> Option<(i64, u8)> {
+pub(super) fn start(lane: &Lane) -> Option<(i64, u8)> {
     matches!(lane.endpoint.next(NOW), Next::Attempt(_)).then_some(())?;
     let started = lane.endpoint.start(NOW)?;
     Some((started.outgoing.event.seq, started.attempt))
 }
 
-fn delivered(lane: &Lane, seq: i64) {
+pub(super) fn delivered(lane: &Lane, seq: i64) {
     assert_eq!(lane.attempted(seq, 1, &Outcome::Delivered, (NOW, Duration::ZERO), PAUSE), None);
 }
 

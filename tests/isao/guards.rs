@@ -125,7 +125,7 @@ async fn a_company_whose_attempts_cannot_be_recorded_yet_waits_and_others_go_on(
         world.subscribe("contact.created", &noisy.url(&format!("/{number}"))).await;
     }
     let other = world.add_company("Quiet").await;
-    let key = world.add_key(other, &Permission::ALL).await;
+    let key = world.add_key(other, Permission::ALL).await;
     let post = async |path: &str, body: Value| {
         let request = world.http.post(world.url(path)).bearer_auth(&key).json(&body);
         world.send(request).await.data(201)

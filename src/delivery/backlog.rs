@@ -182,7 +182,7 @@ mod tests {
         Stretch::new(kind(TYPE), after, Page { events: seqs.iter().map(event).collect(), read_to: to })
     }
 
-    /// Room for so many events, however large.
+    /// Room for this number of events, however large.
     fn room(events: usize) -> Size {
         Size { events, bytes: usize::MAX }
     }

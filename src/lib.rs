@@ -17,7 +17,7 @@
 //! 6. [`outbound`]: where to, what, how it is signed, and the client that sends it.
 //!
 //! All of them speak of the values in [`model`], the last two of [`subscription`], too. Beside them: [`listeners`] (who follows the
-//! log in this process), [`metrics`], [`retention`]. Around them: [`clock`] and [`random`],
+//! log in this process), [`metrics`], [`retention`], [`shares`] (what companies use together). Around them: [`clock`] and [`random`],
 //! passed in; the [`database`]; [`cli`] and [`admin`], for whoever runs it.
 
 pub mod admin;
@@ -25,6 +25,7 @@ pub mod cli;
 pub mod clock;
 pub mod database;
 pub mod delivery;
+pub mod diagnostics;
 pub mod http;
 pub mod listeners;
 pub mod log;
@@ -35,5 +36,6 @@ pub mod random;
 pub mod resources;
 pub mod retention;
 pub mod server;
+pub mod shares;
 pub mod subscription;
 pub mod writer;

@@ -13,6 +13,7 @@ use tokio::sync::watch;
 
 use crate::model::events::Event;
 use crate::model::ids::CompanyId;
+use crate::shares::{NoPlace, Place, Shares};
 
 /// Listeners of one company: a few per member of a team, and none left for a loop that
 /// opens one after the other.
@@ -24,13 +25,10 @@ pub const IN_ALL: usize = 1_000;
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Everybody who listens.
-#[derive(Clone, Default)]
-pub struct Listeners(Arc<Mutex<Companies>>);
-
-#[derive(Default)]
-struct Companies {
-    count: usize,
-    by_id: HashMap<CompanyId, Company>,
+#[derive(Clone)]
+pub struct Listeners {
+    places: Shares,
+    companies: Arc<Mutex<HashMap<CompanyId, Company>>>,
 }
 
 struct Company {
@@ -38,20 +36,18 @@ struct Company {
     head: watch::Sender<i64>,
 }
 
-/// Why there is no place for one more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NoPlace {
-    /// The company has all of its places.
-    Company,
-    /// All places of the process are taken.
-    Process,
-}
-
 /// Somebody who waits for events of a company; gives the place back when dropped.
 pub struct Listener {
     company: CompanyId,
     head: watch::Receiver<i64>,
     listeners: Listeners,
+    _place: Place,
+}
+
+impl Default for Listeners {
+    fn default() -> Self {
+        Self { places: Shares::new(IN_ALL, PER_COMPANY), companies: Arc::default() }
+    }
 }
 
 impl Listeners {
@@ -60,31 +56,23 @@ impl Listeners {
     /// # Errors
     /// When there is none left.
     pub fn listen(&self, company: CompanyId) -> Result<Listener, NoPlace> {
+        let place = self.places.try_take(company)?;
         let mut companies = self.lock();
-        if companies.count >= IN_ALL {
-            return Err(NoPlace::Process);
-        }
-        let entry = companies
-            .by_id
-            .entry(company)
-            .or_insert_with(|| Company { count: 0, head: watch::Sender::new(0) });
-        if entry.count >= PER_COMPANY {
-            return Err(NoPlace::Company);
-        }
+        let entry =
+            companies.entry(company).or_insert_with(|| Company { count: 0, head: watch::Sender::new(0) });
         entry.count += 1;
         let head = entry.head.subscribe();
-        companies.count += 1;
-        Ok(Listener { company, head, listeners: self.clone() })
+        Ok(Listener { company, head, listeners: self.clone(), _place: place })
     }
 
     /// Tells of events that are committed, in the order of the log.
     pub fn tell(&self, events: &[Arc<Event>]) {
         let companies = self.lock();
-        if companies.count == 0 {
+        if companies.is_empty() {
             return;
         }
         for event in events {
-            if let Some(company) = companies.by_id.get(&event.company) {
+            if let Some(company) = companies.get(&event.company) {
                 raise(&company.head, event.seq);
             }
         }
@@ -92,7 +80,7 @@ impl Listeners {
 
     /// How many there are.
     pub fn count(&self) -> usize {
-        self.lock().count
+        self.places.taken()
     }
 
     /// Looks at the end of the log now and then, for ever.
@@ -103,14 +91,14 @@ impl Listeners {
                 continue;
             }
             match sqlx::query_scalar!("SELECT seq FROM log_head").fetch_one(&pool).await {
-                Ok(head) => self.lock().by_id.values().for_each(|company| raise(&company.head, head)),
+                Ok(head) => self.lock().values().for_each(|company| raise(&company.head, head)),
                 Err(error) => tracing::debug!(%error, "the end of the log cannot be looked at yet"),
             }
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Companies> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, HashMap<CompanyId, Company>> {
+        self.companies.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -138,11 +126,10 @@ impl Listener {
 impl Drop for Listener {
     fn drop(&mut self) {
         let mut companies = self.listeners.lock();
-        companies.count -= 1;
-        if let Some(company) = companies.by_id.get_mut(&self.company) {
+        if let Some(company) = companies.get_mut(&self.company) {
             company.count -= 1;
             if company.count == 0 {
-                companies.by_id.remove(&self.company);
+                companies.remove(&self.company);
             }
         }
     }
@@ -180,12 +167,12 @@ mod tests {
         let listeners = Listeners::default();
         let mut all: Vec<_> =
             (0..IN_ALL).map(|number| listeners.listen(company(number / PER_COMPANY)).unwrap()).collect();
-        assert_eq!(listeners.listen(company(0)).err(), Some(NoPlace::Process));
+        assert_eq!(listeners.listen(company(IN_ALL)).err(), Some(NoPlace::All));
         all.pop();
         assert_eq!(listeners.listen(company(0)).err(), Some(NoPlace::Company));
         all.push(listeners.listen(company(IN_ALL)).unwrap());
         drop(all);
-        assert_eq!((listeners.count(), listeners.lock().by_id.len()), (0, 0));
+        assert_eq!((listeners.count(), listeners.lock().len()), (0, 0));
     }
 
     #[test]

@@ -1,12 +1,9 @@
 //! The `isao` binary: parse, trace, run.
 
-use std::io::{self, IsTerminal};
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use tracing_subscriber::filter::Targets;
-use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{fmt, registry};
+use isao::diagnostics;
 
 /// Each delivery allocates a good deal. The C library's allocator is slow at what is not tiny, and
 /// keeps what a crowd of connections took once.
@@ -15,15 +12,13 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let cli = isao::cli::parse();
-    trace(cli.log);
-    isao::cli::run(cli.command).unwrap_or_else(|error| {
-        eprintln!("isao: {error}");
+    let log = diagnostics::start(cli.log);
+    let ended = isao::cli::run(cli.command);
+    // What was logged comes first.
+    drop(log);
+    ended.unwrap_or_else(|error| {
+        // Nobody may be there to read it.
+        let _ = writeln!(io::stderr(), "isao: {error}");
         ExitCode::FAILURE
     })
-}
-
-/// Logs to stderr: for a person at a terminal, as JSON for programs elsewhere.
-fn trace(filter: Targets) {
-    let (registry, lines) = (registry().with(filter), fmt::layer().with_writer(io::stderr));
-    if io::stderr().is_terminal() { registry.with(lines).init() } else { registry.with(lines.json()).init() }
 }

@@ -56,6 +56,10 @@ pub struct Metrics {
     pub recorder_failures: Counter,
     /// Event streams that are open.
     pub streams_open: Gauge,
+    /// Times that a part of this process panicked; it was run again.
+    pub panics: Counter,
+    /// Log lines that could not be written.
+    pub lost_log_lines: Counter,
     /// Connections of the pool that are in use.
     pub connections_in_use: Gauge,
     /// Connections of the pool that are not.
@@ -149,6 +153,8 @@ impl Default for Metrics {
                 .metric("recorder_failures", "Writes of cursors and attempts that failed and were repeated"),
             streams_open: new
                 .metric("event_streams_open", "Event streams (GET /events/stream) that are open now"),
+            panics: new.metric("panics", "Times that a part of this process panicked and was run again"),
+            lost_log_lines: new.metric("log_lines_lost", "Log lines that could not be written"),
             connections_in_use: new.metric(
                 "database_connections_in_use",
                 "Database connections of the request pool that are in use now",

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgPool};
 use tokio::fs;
 use tokio::io::AsyncWriteExt;
 
@@ -82,16 +82,28 @@ async fn ensure_kept(connection: &mut PgConnection, admin: &Admin, file: PathBuf
     Ok(key)
 }
 
-/// Adds the key, to the company that is there or a new one.
-async fn create(connection: &mut PgConnection, admin: &Admin, key: &ApiKey) -> Result<(), Error> {
-    let existing = sqlx::query!(
+/// The demo company, if there is one.
+///
+/// # Errors
+/// When the database is away.
+pub async fn company(pool: &PgPool) -> Result<Option<CompanyId>, Error> {
+    Ok(existing(&mut *pool.acquire().await?).await?.map(|company| company.id))
+}
+
+/// The oldest company of the demo's name.
+async fn existing(connection: &mut PgConnection) -> Result<Option<Company>, sqlx::Error> {
+    sqlx::query!(
         "SELECT id, name, created_at FROM companies WHERE name = $1 ORDER BY created_at, id LIMIT 1",
         COMPANY,
     )
     .map(|row| Company { id: CompanyId(row.id), name: row.name, created_at: row.created_at })
-    .fetch_optional(&mut *connection)
-    .await?;
-    let company = match existing {
+    .fetch_optional(connection)
+    .await
+}
+
+/// Adds the key, to the company that is there or a new one.
+async fn create(connection: &mut PgConnection, admin: &Admin, key: &ApiKey) -> Result<(), Error> {
+    let company = match existing(&mut *connection).await? {
         Some(company) => company,
         None => {
             let created_at = admin.clock.now();

@@ -2,6 +2,8 @@
 
 mod config;
 pub mod postgres;
+mod reads;
 pub mod source;
 
 pub use config::{DatabaseConfig, DatabaseSource};
+pub use reads::{Reads, TooManyReads};

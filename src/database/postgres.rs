@@ -4,17 +4,27 @@ use std::time::Duration;
 
 use sqlx::migrate::MigrateError;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{ConnectOptions, Connection as _, PgConnection, PgPool};
+use sqlx::{ConnectOptions, Connection as _, PgConnection, PgPool, Row as _};
 
 /// Connections of a pool. A few are enough: statements are short, and writes
 /// share the writer's one connection.
-const CONNECTIONS: u32 = 8;
+pub const CONNECTIONS: u32 = 12;
+/// Connections for what must not wait for anybody's reads, and takes no time itself.
+const FEW: u32 = 2;
 /// How long a request waits for the database before it is told to come back.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long after its last use a connection is taken to be there still.
 const TRUSTED_FOR: Duration = Duration::from_secs(1);
 /// The oldest major version whose features we use (`ON DELETE SET NULL (column)`).
 const OLDEST_MAJOR: i32 = 15;
+
+/// Every session. It gives up soon: a frozen process must not hold the log. And as our statements are
+/// small, compiling one would cost more than it saves.
+const SESSION: &str = "SET lock_timeout = '3s'; SET statement_timeout = '5s';
+    SET idle_in_transaction_session_timeout = '5s'; SET timezone = 'UTC'; SET jit = off";
+/// A session for statements that are planned once.
+const STEADY: &str = "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off;
+    SET enable_hashjoin = off; SET enable_mergejoin = off";
 
 /// The migrations, compiled in.
 pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
@@ -28,6 +38,11 @@ pub enum OpenError {
     /// No connection.
     #[error("cannot connect to the database ({0}); check DATABASE_URL and that PostgreSQL is running")]
     Unreachable(sqlx::Error),
+    /// A pooler between us and PostgreSQL.
+    #[error(
+        "DATABASE_URL leads to a connection pooler that gives each transaction another session; isao needs its own: name PostgreSQL itself, or a pool with pool_mode=session"
+    )]
+    Pooled,
     /// Too old.
     #[error("PostgreSQL {0} is too old: isao needs PostgreSQL {OLDEST_MAJOR} or newer")]
     TooOld(String),
@@ -50,11 +65,51 @@ impl From<MigrateError> for OpenError {
     }
 }
 
+/// Is a connection a session of PostgreSQL, as advisory locks, NOTIFY and prepared statements want it? A
+/// pooler may give each transaction another one. Two connections that begin and commit in turns find
+/// out, whichever of its sessions the pooler takes next.
+async fn check_sessions(one: &mut PgConnection, options: &PgConnectOptions) -> Result<(), OpenError> {
+    let mut other = options.connect().await.map_err(OpenError::Unreachable)?;
+    for other_first in [false, true] {
+        let session = begin(one).await?;
+        begin(&mut other).await?;
+        if other_first {
+            commit(&mut other).await?;
+            commit(one).await?;
+        } else {
+            commit(one).await?;
+            commit(&mut other).await?;
+        }
+        if begin(one).await? != session {
+            return Err(OpenError::Pooled);
+        }
+        commit(one).await?;
+    }
+    other.close().await.map_err(OpenError::Unreachable)
+}
+
+/// Begins a transaction; returns the session it is in.
+async fn begin(connection: &mut PgConnection) -> Result<i32, OpenError> {
+    let pid = async {
+        sqlx::raw_sql("BEGIN").execute(&mut *connection).await?;
+        sqlx::raw_sql("SELECT pg_backend_pid()").fetch_one(connection).await?.try_get(0)
+    };
+    pid.await.map_err(OpenError::Unreachable)
+}
+
+async fn commit(connection: &mut PgConnection) -> Result<(), OpenError> {
+    sqlx::raw_sql("COMMIT").execute(connection).await.map_err(OpenError::Unreachable)?;
+    Ok(())
+}
+
 /// Opens the pool and brings the schema up to date (under sqlx's advisory lock, so
 /// that several processes may start at once).
 pub async fn open(url: &str) -> Result<PgPool, OpenError> {
     let options: PgConnectOptions = url.parse().map_err(OpenError::BadUrl)?;
+    // A parameter of the start that poolers refuse, and that PostgreSQL needs no more.
+    let options = options.extra_float_digits(None);
     let mut connection = options.connect().await.map_err(OpenError::Unreachable)?;
+    check_sessions(&mut connection, &options).await?;
     let (number, version) = sqlx::query_as::<_, (i32, String)>(
         "SELECT current_setting('server_version_num')::int, current_setting('server_version')",
     )
@@ -68,30 +123,23 @@ pub async fn open(url: &str) -> Result<PgPool, OpenError> {
     Ok(pool(options))
 }
 
-/// The pool. Sessions give up soon: a frozen process must not hold the log.
 fn pool(options: PgConnectOptions) -> PgPool {
-    let options = options
-        .application_name("isao")
-        .options([
-            ("lock_timeout", "3s"),
-            ("statement_timeout", "5s"),
-            ("idle_in_transaction_session_timeout", "5s"),
-            ("timezone", "UTC"),
-            // Our statements are small: compiling one costs more than it saves.
-            ("jit", "off"),
-        ])
-        .disable_statement_logging();
-    pool_with(options)
+    pool_with(options.application_name("isao").disable_statement_logging(), CONNECTIONS)
 }
 
 /// Another pool of the same kind: those who use one do not wait for those of the other.
 pub fn another(pool: &PgPool) -> PgPool {
-    pool_with((*pool.connect_options()).clone())
+    pool_with((*pool.connect_options()).clone(), CONNECTIONS)
 }
 
-fn pool_with(options: PgConnectOptions) -> PgPool {
+/// Another pool of a few connections, for short statements.
+pub fn small(pool: &PgPool) -> PgPool {
+    pool_with((*pool.connect_options()).clone(), FEW)
+}
+
+fn pool_with(options: PgConnectOptions, connections: u32) -> PgPool {
     PgPoolOptions::new()
-        .max_connections(CONNECTIONS)
+        .max_connections(connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .test_before_acquire(false)
         // One that was used a moment ago is not asked first whether it is still there.
@@ -103,11 +151,11 @@ fn pool_with(options: PgConnectOptions) -> PgPool {
                 Ok(true)
             })
         })
-        // Most filters of a list are not given: only a plan for the actual values is a good one.
         .after_connect(|connection, _| {
             Box::pin(async move {
-                sqlx::query("SET plan_cache_mode = force_custom_plan").execute(connection).await?;
-                Ok(())
+                set(connection, SESSION).await?;
+                // Most filters of a list are not given: only a plan for the actual values is a good one.
+                set(connection, "SET plan_cache_mode = force_custom_plan").await
             })
         })
         .connect_lazy_with(options)
@@ -122,20 +170,24 @@ pub async fn connect(pool: &PgPool) -> Result<PgConnection, sqlx::Error> {
 /// is planned once, and by the indexes, since the tables may be empty when it is. The
 /// sizes that the planner would go by are not worth a plan for every run.
 pub async fn connect_steady(pool: &PgPool) -> Result<PgConnection, sqlx::Error> {
-    let options = (*pool.connect_options()).clone().options([
-        ("plan_cache_mode", "force_generic_plan"),
-        ("enable_seqscan", "off"),
-        ("enable_hashjoin", "off"),
-        ("enable_mergejoin", "off"),
-    ]);
-    connect_with(&options).await
+    let mut connection = connect(pool).await?;
+    set(&mut connection, STEADY).await?;
+    Ok(connection)
 }
 
 async fn connect_with(options: &PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
-    match tokio::time::timeout(ACQUIRE_TIMEOUT, options.connect()).await {
-        Ok(connection) => connection,
-        Err(_) => Err(sqlx::Error::PoolTimedOut),
-    }
+    let connected = async {
+        let mut connection = options.connect().await?;
+        set(&mut connection, SESSION).await?;
+        Ok(connection)
+    };
+    tokio::time::timeout(ACQUIRE_TIMEOUT, connected).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+}
+
+/// Sets a session up. Not with options at its start, which a connection pooler drops without a word.
+async fn set(connection: &mut PgConnection, settings: &'static str) -> Result<(), sqlx::Error> {
+    sqlx::raw_sql(settings).execute(connection).await?;
+    Ok(())
 }
 
 /// Is the database away (as opposed to: it answered, with an error)?

@@ -52,11 +52,12 @@ impl Sender {
         let Self { clock, client, retry_delays, timeout, metrics } = self;
         let in_flight = metrics.attempt_begins();
         let body = outgoing.body(subscription.include);
-        let at = clock.now();
+        let (at, began) = (clock.now(), clock.monotonic());
         let Event { id, event_type, .. } = *outgoing.event;
         let request = Request { event: id, event_type, attempt, at, test: false };
         let signature = request.sign(&subscription.secrets, &body);
-        let target = (&subscription.target, subscription.loopback);
+        let loopback = client.lift_loopback(subscription.company, subscription.loopback);
+        let target = (&subscription.target, loopback);
         let mut headers = request.headers(&signature);
         subscription.headers.add_to(&mut headers);
         let Exchange { response: answer, failure } =
@@ -73,7 +74,7 @@ impl Sender {
             Some(_) if attempt < MAX_ATTEMPTS => AttemptOutcome::Failed,
             Some(_) => AttemptOutcome::Undelivered,
         };
-        let duration = (ended - at).to_std().unwrap_or_default();
+        let duration = clock.monotonic() - began;
         metrics.attempt_ended(outcome, duration);
         EndedAttempt {
             at,

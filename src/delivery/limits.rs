@@ -10,6 +10,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::model::ids::CompanyId;
+use crate::shares::{Place, Shares};
+
 /// Attempts in flight in this process: bounds sockets and memory.
 pub const IN_FLIGHT: usize = 1024;
 /// Attempts in flight to one host and port.
@@ -20,6 +23,11 @@ const SUSPECT_SHARE: usize = 4;
 /// The share of all attempts that may go to receivers that nothing is known of yet, so
 /// that many new ones that hang leave room for those that have done well.
 const NEW_SHARE: usize = 2;
+/// The part of those two shares that one company may have, and so to one host: its receivers
+/// that hang must not take what other companies' need to be tried.
+const COMPANY_PART: usize = 4;
+/// The share of all attempts that one company may have, however well its receivers do.
+const COMPANY_SHARE: usize = 2;
 /// Hosts are forgotten when there are twice as many as were in use last time, and at
 /// least this number.
 const FORGET_FROM: usize = 256;
@@ -38,8 +46,9 @@ pub(super) enum Reputation {
 /// The permits that there are.
 pub(super) struct Limits {
     all: Arc<Semaphore>,
-    new: Arc<Semaphore>,
-    suspect: Arc<Semaphore>,
+    companies: Shares,
+    new: Shares,
+    suspect: Shares,
     per_host: usize,
     hosts: Mutex<Hosts>,
 }
@@ -51,7 +60,8 @@ struct Hosts {
 
 /// The right to make one attempt, for as long as this lives.
 pub(super) struct Permit {
-    _share: Option<OwnedSemaphorePermit>,
+    _share: Option<Place>,
+    _company: Place,
     _host: OwnedSemaphorePermit,
     _all: OwnedSemaphorePermit,
 }
@@ -60,8 +70,10 @@ impl Limits {
     pub(super) fn new(in_flight: usize, per_host: usize) -> Self {
         Self {
             all: Arc::new(Semaphore::new(in_flight)),
-            new: Arc::new(Semaphore::new((in_flight / NEW_SHARE).max(1))),
-            suspect: Arc::new(Semaphore::new((in_flight / SUSPECT_SHARE).max(1))),
+            // For their parts alone: who takes how much of all comes last.
+            companies: Shares::new(Semaphore::MAX_PERMITS, (in_flight / COMPANY_SHARE).max(1)),
+            new: shares(in_flight / NEW_SHARE),
+            suspect: shares(in_flight / SUSPECT_SHARE),
             per_host,
             hosts: Mutex::new(Hosts { known: HashMap::new(), forget_at: FORGET_FROM }),
         }
@@ -83,76 +95,104 @@ impl Limits {
     }
 
     /// The share that such receivers have to do with.
-    fn share(&self, reputation: Reputation) -> Option<Arc<Semaphore>> {
+    fn share(&self, reputation: Reputation) -> Option<&Shares> {
         match reputation {
             Reputation::Good => None,
-            Reputation::New => Some(self.new.clone()),
-            Reputation::Suspect => Some(self.suspect.clone()),
+            Reputation::New => Some(&self.new),
+            Reputation::Suspect => Some(&self.suspect),
         }
     }
 
     /// A permit, if one is to be had at once.
-    pub(super) fn try_acquire(&self, host: &str, reputation: Reputation) -> Option<Permit> {
+    pub(super) fn try_acquire(
+        &self,
+        company: CompanyId,
+        host: &str,
+        reputation: Reputation,
+    ) -> Option<Permit> {
         let share = match self.share(reputation) {
-            Some(share) => Some(share.try_acquire_owned().ok()?),
+            Some(share) => Some(share.try_take(company).ok()?),
             None => None,
         };
+        let company = self.companies.try_take(company).ok()?;
         let host = self.host(host).try_acquire_owned().ok()?;
         let all = self.all.clone().try_acquire_owned().ok()?;
-        Some(Permit { _share: share, _host: host, _all: all })
+        Some(Permit { _share: share, _company: company, _host: host, _all: all })
     }
 
-    /// Waits for a permit. First for the share, then for the host: whoever waits for a
+    /// Waits for a permit. First for the share, then for
+    /// the company's part of all, then for the host: whoever waits for a
     /// share that is used up takes no room at its host away from those that do well, and
     /// whoever waits for a busy host takes none away at others.
-    pub(super) async fn acquire(self: Arc<Self>, host: String, reputation: Reputation) -> Option<Permit> {
+    pub(super) async fn acquire(
+        self: Arc<Self>,
+        company: CompanyId,
+        host: String,
+        reputation: Reputation,
+    ) -> Option<Permit> {
         let share = match self.share(reputation) {
-            Some(share) => Some(share.acquire_owned().await.ok()?),
+            Some(share) => Some(share.take(company).await?),
             None => None,
         };
+        let company = self.companies.take(company).await?;
         let host = self.host(&host).acquire_owned().await.ok()?;
         let all = self.all.clone().acquire_owned().await.ok()?;
-        Some(Permit { _share: share, _host: host, _all: all })
+        Some(Permit { _share: share, _company: company, _host: host, _all: all })
     }
+}
+
+fn shares(in_all: usize) -> Shares {
+    let in_all = in_all.max(1);
+    Shares::new(in_all, (in_all / COMPANY_PART).max(1))
 }
 
 #[cfg(test)]
 mod tests {
+    use uuid::Uuid;
+
     use super::*;
+
+    fn company(number: u128) -> CompanyId {
+        CompanyId(Uuid::from_u128(number))
+    }
 
     #[tokio::test]
     async fn a_busy_host_and_those_that_hang_leave_room_for_others() {
         let limits = Arc::new(Limits::new(8, 3));
-        let one_host: Vec<_> = (0..4).map(|_| limits.try_acquire("a:80", Reputation::Good)).collect();
+        let one_host: Vec<_> =
+            (0..4).map(|n| limits.try_acquire(company(n), "a:80", Reputation::Good)).collect();
         assert_eq!(one_host.iter().flatten().count(), 3);
-        let suspects: Vec<_> =
-            (0..3).map(|n| limits.try_acquire(&format!("s{n}:80"), Reputation::Suspect)).collect();
+        let suspects: Vec<_> = (0..3)
+            .map(|n| limits.try_acquire(company(n), &format!("s{n}:80"), Reputation::Suspect))
+            .collect();
         assert_eq!(suspects.iter().flatten().count(), 2);
-        assert!(limits.try_acquire("b:80", Reputation::Good).is_some());
+        assert!(limits.try_acquire(company(9), "b:80", Reputation::Good).is_some());
         assert_eq!(limits.all.available_permits(), 3);
         drop(one_host);
-        assert!(limits.clone().acquire("a:80".into(), Reputation::Good).await.is_some());
+        assert!(limits.clone().acquire(company(9), "a:80".into(), Reputation::Good).await.is_some());
     }
 
     #[test]
     fn new_ones_that_hang_leave_room_too() {
         let limits = Limits::new(8, 3);
-        let new: Vec<_> = (0..9).map(|n| limits.try_acquire(&format!("n{n}:80"), Reputation::New)).collect();
+        let new: Vec<_> =
+            (0..9).map(|n| limits.try_acquire(company(n), &format!("n{n}:80"), Reputation::New)).collect();
         assert_eq!(new.iter().flatten().count(), 4);
-        assert!(limits.try_acquire("s:80", Reputation::Suspect).is_some());
-        assert!(limits.try_acquire("g:80", Reputation::Good).is_some());
+        assert!(limits.try_acquire(company(9), "s:80", Reputation::Suspect).is_some());
+        assert!(limits.try_acquire(company(9), "g:80", Reputation::Good).is_some());
     }
 
     #[tokio::test]
     async fn whoever_waits_for_a_share_takes_no_room_at_its_host() {
         let limits = Arc::new(Limits::new(8, 3));
-        let hang: Vec<_> =
-            (0..2).map(|n| limits.try_acquire(&format!("s{n}:80"), Reputation::Suspect)).collect();
+        let hang: Vec<_> = (0..2)
+            .map(|n| limits.try_acquire(company(n), &format!("s{n}:80"), Reputation::Suspect))
+            .collect();
         let waiting: Vec<_> = (0..3)
-            .map(|_| tokio::spawn(limits.clone().acquire("a:80".into(), Reputation::Suspect)))
+            .map(|_| tokio::spawn(limits.clone().acquire(company(9), "a:80".into(), Reputation::Suspect)))
             .collect();
         tokio::task::yield_now().await;
-        assert!(limits.try_acquire("a:80", Reputation::Good).is_some());
+        assert!(limits.try_acquire(company(9), "a:80", Reputation::Good).is_some());
         drop(hang);
         for waiting in waiting {
             assert!(waiting.await.unwrap().is_some());
@@ -162,12 +202,25 @@ mod tests {
     #[test]
     fn hosts_that_nobody_uses_are_forgotten() {
         let limits = Limits::new(8, 3);
-        let kept = limits.try_acquire("kept:80", Reputation::Good);
+        let kept = limits.try_acquire(company(9), "kept:80", Reputation::Good);
         for number in 0..10_000 {
-            limits.try_acquire(&format!("h{number}:80"), Reputation::Good);
+            limits.try_acquire(company(1), &format!("h{number}:80"), Reputation::Good);
         }
         assert!(kept.is_some());
         let hosts = limits.hosts.lock().unwrap();
         assert!(hosts.known.len() <= FORGET_FROM && hosts.known.contains_key("kept:80"));
+    }
+
+    #[test]
+    fn no_company_takes_it_all() {
+        let limits = Limits::new(64, 64);
+        for (reputation, part) in [(Reputation::Suspect, 4), (Reputation::New, 8), (Reputation::Good, 20)] {
+            let taken: Vec<_> = (0..100)
+                .map_while(|n| limits.try_acquire(company(1), &format!("{n}:80"), reputation))
+                .collect();
+            assert_eq!(taken.len(), part, "{reputation:?}");
+            assert!(limits.try_acquire(company(2), "a:80", reputation).is_some(), "{reputation:?}");
+            std::mem::forget(taken);
+        }
     }
 }

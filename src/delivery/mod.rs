@@ -25,7 +25,6 @@ mod lane;
 pub mod lease;
 pub mod limits;
 mod outgoing;
-mod places;
 mod portion;
 mod record;
 mod recorder;
@@ -39,11 +38,13 @@ use std::time::Duration;
 
 use sqlx::PgPool;
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Mutex, Notify, mpsc, watch};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::clock::Clock;
+use crate::database::postgres;
 use crate::listeners::Listeners;
 use crate::log::{Committed, LogState};
 use crate::metrics::Metrics;
@@ -121,12 +122,19 @@ pub struct Delivery {
     pub metrics: Arc<Metrics>,
     /// The threads that write down what was delivered.
     pub recording: Handle,
+    /// The thread that renews the lease, which nothing else may hold up.
+    pub keeping: Handle,
 }
 
 /// Delivers this process's share until `stop` is true; then finishes what is in flight,
 /// within a bound, records it, and hands over.
-pub async fn run(delivery: Delivery, mut committed: mpsc::Receiver<Committed>, stop: watch::Receiver<bool>) {
-    let Delivery { pool, clock, client, replica, tuning, log, listeners, metrics, recording } = delivery;
+pub async fn run(
+    delivery: Delivery,
+    committed: Arc<Mutex<mpsc::Receiver<Committed>>>,
+    stop: watch::Receiver<bool>,
+) {
+    let Delivery { pool, clock, client, replica, tuning, log, listeners, metrics, recording, keeping } =
+        delivery;
     let held = HeldShards::default();
     let (recorder, notes) = Recorder::new(pool.clone(), held.clone(), metrics.clone());
     let (valid, validity) = watch::channel(Instant::now());
@@ -157,17 +165,22 @@ pub async fn run(delivery: Delivery, mut committed: mpsc::Receiver<Committed>, s
     let runner = Runner::new(courier.clone(), pool.clone(), Degraded(tuning.degraded_pause));
     let replays = Replays::new(courier, pool.clone());
     let mut tail = Tail::new(pool.clone(), (runner, replays), listeners, log);
-    let keeper =
-        Keeper::new((pool, replica, tuning.lease), (held, metrics), valid, changes, hints.clone(), notes);
-    // Whoever of them ends, but for the keeper when told to stop, has panicked: so has this.
-    let mut recorder = recording.spawn(recorder.run());
+    let keeper = {
+        // Connections belong to the threads on which they are opened.
+        let _there = keeping.enter();
+        let pool = postgres::small(&pool);
+        Keeper::new((pool, replica, tuning.lease), (held, metrics), valid, changes, hints.clone(), notes)
+    };
+    // Whoever of them ends, but for the keeper when told to stop, has panicked: so does this, and takes
+    // the others with it.
+    let mut others = JoinSet::new();
+    others.spawn_on(recorder.run(), &recording);
+    others.spawn_on(keeper.run(stop), &keeping);
+    let mut committed = committed.lock().await;
     tokio::select! {
         never = tail.run(&mut committed, &hints, changed) => match never {},
-        () = keeper.run(stop) => recorder.abort(),
-        ended = &mut recorder => {
-            if let Err(error) = ended && error.is_panic() {
-                std::panic::resume_unwind(error.into_panic());
-            }
-        }
+        ended = others.join_next() => if let Some(Err(error)) = ended && error.is_panic() {
+            std::panic::resume_unwind(error.into_panic());
+        },
     }
 }

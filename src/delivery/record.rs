@@ -5,12 +5,16 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use super::places::Place;
 use super::shard::Shard;
 use crate::model::attempt::{AttemptCause, AttemptOutcome};
 use crate::model::ids::{CompanyId, EventId, SubscriptionId};
 use crate::outbound::client::Response;
+use crate::shares::Place;
 
+/// Attempts that wait to be written, of all companies. With 8 KiB each, they take some 32 MiB.
+pub(super) const ATTEMPTS: usize = 4096;
+/// Attempts of one company among them.
+pub(super) const COMPANY_ATTEMPTS: usize = 1024;
 /// Bytes of a row beside its texts, more or less.
 const ROW_BYTES: usize = 256;
 

@@ -17,15 +17,15 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::lane::{Lane, Snapshot};
-use super::places::Places;
 use super::portion::Portion;
-use super::record::Attempt;
+use super::record::{ATTEMPTS, Attempt, COMPANY_ATTEMPTS};
 use super::shard::{HeldShards, Shard};
 use crate::database::postgres;
 use crate::metrics::Metrics;
 use crate::model::attempt::AttemptOutcome;
 use crate::model::ids::SubscriptionId;
 use crate::retention;
+use crate::shares::Shares;
 
 /// How long results are gathered before they are written.
 const GATHER: Duration = Duration::from_millis(10);
@@ -45,7 +45,7 @@ const RETRY: Duration = Duration::from_millis(500);
 pub(super) struct Notes {
     /// As many as have a place at most.
     attempts: mpsc::UnboundedSender<Attempt>,
-    places: Arc<Places>,
+    places: Shares,
     dirty: Arc<Mutex<Vec<Arc<Lane>>>>,
     flushes: mpsc::Sender<oneshot::Sender<()>>,
     wake: Arc<Notify>,
@@ -120,7 +120,7 @@ impl Recorder {
         let (flush, flushes) = mpsc::channel(1);
         let notes = Notes {
             attempts: attempt,
-            places: Arc::default(),
+            places: Shares::new(ATTEMPTS, COMPANY_ATTEMPTS),
             dirty: Arc::default(),
             flushes: flush,
             wake: Arc::default(),

@@ -231,7 +231,8 @@ impl Replay {
             wait(lane, courier.until_valid()).await?;
             // Like those that do not do well: live deliveries have most of the room.
             let host = subscription.target.authority().to_owned();
-            let permit = wait(lane, courier.limits.clone().acquire(host, Reputation::Suspect)).await?;
+            let permit =
+                wait(lane, courier.limits.clone().acquire(lane.company, host, Reputation::Suspect)).await?;
             let permit = permit.ok_or(Ended::Halted)?;
             let kind = (attempt, AttemptCause::Replay);
             let made = courier.attempt(lane, (&outgoing, &subscription), kind, permit).await;

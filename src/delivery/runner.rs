@@ -183,10 +183,11 @@ impl Runner {
             return None;
         }
         let (host, reputation) = wanted;
-        if let Some(permit) = self.0.courier.limits.try_acquire(host, reputation) {
+        if let Some(permit) = self.0.courier.limits.try_acquire(endpoint.company, host, reputation) {
             return Some(permit);
         }
-        let permit = self.0.courier.limits.clone().acquire(host.to_owned(), reputation).boxed();
+        let permit =
+            self.0.courier.limits.clone().acquire(endpoint.company, host.to_owned(), reputation).boxed();
         *acquiring = Some(Acquiring { host: host.to_owned(), reputation, permit });
         None
     }

@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 
 use super::error::{ApiError, Code};
@@ -19,7 +20,7 @@ use crate::model::ids::{CompanyId, KeyId};
 use crate::model::permission::Permission;
 
 /// How long a key is taken for what it was: a revocation is heard sooner than in a second.
-const CACHED_FOR: TimeDelta = TimeDelta::milliseconds(500);
+const CACHED_FOR: Duration = Duration::from_millis(500);
 /// Keys remembered before old ones are swept out.
 const SWEEP_AT: usize = 4096;
 
@@ -34,8 +35,8 @@ struct Inner {
     cache: Mutex<Cache>,
 }
 
-/// Keys by their hash, and when each was looked up.
-type Cache = HashMap<[u8; 32], (DateTime<Utc>, Arc<KeyRecord>)>;
+/// Keys by their hash, and when each was looked up, by [`Clock::monotonic`].
+type Cache = HashMap<[u8; 32], (Duration, Arc<KeyRecord>)>;
 
 /// A key that is in force.
 #[derive(Debug)]
@@ -95,10 +96,10 @@ pub async fn authenticate(State(auth): State<Auth>, mut request: Request, next: 
         Ok(known) => known,
         Err(error) => return error.into_response(),
     };
-    let now = auth.0.clock.now();
-    let usage = known.rate_limit.map(|limit| auth.0.limits.count(known.id, limit, now));
+    let clock = &auth.0.clock;
+    let usage = known.rate_limit.map(|limit| auth.0.limits.count(known.id, limit, clock.monotonic()));
     let mut response = match usage {
-        Some(usage) if !usage.allowed => rate_limited(usage, now).into_response(),
+        Some(usage) if !usage.allowed => rate_limited(usage).into_response(),
         _ => {
             let proxied = is_proxied(request.headers());
             request.extensions_mut().insert(Caller { key: known, proxied });
@@ -106,13 +107,13 @@ pub async fn authenticate(State(auth): State<Auth>, mut request: Request, next: 
         }
     };
     if let Some(usage) = usage {
-        usage.write(response.headers_mut());
+        usage.write(response.headers_mut(), clock.now());
     }
     response
 }
 
-fn rate_limited(usage: Usage, now: DateTime<Utc>) -> ApiError {
-    let seconds = usage.seconds_left(now);
+fn rate_limited(usage: Usage) -> ApiError {
+    let seconds = usage.seconds_left();
     ApiError::new(
         Code::RateLimitExceeded,
         "Rate limit exceeded",
@@ -132,6 +133,15 @@ impl Auth {
     /// Recognises keys that are in the database.
     pub fn new(pool: PgPool, clock: Clock) -> Self {
         Self(Arc::new(Inner { pool, clock, limits: RateLimits::default(), cache: Mutex::default() }))
+    }
+
+    /// Does the database answer?
+    ///
+    /// # Errors
+    /// If not.
+    pub async fn answers(&self) -> Result<(), ApiError> {
+        sqlx::query("SELECT 1").execute(&self.0.pool).await?;
+        Ok(())
     }
 
     async fn identify(&self, headers: &HeaderMap) -> Result<Arc<KeyRecord>, ApiError> {
@@ -168,11 +178,11 @@ impl Auth {
     /// The key with this hash, unless it is unknown, expired or revoked.
     async fn in_force(&self, hash: [u8; 32]) -> Result<Option<Arc<KeyRecord>>, ApiError> {
         let now = self.0.clock.now();
-        let known = self.look_up(hash, now).await?;
+        let known = self.look_up(hash, self.0.clock.monotonic()).await?;
         Ok(known.filter(|known| known.expires_at.is_none_or(|expiry| expiry > now)))
     }
 
-    async fn look_up(&self, hash: [u8; 32], now: DateTime<Utc>) -> Result<Option<Arc<KeyRecord>>, ApiError> {
+    async fn look_up(&self, hash: [u8; 32], now: Duration) -> Result<Option<Arc<KeyRecord>>, ApiError> {
         if let Some((seen, known)) = self.cache().get(&hash)
             && now < *seen + CACHED_FOR
         {

@@ -1,6 +1,6 @@
 //! Reading request bodies.
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody as _};
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, Method, header};
 use bytes::Bytes;
@@ -31,6 +31,17 @@ impl<S: Send + Sync> FromRequest<S> for Payload {
 
     async fn from_request(request: Request<Body>, _: &S) -> Result<Self, ApiError> {
         let (parts, body) = request.into_parts();
+        let too_large = || {
+            ApiError::new(
+                Code::PayloadTooLarge,
+                "Request body too large",
+                format!("The body must not be larger than {MAX_BODY} bytes"),
+            )
+        };
+        // Nobody has to send it to hear that.
+        if body.size_hint().lower() > MAX_BODY as u64 {
+            return Err(too_large());
+        }
         let path = parts.uri.path_and_query().map_or_else(String::new, ToString::to_string);
         match Limited::new(body, MAX_BODY).collect().await {
             Ok(body) => {
@@ -38,11 +49,7 @@ impl<S: Send + Sync> FromRequest<S> for Payload {
                 let (headers, method) = (parts.headers, parts.method);
                 Ok(Self { headers, method, path, body: body.to_bytes(), unknown })
             }
-            Err(error) if error.is::<LengthLimitError>() => Err(ApiError::new(
-                Code::PayloadTooLarge,
-                "Request body too large",
-                format!("The body must not be larger than {MAX_BODY} bytes"),
-            )),
+            Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
             Err(_) => Err(ApiError::new(
                 Code::BadRequest,
                 "Request body incomplete",
@@ -53,6 +60,11 @@ impl<S: Send + Sync> FromRequest<S> for Payload {
 }
 
 impl Payload {
+    /// Bytes of the body.
+    pub fn len(&self) -> usize {
+        self.body.len()
+    }
+
     /// Did the caller send no body?
     pub fn is_empty(&self) -> bool {
         self.body.iter().all(u8::is_ascii_whitespace)

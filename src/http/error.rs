@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
+use crate::database::TooManyReads;
 use crate::model::permission::Permission;
 use crate::model::time::wire_time;
 
@@ -194,6 +195,11 @@ impl ApiError {
         .retry_after(2)
     }
 
+    /// 503, because there is too much to do.
+    pub fn overloaded(error: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::new(Code::Overloaded, error, message).retry_after(2)
+    }
+
     /// The body as sent.
     pub fn body(&self, now: DateTime<Utc>) -> String {
         let mut body = json!({
@@ -221,9 +227,24 @@ impl From<sqlx::Error> for ApiError {
         if crate::database::postgres::is_unavailable(&error) {
             tracing::warn!(%error, "the database does not answer");
             Self::database_unavailable()
+        } else if crate::database::postgres::is_contention(&error) {
+            tracing::warn!(%error, "a read took too long and was given up");
+            Self::overloaded(
+                "The request took too long",
+                "The database did not finish in time. Nothing was changed; please ask for less at a time, or try again in a few seconds",
+            )
         } else {
             Self::internal(&error)
         }
+    }
+}
+
+impl From<TooManyReads> for ApiError {
+    fn from(_: TooManyReads) -> Self {
+        Self::overloaded(
+            "Too many reads at once",
+            "Your company has as many reads under way as it may, and they take long. Nothing was changed; please ask for less at a time, or try again in a few seconds",
+        )
     }
 }
 

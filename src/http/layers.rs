@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, Version, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
@@ -74,8 +74,14 @@ pub async fn outermost(
     });
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
+    let answered = async {
+        match check_host(&request) {
+            Ok(()) => next.run(request).await,
+            Err(error) => error.into_response(),
+        }
+    };
     let handled =
-        tokio::time::timeout(REQUEST_TIMEOUT, std::panic::AssertUnwindSafe(next.run(request)).catch_unwind());
+        tokio::time::timeout(REQUEST_TIMEOUT, std::panic::AssertUnwindSafe(answered).catch_unwind());
     let response = match handled.await {
         Ok(Ok(response)) => response,
         Ok(Err(_)) => {
@@ -99,6 +105,16 @@ pub async fn outermost(
     }
     response.headers_mut().insert(REQUEST_ID, id);
     response
+}
+
+/// One request, one host (RFC 9112 §3.2): those in front of the server must not read it differently.
+fn check_host(request: &Request) -> Result<(), ApiError> {
+    let hosts = request.headers().get_all(header::HOST).iter().count();
+    if hosts == 1 || (hosts == 0 && request.version() != Version::HTTP_11) {
+        return Ok(());
+    }
+    let message = "A request of HTTP/1.1 has the header Host exactly once";
+    Err(ApiError::new(Code::BadRequest, "Host header missing or repeated", message))
 }
 
 /// The caller's own request id, if it is harmless.

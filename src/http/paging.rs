@@ -50,6 +50,35 @@ impl Page {
         })
     }
 
+    /// A page by cursor, of so many entries unless asked otherwise.
+    pub fn by_cursor(
+        limit: Option<String>,
+        cursor: Option<String>,
+        default_limit: i64,
+    ) -> Result<Self, ApiError> {
+        let page = Self::parse(None, limit.clone(), cursor)?;
+        Ok(if limit.is_some() { page } else { Self { limit: default_limit, ..page } })
+    }
+
+    /// Cuts off what belongs to the next page, and makes a page of what `data` makes of the rest.
+    pub async fn next<T, U, E>(
+        self,
+        mut records: Vec<T>,
+        position: impl Fn(&T) -> (DateTime<Utc>, Uuid),
+        data: impl AsyncFnOnce(Vec<T>) -> Result<Vec<U>, E>,
+    ) -> Result<Continued<U>, E> {
+        let next_cursor = self.cut(&mut records, position);
+        Ok(Continued::new(data(records).await?, self.limit, next_cursor))
+    }
+
+    /// Cuts off what belongs to the next page, and returns its cursor.
+    fn cut<T>(self, records: &mut Vec<T>, position: impl Fn(&T) -> (DateTime<Utc>, Uuid)) -> Option<String> {
+        let shown = usize::try_from(self.limit).unwrap_or(usize::MAX);
+        let more = records.len() > shown;
+        records.truncate(shown);
+        records.last().filter(|_| more).map(|last| encode(position(last)))
+    }
+
     /// Rows to ask the database for: one more than shown, to know if there are more.
     pub fn rows(self) -> i64 {
         self.limit + 1
@@ -72,15 +101,13 @@ impl Page {
         total: i64,
         position: impl Fn(&T) -> (DateTime<Utc>, Uuid),
     ) -> Response {
-        let shown = usize::try_from(self.limit).unwrap_or(usize::MAX);
-        let more = records.len() > shown;
-        records.truncate(shown);
+        let next_cursor = self.cut(&mut records, position);
         let meta = Meta {
             page: self.page,
             limit: self.limit,
             total,
             total_pages: total.saturating_add(self.limit - 1) / self.limit,
-            next_cursor: records.last().filter(|_| more).map(|last| encode(position(last))),
+            next_cursor,
         };
         answer::json(StatusCode::OK, &Listed { success: true, data: records, meta })
     }
@@ -117,6 +144,37 @@ pub struct Meta {
     /// The `cursor` of the next page; absent on the last page.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_cursor: Option<String>,
+}
+
+/// A page of a list that goes on by cursor alone.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Continued<T> {
+    /// Always true.
+    #[schema(example = true)]
+    success: bool,
+    /// What is on this page.
+    pub data: Vec<T>,
+    /// How the list goes on.
+    meta: NextPage,
+}
+
+/// How a list goes on.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct NextPage {
+    /// The most entries on a page.
+    #[schema(example = 50)]
+    limit: i64,
+    /// The `cursor` of the next page; absent at the end of the list.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_cursor: Option<String>,
+}
+
+impl<T> Continued<T> {
+    /// A page that may have `limit` entries.
+    pub fn new(data: Vec<T>, limit: i64, next_cursor: Option<String>) -> Self {
+        Self { success: true, data, meta: NextPage { limit, next_cursor } }
+    }
 }
 
 fn encode((at, id): (DateTime<Utc>, Uuid)) -> String {

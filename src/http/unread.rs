@@ -5,14 +5,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::body::{Body, HttpBody as _};
+use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{HeaderValue, Version, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
-use hyper::body::{Frame, SizeHint};
+use hyper::body::{Body as _, Frame, SizeHint};
 
 use super::body::MAX_BODY;
 
@@ -72,6 +72,7 @@ pub async fn drain(request: Request, next: Next) -> Response {
     let (version, expects) = (parts.version, parts.headers.contains_key(header::EXPECT));
     let mut rest = Shared(Arc::new(Mutex::new(Rest { body, ended: false })));
     let mut response = next.run(Request::from_parts(parts, Body::new(rest.clone()))).await;
+    let endless = rest.size_hint().lower() > MAX_DRAINED as u64;
     let mut drained = 0;
     let all = async {
         while let Some(frame) = rest.frame().await {
@@ -83,7 +84,8 @@ pub async fn drain(request: Request, next: Next) -> Response {
         Some(())
     };
     // Whoever asks first whether to send the body has its answer, and does not send it.
-    let read = !expects && tokio::time::timeout(DRAIN_TIMEOUT, all).await.ok().flatten().is_some();
+    let read =
+        !expects && !endless && tokio::time::timeout(DRAIN_TIMEOUT, all).await.ok().flatten().is_some();
     if !read && !rest.is_end_stream() && version <= Version::HTTP_11 {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }

@@ -8,12 +8,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use url::Host;
 
+use crate::model::ids::CompanyId;
 use crate::outbound::address::{AddressPolicy, Refusal, TargetUrl};
 use crate::outbound::dns::{LookupError, Resolver};
+use crate::shares::Shares;
 
 /// How long a name may take to resolve when it is delivered to, or asked about.
 const LOOKUP: Duration = Duration::from_secs(5);
@@ -23,13 +24,24 @@ const GLANCE: Duration = Duration::from_secs(2);
 /// Lookups at once for those who subscribe or ask: each may take a few sockets, and the
 /// caller chooses how long. Deliveries are bounded by what may be in flight.
 const LOOKUPS_AT_ONCE: usize = 64;
+/// Lookups of one company among them.
+const LOOKUPS_OF_COMPANY: usize = 16;
 
 /// Judges targets; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Targets {
     policy: Arc<AddressPolicy>,
     resolver: Resolver,
-    asking: Arc<Semaphore>,
+    asking: Shares,
+}
+
+/// Who asks about a target.
+#[derive(Clone, Copy, Debug)]
+pub struct Whose {
+    /// The company.
+    pub company: CompanyId,
+    /// Are they on this machine, as far as can be told?
+    pub here: bool,
 }
 
 /// One address of a host.
@@ -53,7 +65,12 @@ pub struct Verdict {
 impl Targets {
     /// What `policy` says of what `resolver` finds.
     pub fn new(policy: AddressPolicy, resolver: Resolver) -> Self {
-        Self { policy: policy.into(), resolver, asking: Arc::new(Semaphore::new(LOOKUPS_AT_ONCE)) }
+        Self { policy: policy.into(), resolver, asking: Shares::new(LOOKUPS_AT_ONCE, LOOKUPS_OF_COMPANY) }
+    }
+
+    /// [`AddressPolicy::lifts_loopback`].
+    pub fn lift_loopback(&self, company: CompanyId, here: bool) -> bool {
+        self.policy.lifts_loopback(company, here)
     }
 
     /// [`AddressPolicy::check_url`].
@@ -81,22 +98,23 @@ impl Targets {
 
     /// Why a subscription to `target` is refused, if it is. A name that cannot be
     /// resolved in short time is not: it may be tomorrow, and is judged then.
-    pub async fn refusal(&self, target: &TargetUrl, loopback: bool) -> Option<Refusal> {
-        self.verdict_within(GLANCE, target, loopback).await.refusal
+    pub async fn refusal(&self, target: &TargetUrl, whose: Whose) -> Option<Refusal> {
+        self.verdict_within(GLANCE, target, whose).await.refusal
     }
 
     /// All there is to say about `target`. Nothing is connected to.
-    pub async fn verdict(&self, target: &TargetUrl, loopback: bool) -> Verdict {
-        self.verdict_within(LOOKUP, target, loopback).await
+    pub async fn verdict(&self, target: &TargetUrl, whose: Whose) -> Verdict {
+        self.verdict_within(LOOKUP, target, whose).await
     }
 
-    async fn verdict_within(&self, time: Duration, target: &TargetUrl, loopback: bool) -> Verdict {
+    async fn verdict_within(&self, time: Duration, target: &TargetUrl, whose: Whose) -> Verdict {
+        let loopback = self.policy.lifts_loopback(whose.company, whose.here);
         let (host, found) = match target.host() {
             Host::Ipv4(ip) => (ip.to_string(), Ok(vec![(*ip).into()])),
             Host::Ipv6(ip) => (ip.to_string(), Ok(vec![(*ip).into()])),
             Host::Domain(name) => {
                 let lookup = async {
-                    let _permit = self.asking.acquire().await;
+                    let _place = self.asking.take(whose.company).await;
                     self.resolver.lookup(name, time).await
                 };
                 (name.clone(), timeout(time, lookup).await.unwrap_or(Err(LookupError::Timeout)))

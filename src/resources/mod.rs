@@ -17,9 +17,10 @@ use axum::extract::FromRef;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 use serde_json::value::RawValue;
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 
 use crate::clock::Clock;
+use crate::database::Reads;
 use crate::http::answer;
 use crate::http::auth::{Auth, Caller};
 use crate::http::body::Payload;
@@ -46,15 +47,15 @@ impl Deref for Api {
 
 /// What there is to have at hand.
 pub struct Tools {
-    /// For reading.
-    pub pool: PgPool,
+    /// For reading, each company its share.
+    pub reads: Reads,
     /// For writing.
     pub writer: Writer<Crm>,
     /// The time.
     pub clock: Clock,
     /// New ids.
     pub ids: Ids,
-    /// Who is calling.
+    /// Who is calling, and whether the database answers.
     pub auth: Auth,
     /// Where webhooks may go.
     pub targets: Targets,
@@ -86,7 +87,8 @@ impl Api {
         command: impl Into<Command>,
     ) -> Result<Response, ApiError> {
         let idempotency = payload.map(Payload::idempotency).transpose()?.flatten();
-        answer::written(self.writer.submit(caller.author(), command.into(), idempotency).await)
+        let bytes = payload.map_or(0, Payload::len);
+        answer::written(self.writer.submit(caller.author(), (command.into(), bytes), idempotency).await)
     }
 }
 

@@ -84,16 +84,19 @@ async fn recent(
     let limit = query::number_or_less("limit", wanted.limit, 1..=MAX_RECENT)?.unwrap_or(MAX_RECENT);
     let since = query::time("since", wanted.since)?;
     let company = caller.company();
-    let mut found = latest(&api.pool, company, event_type, since, limit).await?;
+    let mut found = latest(&*api.reads.of(company).await?, company, event_type, since, limit).await?;
     let missing = limit - i64::try_from(found.len()).unwrap_or(limit);
     if missing > 0 && event_type.is_creation() {
         // Retention may have taken the events; the records tell as much.
         let known = found.iter().map(|(record, _)| *record).collect::<Vec<_>>();
         found.extend(match event_type.record() {
             RecordKind::Contact => {
-                contacts::store::newest(&api.pool, company, since, &known, missing).await?
+                contacts::store::newest(&*api.reads.of(company).await?, company, since, &known, missing)
+                    .await?
             }
-            RecordKind::Deal => deals::store::newest(&api.pool, company, since, &known, missing).await?,
+            RecordKind::Deal => {
+                deals::store::newest(&*api.reads.of(company).await?, company, since, &known, missing).await?
+            }
         });
     }
     let records: Vec<_> = found.into_iter().map(|(_, record)| record).collect();

@@ -22,6 +22,7 @@ mod drop;
 mod events;
 mod gaps;
 mod partitions;
+mod present;
 mod rows;
 
 pub use rows::IDEMPOTENCY_KEYS_KEPT;
@@ -35,6 +36,7 @@ use tokio::time::timeout;
 use crate::clock::Clock;
 use crate::database::postgres;
 use crate::log::LogState;
+use present::Watch;
 
 /// How often everything is looked at.
 const EVERY: Duration = Duration::from_secs(60);
@@ -96,13 +98,21 @@ impl Retention {
     }
 
     async fn clean_up(&self) {
+        let mut watch = Watch::new(&self.clock);
         loop {
             self.clock.sleep(EVERY).await;
-            let now = self.clock.now();
-            if let Err(error) = drop::drop_old(&self.pool, now, self.keep).await {
+            let present = match watch.present(&self.pool, &self.clock).await {
+                Ok(Some(present)) => present,
+                Ok(None) => continue,
+                Err(error) => {
+                    tracing::warn!(%error, "the database's clock cannot be asked yet");
+                    continue;
+                }
+            };
+            if let Err(error) = drop::drop_old(&self.pool, present.log, self.keep).await {
                 tracing::warn!(%error, "old partitions cannot be dropped yet");
             }
-            if let Err(error) = rows::delete_old(&self.pool, now, self.keep).await {
+            if let Err(error) = rows::delete_old(&self.pool, present.clocks, self.keep).await {
                 tracing::warn!(%error, "old rows cannot be deleted yet");
             }
         }

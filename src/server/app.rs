@@ -4,23 +4,20 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::ServiceExt;
-use axum::extract::Request;
-use axum::serve::ListenerExt;
 use sqlx::PgPool;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::clock::Clock;
-use crate::database::postgres;
-use crate::delivery::{self, Delivery, Tuning};
+use crate::database::{Reads, postgres};
+use crate::delivery::{Delivery, Tuning};
 use crate::http::auth::Auth;
 use crate::listeners::Listeners;
 use crate::log::{Appender, Committed, LogState};
 use crate::metrics::Metrics;
-use crate::model::ids::Ids;
+use crate::model::ids::{CompanyId, Ids};
 use crate::outbound::address::{AddressPolicy, AllowList};
 use crate::outbound::client::{Client, TrustedCas};
 use crate::outbound::dns::Resolver;
@@ -30,19 +27,16 @@ use crate::resources::feed::Streams;
 use crate::resources::{Api, Crm, Tools};
 use crate::retention::Retention;
 use crate::server::Role;
+use crate::server::deliver::{DeliveryThreads, deliver};
+use crate::server::listen::listen;
 use crate::server::router::router;
-use crate::server::threads::{self, Threads};
+use crate::server::threads::Threads;
 use crate::writer::{Batches, Writer};
 
 /// Batches that may wait for the tail; more, and it reads the log instead.
 const TAIL_QUEUE: usize = 64;
 /// How long requests in flight are waited for when the server stops.
 const REQUESTS_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long the other end of a connection may leave what it was sent: one that is gone
-/// without a word would else be waited for a quarter of an hour.
-#[cfg(target_os = "linux")]
-const TAKEN_TIMEOUT: Duration = Duration::from_secs(30);
-
 /// How to run.
 pub struct Settings {
     /// Where to listen; port 0 picks one.
@@ -59,6 +53,10 @@ pub struct Settings {
     pub trusted: TrustedCas,
     /// Exceptions from the address policy.
     pub allow_targets: AllowList,
+    /// The company whose webhooks may go to this machine's own services, while it listens on loopback.
+    pub loopback_for: Option<CompanyId>,
+    /// Connections of callers that may be open at a time.
+    pub connections: usize,
     /// How old events and attempts get, at least.
     pub retention: Duration,
     /// Who knows the addresses of targets.
@@ -89,16 +87,7 @@ pub struct Server {
     delivery: JoinHandle<()>,
     retention: JoinHandle<()>,
     looking: JoinHandle<()>,
-    _threads: [Threads; 2],
-}
-
-/// Events of a stream go out at once, and a connection whose other end takes nothing any
-/// more does not keep its place.
-fn tune(socket: &TcpStream) -> std::io::Result<()> {
-    socket.set_nodelay(true)?;
-    #[cfg(target_os = "linux")]
-    socket2::SockRef::from(socket).set_tcp_user_timeout(Some(TAKEN_TIMEOUT))?;
-    Ok(())
+    _writing: Threads,
 }
 
 impl Server {
@@ -107,7 +96,8 @@ impl Server {
         let Settings { bind, pool, clock, .. } = settings;
         let listener = TcpListener::bind(bind).await.map_err(|error| StartError::Bind(bind, error))?;
         let address = listener.local_addr().map_err(|error| StartError::Bind(bind, error))?;
-        let policy = AddressPolicy { allow: settings.allow_targets, loopback: address.ip().is_loopback() };
+        let loopback = settings.loopback_for.filter(|_| address.ip().is_loopback());
+        let policy = AddressPolicy { allow: settings.allow_targets, loopback };
         let targets = Targets::new(policy, settings.resolver);
         let client = Client::new(targets.clone(), settings.tuning.timeout, &settings.trusted)
             .map_err(StartError::Tls)?;
@@ -126,7 +116,7 @@ impl Server {
         let retention = tokio::spawn(retention.run(enough_until));
 
         let writing = Threads::start("isao-write", 1).map_err(StartError::Threads)?;
-        let delivering = Threads::start("isao-deliver", threads::half()).map_err(StartError::Threads)?;
+        let delivering = DeliveryThreads::start().map_err(StartError::Threads)?;
         let (tail, committed) = mpsc::channel(TAIL_QUEUE);
         let batches = Batches::new(
             Crm,
@@ -139,7 +129,7 @@ impl Server {
 
         let (stop_delivery, stopped) = watch::channel(false);
         let delivery = Delivery {
-            pool: postgres::another(&pool),
+            pool: pool.clone(),
             clock: clock.clone(),
             client: client.clone(),
             replica: ids.next(clock.now()),
@@ -148,35 +138,35 @@ impl Server {
             listeners: listeners.clone(),
             metrics: metrics.clone(),
             recording: writing.handle().clone(),
+            keeping: writing.handle().clone(),
         };
         let delivery = match settings.role {
             Role::All | Role::Deliver => {
-                delivering.handle().spawn(delivery::run(delivery, committed, stopped))
+                tokio::spawn(deliver(delivery, ids.clone(), delivering, committed, stopped))
             }
-            Role::Api => delivering.handle().spawn(idle(committed, stopped)),
+            Role::Api => tokio::spawn(idle(committed, stopped)),
         };
 
-        let looking = tokio::spawn(listeners.clone().look(pool.clone()));
+        let brief = postgres::small(&pool);
+        let looking = tokio::spawn(listeners.clone().look(brief.clone()));
 
-        let (stop_http, mut stopped) = watch::channel(false);
-        let auth = Auth::new(pool.clone(), clock.clone());
+        let (stop_http, stopped) = watch::channel(false);
+        let auth = Auth::new(brief, clock.clone());
         let streams = Streams::new(listeners, stopped.clone());
         let tester = Tester::new(client, settings.tuning.timeout);
-        let api = Api::new(Tools { pool, writer, clock, ids, auth, targets, streams, metrics, tester });
-        let service = ServiceExt::<Request>::into_make_service(router(api, settings.role));
-        let listener = listener.tap_io(|socket| {
-            if let Err(error) = tune(socket) {
-                tracing::debug!(%error, "a TCP option of a connection cannot be set");
-            }
+        let api = Api::new(Tools {
+            reads: Reads::new(pool),
+            writer,
+            clock: clock.clone(),
+            ids,
+            auth,
+            targets,
+            streams,
+            metrics,
+            tester,
         });
-        let http = tokio::spawn(async move {
-            let serve = axum::serve(listener, service).with_graceful_shutdown(async move {
-                let _ = stopped.wait_for(|stop| *stop).await;
-            });
-            if let Err(error) = serve.await {
-                tracing::error!(%error, "the HTTP server failed");
-            }
-        });
+        let service = router(api, settings.role);
+        let http = tokio::spawn(listen(listener, (service, clock), settings.connections, stopped));
         Ok(Self {
             address,
             stop_http,
@@ -186,7 +176,7 @@ impl Server {
             delivery,
             retention,
             looking,
-            _threads: [writing, delivering],
+            _writing: writing,
         })
     }
 

@@ -2,6 +2,8 @@
 
 mod app;
 pub mod config;
+mod deliver;
+mod listen;
 pub mod open_files;
 mod role;
 pub mod router;

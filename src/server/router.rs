@@ -2,6 +2,7 @@
 
 use axum::Router;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::extract::State;
@@ -19,6 +20,7 @@ use utoipa::{Modify, OpenApi, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::diagnostics;
 use crate::http::allowed::{Allowed, AnyKey};
 use crate::http::auth::authenticate;
 use crate::http::error::{ApiError, ErrorBody};
@@ -157,13 +159,13 @@ pub fn router(api: Api, role: Role) -> NormalizePath<Router> {
 
 /// Ready when the database answers.
 async fn ready(State(api): State<Api>) -> Result<&'static str, ApiError> {
-    sqlx::query("SELECT 1").execute(&api.pool).await?;
+    api.auth.answers().await?;
     Ok("ready\n")
 }
 
 /// For Prometheus. Says nothing about any company.
 async fn metrics(State(api): State<Api>) -> Result<Response, ApiError> {
-    let (all, idle) = (api.pool.size() as usize, api.pool.num_idle());
+    let (all, idle) = api.reads.connections();
     // Both are counted while connections come and go.
     for (gauge, count) in [
         (&api.metrics.connections_in_use, all.saturating_sub(idle)),
@@ -171,6 +173,13 @@ async fn metrics(State(api): State<Api>) -> Result<Response, ApiError> {
         (&api.metrics.streams_open, api.streams.open()),
     ] {
         gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+    // Counted where nothing can be passed in.
+    for (counter, count) in [
+        (&api.metrics.panics, diagnostics::panics()),
+        (&api.metrics.lost_log_lines, diagnostics::lost_lines()),
+    ] {
+        counter.inner().store(count, Ordering::Relaxed);
     }
     let text = api.metrics.render().map_err(|error| ApiError::internal(&error))?;
     Ok(([(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE))], text).into_response())

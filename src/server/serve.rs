@@ -33,10 +33,10 @@ pub enum Error {
 
 /// Runs the server until SIGTERM or Ctrl-C. A second one ends the process at once.
 pub async fn serve(config: Config) -> Result<ExitCode, Error> {
-    open_files::raise(config.in_flight);
+    let connections = open_files::raise(config.in_flight);
     let mut signals = Signals::listen().map_err(Error::Signals)?;
     let (mut database, mut server) = tokio::select! {
-        started = start(&config) => started?,
+        started = start(&config, connections) => started?,
         () = signals.next() => return Ok(ExitCode::SUCCESS),
     };
     tokio::select! {
@@ -60,10 +60,15 @@ pub async fn serve(config: Config) -> Result<ExitCode, Error> {
     Ok(if stopped { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-async fn start(config: &Config) -> Result<(Database, Server), Error> {
+async fn start(config: &Config, connections: usize) -> Result<(Database, Server), Error> {
     let database = Database::open(&config.database, Box::new(|line| tracing::info!("{line}"))).await?;
     let admin = Admin { pool: database.pool.clone(), clock: Clock::system(), ids: Ids::default() };
     let key = demo::ensure(&admin, config.demo_key.as_ref(), database.server.data_dir()).await?;
+    // A database of our own, and whoever may be behind a proxy is of another company.
+    let loopback_for = match database.server.data_dir() {
+        Some(_) => demo::company(&admin.pool).await?,
+        None => None,
+    };
     let server = Server::start(Settings {
         bind: config.bind,
         pool: database.pool.clone(),
@@ -72,14 +77,19 @@ async fn start(config: &Config) -> Result<(Database, Server), Error> {
         tuning: config.tuning(),
         trusted: config.delivery_ca.clone().unwrap_or_default(),
         allow_targets: config.allow_targets.clone(),
+        loopback_for,
+        connections,
         retention: config.retention,
         resolver: Resolver::system(),
     })
     .await?;
     let address = server.address();
     tracing::info!(%address, "listening");
-    if address.ip().is_loopback() {
-        tracing::info!("webhooks may go to loopback addresses, because the server listens on loopback only");
+    if address.ip().is_loopback() && loopback_for.is_some() {
+        tracing::info!(
+            "webhooks of the demo company may go to this machine's own services, because the server listens on loopback only; \
+             for other companies, name them in ISAO_ALLOW_TARGETS"
+        );
     }
     // To stdout, not to the log: it holds a key. Nobody needs to be there to read it.
     let mut stdout = io::stdout();

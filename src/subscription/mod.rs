@@ -10,7 +10,9 @@ mod store;
 use chrono::{DateTime, Utc};
 
 pub use progress::{Health, Owed, Progress, ReadAhead};
-pub use store::{Stored, changed_after, deactivate, lock, next_version, of_company, of_shards, one, some};
+pub use store::{
+    Stored, changed_after, deactivate, lock, next_version, of_company, of_shards, one, page_of_company, some,
+};
 
 use crate::model::events::{Change, EventSelection, Filters, Include};
 use crate::model::ids::{CompanyId, KeyId, SubscriptionId};

@@ -157,18 +157,30 @@ pub async fn some(pool: &PgPool, company: CompanyId, ids: &[Uuid]) -> Result<Vec
 }
 
 /// The company's subscriptions, newest first; without deleted ones.
-pub async fn of_company(
+pub async fn of_company(pool: &PgPool, company: CompanyId) -> Result<Vec<Stored>, sqlx::Error> {
+    page_of_company(pool, company, None, (None, None), i64::MAX).await
+}
+
+/// The first `rows` of the company's subscriptions with this status, if it is given, `after` that one,
+/// newest first; without deleted ones.
+pub async fn page_of_company(
     pool: &PgPool,
     company: CompanyId,
     status: Option<Status>,
+    (after_time, after_id): (Option<DateTime<Utc>>, Option<Uuid>),
+    rows: i64,
 ) -> Result<Vec<Stored>, sqlx::Error> {
     select!(
         pool,
         "",
         "WHERE s.company_id = $1 AND s.status <> 'deleted' AND ($2::text IS NULL OR s.status = $2)
-         ORDER BY s.created_at DESC, s.id DESC",
+           AND ($3::timestamptz IS NULL OR (s.created_at, s.id) < ($3, $4::uuid))
+         ORDER BY s.created_at DESC, s.id DESC LIMIT $5",
         company.0,
         status.map(Status::word),
+        after_time,
+        after_id,
+        rows,
     )
 }
 

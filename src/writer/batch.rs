@@ -64,6 +64,12 @@ impl<D: Domain> Batches<D> {
         &self.core.outage
     }
 
+    /// Begins with a new connection, after a panic.
+    pub(super) fn begin_anew(&mut self) {
+        self.core.session = None;
+        self.core.outage.set(false);
+    }
+
     /// Carries out the jobs and answers them; gives back those that are held.
     pub(super) async fn run(&mut self, jobs: Vec<Job<D>>) -> Vec<Job<D>> {
         match self.fast_path.run(&mut self.core, &jobs).await {

@@ -1,8 +1,5 @@
 //! Commands on their way through the writer, and what became of them.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
-
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -10,10 +7,7 @@ use super::idempotency::IdempotencyKey;
 use super::{Answer, Domain};
 use crate::log::Author;
 use crate::log::append::Appended;
-use crate::model::ids::CompanyId;
-
-/// Commands of one company that may wait, so that one cannot fill the queue.
-const QUEUE_PER_COMPANY: usize = 512;
+use crate::shares::Place;
 
 /// Why a command was not carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -69,42 +63,14 @@ pub(super) struct Job<D: Domain> {
     pub(super) idempotency: Option<IdempotencyKey>,
     pub(super) reply: oneshot::Sender<Result<Answer, WriteError>>,
     pub(super) held_until: Option<Instant>,
-    pub(super) _slot: Slot,
+    /// Of the body that it came with.
+    pub(super) bytes: usize,
+    pub(super) _places: [Place; 2],
 }
 
 impl<D: Domain> Job<D> {
     pub(super) fn answer(self, answer: Result<Answer, WriteError>) {
         // The caller may have gone; what is committed stays committed.
         let _ = self.reply.send(answer);
-    }
-}
-
-/// A slot in the queue; dropping it gives it back.
-pub(super) struct Slot {
-    company: CompanyId,
-    waiting: Arc<Mutex<HashMap<CompanyId, usize>>>,
-}
-
-impl Slot {
-    pub(super) fn take(company: CompanyId, waiting: &Arc<Mutex<HashMap<CompanyId, usize>>>) -> Option<Self> {
-        let mut counts = waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = counts.entry(company).or_default();
-        if *count >= QUEUE_PER_COMPANY {
-            return None;
-        }
-        *count += 1;
-        Some(Self { company, waiting: waiting.clone() })
-    }
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        let mut counts = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = counts.get_mut(&self.company) {
-            *count -= 1;
-            if *count == 0 {
-                counts.remove(&self.company);
-            }
-        }
     }
 }

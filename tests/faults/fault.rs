@@ -15,7 +15,7 @@ const INSTANT_MS: usize = 500;
 /// How long a server is frozen: until others have long noticed.
 const FROZEN: Duration = LEASE.saturating_mul(2).saturating_add(Duration::from_secs(1));
 /// Where a clock jumps to, in hours from the right time.
-const JUMPS: [i64; 4] = [5, -5, 26, 0];
+const JUMPS: [i64; 6] = [5, -5, 26, 40 * 24, -2, 0];
 
 /// Something that goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,11 +27,12 @@ pub enum Fault {
     PostgresRestarted,
     DatabaseAway,
     ClockJumps,
+    LogStuck,
     ReceiverFails,
 }
 
 impl Fault {
-    pub const ALL: [Fault; 8] = [
+    pub const ALL: [Fault; 9] = [
         Self::ServerKilled,
         Self::OneOfThreeKilled,
         Self::ServerFrozen,
@@ -39,6 +40,7 @@ impl Fault {
         Self::PostgresRestarted,
         Self::DatabaseAway,
         Self::ClockJumps,
+        Self::LogStuck,
         Self::ReceiverFails,
     ];
 
@@ -51,6 +53,7 @@ impl Fault {
             Self::PostgresRestarted => "postgres-restarted",
             Self::DatabaseAway => "database-away",
             Self::ClockJumps => "clock-jumps",
+            Self::LogStuck => "log-stuck",
             Self::ReceiverFails => "receiver-fails",
         }
     }
@@ -65,7 +68,8 @@ impl Fault {
             Self::DatabaseAway => {
                 "every connection to the database is cut, and none comes through for a while"
             }
-            Self::ClockJumps => "the clocks of two servers jump forwards and backwards by hours",
+            Self::ClockJumps => "the clocks of two servers jump forwards and backwards by hours and by weeks",
+            Self::LogStuck => "nobody reads what the only server logs; then its stderr is gone",
             Self::ReceiverFails => "nothing but receivers that fail three of ten deliveries",
         }
     }
@@ -81,7 +85,11 @@ impl Fault {
     /// How many servers, each a process; none: there are two inside this process, with clocks to set.
     pub fn processes(self) -> usize {
         match self {
-            Self::ServerKilled | Self::PostgresKilled | Self::PostgresRestarted | Self::ReceiverFails => 1,
+            Self::ServerKilled
+            | Self::PostgresKilled
+            | Self::PostgresRestarted
+            | Self::LogStuck
+            | Self::ReceiverFails => 1,
             Self::ServerFrozen | Self::DatabaseAway => 2,
             Self::OneOfThreeKilled => 3,
             Self::ClockJumps => 0,
@@ -140,6 +148,7 @@ impl Fault {
                     round.work().await;
                     round.clocks[(blow + 1) % 2].jump(-jump(blow));
                 }
+                Self::LogStuck => round.processes[0].close_log(),
                 Self::ReceiverFails => {}
             }
             round.fault_ends().await;

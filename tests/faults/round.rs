@@ -68,6 +68,7 @@ pub struct Round<'a> {
     in_process: Vec<Server>,
     directory: PathBuf,
     logs: PathBuf,
+    fault: Fault,
     started: usize,
     api: Api,
     receiver: Receiver,
@@ -94,6 +95,7 @@ impl<'a> Round<'a> {
             in_process: Vec::new(),
             directory: directory.to_owned(),
             logs,
+            fault,
             started: 0,
             load: Load::idle(),
             api,
@@ -124,8 +126,14 @@ impl<'a> Round<'a> {
     /// Starts one more server.
     pub async fn start_server(&mut self) {
         self.started += 1;
-        let log = self.logs.join(format!("server-{}.log", self.started));
-        self.processes.push(Process::serve(&self.proxy.url, log).await);
+        let process = match self.fault {
+            Fault::LogStuck => Process::serve_unread(&self.proxy.url).await,
+            _ => {
+                let log = self.logs.join(format!("server-{}.log", self.started));
+                Process::serve(&self.proxy.url, log).await
+            }
+        };
+        self.processes.push(process);
         self.addresses_change();
     }
 

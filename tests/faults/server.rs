@@ -10,11 +10,11 @@ use isao::clock::Clock;
 use isao::database::postgres;
 use isao::delivery::Tuning;
 use isao::model::duration::format_duration;
-use isao::outbound::address::AllowList;
 use isao::outbound::client::TrustedCas;
 use isao::server::{Role, Server, Settings};
 use serde_json::Value;
-use tokio::process::{Child, Command};
+use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStderr, Command};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -22,41 +22,61 @@ use tracing_subscriber::{fmt, registry};
 
 use super::{DEGRADED_PAUSE, LEASE, RETRY_DELAYS, eventually};
 
-/// Longer than any clock jumps.
+/// Shorter than the furthest jump of a clock.
 const RETENTION: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// `isao serve` in a process of its own.
 pub struct Process {
     pub address: SocketAddr,
     child: Child,
+    /// A log that nobody reads.
+    unread: Option<Lines<BufReader<ChildStderr>>>,
 }
 
 impl Process {
     /// Starts one on the database; answers when it listens. Its log goes to a file.
     pub async fn serve(database_url: &str, log: PathBuf) -> Self {
-        let child = Command::new(env!("CARGO_BIN_EXE_isao"))
+        let child = Self::command(database_url).stderr(File::create(&log).unwrap()).spawn().unwrap();
+        let address = eventually(&format!("a server listens ({})", log.display()), async || {
+            std::fs::read_to_string(&log).unwrap().lines().find_map(listening)
+        })
+        .await;
+        Self { address, child, unread: None }
+    }
+
+    /// Starts one that logs a lot, and whose log nobody reads once it listens.
+    pub async fn serve_unread(database_url: &str) -> Self {
+        let mut child =
+            Self::command(database_url).env("ISAO_LOG", "debug").stderr(Stdio::piped()).spawn().unwrap();
+        let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
+        let address = loop {
+            let line = log.next_line().await.unwrap().expect("the server listens");
+            if let Some(address) = listening(&line) {
+                break address;
+            }
+        };
+        Self { address, child, unread: Some(log) }
+    }
+
+    /// From now on its stderr is a broken pipe.
+    pub fn close_log(&mut self) {
+        self.unread = None;
+    }
+
+    fn command(database_url: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_isao"));
+        command
             .args(["serve", "--bind", "127.0.0.1:0"])
             .env("DATABASE_URL", database_url)
             .env("ISAO_LOG", "info")
+            .env("ISAO_ALLOW_TARGETS", "127.0.0.1")
             .env("ISAO_RETRY_DELAYS", RETRY_DELAYS)
             .env("ISAO_LEASE", format_duration(LEASE))
             .env("ISAO_DEGRADED_PAUSE", format_duration(DEGRADED_PAUSE))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(File::create(&log).unwrap())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        let address = eventually(&format!("a server listens ({})", log.display()), async || {
-            let said = std::fs::read_to_string(&log).unwrap();
-            said.lines().find_map(|line| {
-                let line: Value = serde_json::from_str(line).ok()?;
-                let listening = line["fields"]["message"] == "listening";
-                listening.then(|| line["fields"]["address"].as_str().unwrap().parse().unwrap())
-            })
-        })
-        .await;
-        Self { address, child }
+            .kill_on_drop(true);
+        command
     }
 
     /// How it ended, if it did.
@@ -86,6 +106,13 @@ impl Process {
     }
 }
 
+/// The address, if the line of a log says that a server listens.
+fn listening(line: &str) -> Option<SocketAddr> {
+    let line: Value = serde_json::from_str(line).ok()?;
+    let listening = line["fields"]["message"] == "listening";
+    listening.then(|| line["fields"]["address"].as_str().unwrap().parse().unwrap())
+}
+
 /// A server in this process, with a clock that can be set wrong.
 pub async fn in_process(database_url: &str, clock: Clock) -> Server {
     Server::start(Settings {
@@ -100,7 +127,9 @@ pub async fn in_process(database_url: &str, clock: Clock) -> Server {
             ..Tuning::default()
         },
         trusted: TrustedCas::default(),
-        allow_targets: AllowList::default(),
+        allow_targets: "127.0.0.1".parse().unwrap(),
+        loopback_for: None,
+        connections: 1024,
         retention: RETENTION,
         resolver: isao::outbound::dns::Resolver::asking(&[]),
     })

@@ -34,6 +34,7 @@ mod metrics;
 mod openapi;
 mod ordering;
 mod outage;
+mod pooler;
 mod replay;
 mod replicas;
 mod retention;

@@ -24,6 +24,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipnet::IpNet;
 use url::Host;
 
+use crate::model::ids::CompanyId;
+
 pub use allow_list::{AllowList, AllowListError};
 pub use ranges::Rule;
 pub use target_url::{TARGET_URL_MAX_BYTES, TargetUrl, TargetUrlError};
@@ -36,19 +38,25 @@ pub const ALLOW_TARGETS: &str = "ISAO_ALLOW_TARGETS";
 pub struct AddressPolicy {
     /// The operator's exceptions.
     pub allow: AllowList,
-    /// Whether this server listens on loopback only. Then everyone who can
-    /// subscribe can reach the loopback services already, and local development
-    /// works without any setting.
-    pub loopback: bool,
+    /// The company that may reach this machine's own services, so that local development works
+    /// without any setting: that of the demo, while the server listens on loopback only and has a
+    /// database of its own. Others may be somewhere else: behind a proxy, everybody seems to be here.
+    pub loopback: Option<CompanyId>,
 }
 
 impl AddressPolicy {
+    /// May a subscription of `company` reach loopback, if its maker was `here`? One that came through a
+    /// proxy was not.
+    pub fn lifts_loopback(&self, company: CompanyId, here: bool) -> bool {
+        here && self.loopback == Some(company)
+    }
+
     /// Judges as much of a target as its text reveals: addresses, `localhost`, and the
     /// names of metadata services, which resolve only where there is one.
     /// Other names pass; see [`AddressPolicy::check_ip`] for what they resolve to.
     ///
-    /// `loopback` says whether this subscription may use the loopback exception;
-    /// one that came through a proxy may not, as its maker is somewhere else.
+    /// `loopback` says whether this subscription may use the loopback exception
+    /// ([`AddressPolicy::lifts_loopback`]).
     pub fn check_url(&self, target: &TargetUrl, loopback: bool) -> Result<(), Refusal> {
         let check = |host: &str, ip: IpAddr| self.check_ip(host, ip, loopback);
         match target.host() {
@@ -72,7 +80,7 @@ impl AddressPolicy {
             // Whoever runs the DNS of an allowed name has not been given credentials.
             Rule::Metadata => excepted,
             // Loopback of this machine, not of a NAT64 gateway.
-            Rule::Loopback if self.loopback && loopback && canonical.is_loopback() => true,
+            Rule::Loopback if self.loopback.is_some() && loopback && canonical.is_loopback() => true,
             _ => excepted || self.allow.names(host),
         };
         if lifted { Ok(()) } else { Err(Refusal { host: host.to_owned(), ip, rule, range }) }

@@ -255,7 +255,11 @@ fn no_address_hides_in_a_url_that_programs_read_differently() {
 
 #[test]
 fn a_local_server_delivers_to_loopback_for_local_subscribers() {
-    let local = AddressPolicy { loopback: true, ..AddressPolicy::default() };
+    let demo = CompanyId(uuid::Uuid::from_u128(1));
+    let local = AddressPolicy { loopback: Some(demo), ..AddressPolicy::default() };
+    assert!(local.lifts_loopback(demo, true) && !local.lifts_loopback(demo, false));
+    assert!(!local.lifts_loopback(CompanyId(uuid::Uuid::from_u128(2)), true), "others may be behind a proxy");
+    assert!(!AddressPolicy::default().lifts_loopback(demo, true));
     for host in ["127.0.0.1", "localhost", "hooks.localhost", "[::1]", "[::ffff:127.0.0.1]", "2130706433"] {
         assert_eq!(verdict(&local, host, true), None, "{host}");
         assert_eq!(verdict(&local, host, false), Some(Rule::Loopback), "{host}");
@@ -293,7 +297,7 @@ fn the_allow_list_lifts_what_it_names() {
         ("169.254.169.254", "metadata.example", "169.254.169.254", true),
         ("169.254.0.0/16", "169.254.169.254", "169.254.169.254", true),
     ] {
-        let policy = AddressPolicy { allow: allow.parse().unwrap(), loopback: false };
+        let policy = AddressPolicy { allow: allow.parse().unwrap(), loopback: None };
         let checked = policy.check_ip(host, ip.parse().unwrap(), false);
         assert_eq!(checked.is_ok(), passes, "{allow}: {host} {ip}");
     }
@@ -302,7 +306,7 @@ fn the_allow_list_lifts_what_it_names() {
 #[test]
 fn localhost_passes_if_either_of_its_addresses_does() {
     for allow in ["127.0.0.1", "::1", "localhost"] {
-        let policy = AddressPolicy { allow: allow.parse().unwrap(), loopback: false };
+        let policy = AddressPolicy { allow: allow.parse().unwrap(), loopback: None };
         assert_eq!(verdict(&policy, "localhost", false), None, "{allow}");
     }
 }

@@ -12,14 +12,14 @@ use axum::http::{Request, Uri};
 use futures_util::FutureExt as _;
 use futures_util::future::{self, Either};
 use hyper::client::conn::{TrySendError, http1, http2};
-use hyper::rt::{Read, Write};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper::rt::{Executor, Read, Write};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::time::Instant;
 
 use super::body::Body;
 use super::error::AttemptError;
 use super::heard::{Heard, Hearing};
-use super::{Response, answer};
+use super::{BODY_BYTES, Response, answer};
 use crate::outbound::address::TargetUrl;
 
 /// How often a busy HTTP/2 connection is asked for a sign of life, and how long
@@ -31,6 +31,17 @@ const PING: Duration = Duration::from_secs(10);
 const MAX_HEADERS: usize = 512;
 /// Bytes that the head of an answer may have.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
+/// Bytes that may come before and with the head of an answer: there may be informational ones first.
+const HEAD_ALLOWED: u64 = 2 * MAX_HEAD_BYTES as u64;
+/// Bytes that may come after it, however the body is cut into chunks.
+const BODY_ALLOWED: u64 = 8 * BODY_BYTES as u64;
+/// Bytes that may come on a shared connection while no answer on it goes on: more than what may be
+/// on its way of answers whose rest nobody wants.
+const SHARED_ALLOWED: u64 = 2 * SHARED_WINDOW as u64;
+/// Bytes that a peer may send on a shared connection before they are read…
+const SHARED_WINDOW: u32 = 1024 * 1024;
+/// …and of one answer.
+const STREAM_WINDOW: u32 = BODY_BYTES as u32;
 
 /// How long a request waits for a stream on a shared connection before it goes on another one.
 const OPEN_TIMEOUT: Duration = Duration::from_millis(200);
@@ -48,11 +59,26 @@ enum Kind {
     /// is one task to wake for each thing that happens.
     Http1 { sender: http1::SendRequest<Body>, driver: Option<Driver>, heard: Heard },
     /// Many share it; a task drives it.
-    Http2(http2::SendRequest<Body>),
+    Http2 { sender: http2::SendRequest<Body>, heard: Heard },
 }
 
 /// What moves the bytes of a connection; ends when the connection does.
 type Driver = Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>;
+
+/// Runs the tasks of a connection, each time for one turn.
+#[derive(Clone)]
+struct InTurns(Heard);
+
+impl<F: Future<Output: Send> + Send + 'static> Executor<F> for InTurns {
+    fn execute(&self, task: F) {
+        let heard = self.0.clone();
+        let mut task = Box::pin(task);
+        tokio::spawn(std::future::poll_fn(move |context| {
+            heard.begin_turn();
+            task.as_mut().poll(context)
+        }));
+    }
+}
 
 /// Why there is no answer.
 pub(super) enum ExchangeError {
@@ -91,13 +117,17 @@ impl Connection {
     where
         S: Read + Write + Send + Unpin + 'static,
     {
-        let mut builder = http2::Builder::new(TokioExecutor::new());
+        let heard = Heard::default();
+        heard.allow(SHARED_ALLOWED);
+        let mut builder = http2::Builder::new(InTurns(heard.clone()));
         builder.timer(TokioTimer::new()).keep_alive_interval(PING).keep_alive_timeout(PING);
         builder.max_header_list_size(u32::try_from(MAX_HEAD_BYTES).unwrap_or(u32::MAX));
-        let (sender, driver) = builder.handshake(stream).await?;
+        builder.initial_connection_window_size(SHARED_WINDOW).initial_stream_window_size(STREAM_WINDOW);
+        let stream = Hearing { stream: TokioIo::new(stream), heard: heard.clone() };
+        let (sender, driver) = builder.handshake(TokioIo::new(stream)).await?;
         // How it ends is told to those who wait for answers.
         tokio::spawn(driver.map(drop));
-        Ok(Self { remote_addr, born: Instant::now(), kind: Kind::Http2(sender) })
+        Ok(Self { remote_addr, born: Instant::now(), kind: Kind::Http2 { sender, heard } })
     }
 
     /// How long it has been open.
@@ -115,9 +145,10 @@ impl Connection {
     pub(super) fn share(&self) -> Option<Self> {
         match &self.kind {
             Kind::Http1 { .. } => None,
-            Kind::Http2(sender) => {
+            Kind::Http2 { sender, heard } => {
                 let Self { remote_addr, born, .. } = *self;
-                Some(Self { remote_addr, born, kind: Kind::Http2(sender.clone()) })
+                let kind = Kind::Http2 { sender: sender.clone(), heard: heard.clone() };
+                Some(Self { remote_addr, born, kind })
             }
         }
     }
@@ -125,10 +156,11 @@ impl Connection {
     /// Can it be used once more, after an answer was read to its end?
     pub(super) fn is_reusable(&mut self) -> bool {
         match &mut self.kind {
-            Kind::Http1 { sender, driver, .. } => {
+            Kind::Http1 { sender, driver, heard } => {
+                heard.begin_turn();
                 driver.as_mut().is_some_and(|driver| driver.now_or_never().is_none()) && sender.is_ready()
             }
-            Kind::Http2(sender) => !sender.is_closed(),
+            Kind::Http2 { sender, .. } => !sender.is_closed(),
         }
     }
 
@@ -148,6 +180,7 @@ impl Connection {
                 *request.uri_mut() = path.parse().map_err(unfit)?;
                 request.headers_mut().insert(HOST, target.authority().parse().map_err(unfit)?);
                 let before = heard.bytes();
+                heard.allow(HEAD_ALLOWED);
                 let failed = |error: hyper::Error| {
                     let told = AttemptError::broken(&error);
                     if heard.bytes() == before {
@@ -162,10 +195,12 @@ impl Connection {
                     }
                     let sent = sender.try_send_request(request).await;
                     let response = sent.map_err(|error| unsent(error, failed))?;
-                    answer(response, remote_addr).await.map_err(failed)
+                    heard.allow(BODY_ALLOWED);
+                    answer(response, remote_addr, || {}).await.map_err(failed)
                 };
                 tokio::pin!(exchange);
                 std::future::poll_fn(|context| {
+                    heard.begin_turn();
                     // What is to be sent is left for the driver, and what it reads is there at once.
                     if let Poll::Ready(done) = exchange.as_mut().poll(context) {
                         return Poll::Ready(done);
@@ -179,7 +214,7 @@ impl Connection {
                 })
                 .await
             }
-            Kind::Http2(sender) => {
+            Kind::Http2 { sender, heard } => {
                 *request.uri_mut() = uri(target).map_err(ExchangeError::Failed)?;
                 // If another connection was tried before: here, the URI names the host.
                 request.headers_mut().remove(HOST);
@@ -187,6 +222,7 @@ impl Connection {
                     return Err(ExchangeError::Unsent(Box::new(request)));
                 }
                 let begun = request.body().begun();
+                heard.allow(SHARED_ALLOWED);
                 let sending = std::pin::pin!(sender.try_send_request(request));
                 // Others may wait for their answers on all the streams that the peer takes at a time.
                 let sent = match future::select(sending, Box::pin(tokio::time::sleep(OPEN_TIMEOUT))).await {
@@ -195,7 +231,7 @@ impl Connection {
                     Either::Right((_, sending)) => sending.await,
                 };
                 let response = sent.map_err(|error| unsent(error, unanswered_stream))?;
-                answer(response, remote_addr).await.map_err(broken)
+                answer(response, remote_addr, || heard.allow(SHARED_ALLOWED)).await.map_err(broken)
             }
         }
     }

@@ -10,6 +10,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::io::AsyncWriteExt as _;
 
 use super::connection::Connection;
 use super::tests::{client, client_that_trusts, joined, post, request, serve};
@@ -289,4 +290,56 @@ async fn a_connection_takes_no_new_requests_after_a_minute_however_busy() {
         other.put(ORIGIN, connection);
         assert_eq!(other.take(ORIGIN).is_some(), is_used, "{age} s");
     }
+}
+
+#[tokio::test]
+async fn informational_answers_come_before_the_answer_but_not_without_end() {
+    let (port, server) = serve(|mut stream| {
+        request(&mut stream);
+        for _ in 0..100 {
+            stream.write_all(b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n").unwrap();
+        }
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").unwrap();
+    });
+    assert_eq!(post(&client(), &format!("http://127.0.0.1:{port}/"), true).await.unwrap().status, 200);
+    joined(server).await;
+
+    let (port, server) = serve(|mut stream| {
+        request(&mut stream);
+        let some = b"HTTP/1.1 103\r\n\r\n".repeat(1024);
+        let mut sent = 0_u64;
+        while stream.write_all(&some).is_ok() {
+            sent += some.len() as u64;
+        }
+        sent
+    });
+    let client = client();
+    let failed = post(&client, &format!("http://127.0.0.1:{port}/"), true).await.unwrap_err();
+    assert_eq!(failed, AttemptError::Broken("the receiver sent too much that is no answer".to_owned()));
+    // What was not read is in the buffers of the sockets.
+    assert!(joined(server).await < 32 * 1024 * 1024);
+}
+
+#[tokio::test]
+async fn a_chatty_http2_peer_that_never_answers_is_hung_up_on() {
+    // Frames (RFC 9113): empty settings, then PING after PING, until nobody reads them any more.
+    const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+    const PING_ACK: [u8; 17] = [0, 0, 8, 6, 1, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8];
+    let (near, far) = tokio::io::duplex(64 * 1024);
+    let (mut reading, mut writing) = tokio::io::split(far);
+    let drain = tokio::spawn(async move { tokio::io::copy(&mut reading, &mut tokio::io::sink()).await });
+    let flood = tokio::spawn(async move {
+        let mut sent = 0_u64;
+        writing.write_all(&SETTINGS).await.unwrap();
+        while writing.write_all(&PING_ACK.repeat(1024)).await.is_ok() {
+            sent += 17 * 1024;
+        }
+        sent
+    });
+    let target: TargetUrl = "https://example.com/".parse().unwrap();
+    let mut connection = Connection::http2(TokioIo::new(near), None).await.unwrap();
+    let exchange = connection.exchange(&target, axum::http::Request::new(Body::new("{}".into())), true);
+    assert!(tokio::time::timeout(Duration::from_secs(10), exchange).await.unwrap().is_err());
+    assert!(flood.await.unwrap() < 4 * 1024 * 1024);
+    drain.abort();
 }

@@ -34,6 +34,7 @@ use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 
+use crate::model::ids::CompanyId;
 use crate::outbound::address::TargetUrl;
 use crate::outbound::targets::Targets;
 use body::Body;
@@ -120,6 +121,11 @@ impl Client {
         Ok(Self(Arc::new(Inner { targets, local, public })))
     }
 
+    /// Whether a subscription of `company` may reach loopback ([`Targets::lift_loopback`]).
+    pub fn lift_loopback(&self, company: CompanyId, here: bool) -> bool {
+        self.0.targets.lift_loopback(company, here)
+    }
+
     /// Posts `body` to `target` and reads the answer. `loopback` says whether this
     /// subscription may use the policy's loopback exception.
     pub async fn post(
@@ -196,15 +202,18 @@ impl Way {
     }
 }
 
-/// Reads an answer. Tells with it whether it was read to its end.
+/// Reads an answer, and says whenever something of it has come. Tells with it whether it was read to
+/// its end.
 async fn answer(
     response: axum::http::Response<Incoming>,
     remote_addr: Option<SocketAddr>,
+    came: impl Fn(),
 ) -> hyper::Result<(Response, bool)> {
     let (parts, mut body) = response.into_parts();
     let mut snippet = Vec::new();
     let mut read = 0;
     let complete = loop {
+        came();
         if read >= BODY_BYTES {
             break false;
         }

@@ -73,6 +73,7 @@ pub(super) async fn list(
     });
     let (after_time, after_id) = page.after();
 
+    let reads = api.reads.of(caller.company()).await?;
     let total = sqlx::query_scalar!(
         r#"SELECT count(*) AS "count!" FROM contacts
            WHERE company_id = $1
@@ -91,10 +92,10 @@ pub(super) async fn list(
         email,
         phone,
     )
-    .fetch_one(&api.pool)
+    .fetch_one(&*reads)
     .await?;
     let contacts = select!(
-        &api.pool,
+        &*reads,
         "contacts c
            WHERE company_id = $1
              AND ($2::text IS NULL OR name ILIKE $2 OR email ILIKE $2 OR phone_number ILIKE $2 OR phone_key LIKE $3)

@@ -81,7 +81,9 @@ async fn show(
     caller: Allowed<ContactsRead>,
     Id(id): Id<ContactId>,
 ) -> Result<Response, ApiError> {
-    let contact = store::find(&api.pool, caller.company(), id).await?.ok_or_else(not_found::<ContactId>)?;
+    let contact = store::find(&*api.reads.of(caller.company()).await?, caller.company(), id)
+        .await?
+        .ok_or_else(not_found::<ContactId>)?;
     Ok(answer::json(StatusCode::OK, &answer::data(contact)))
 }
 

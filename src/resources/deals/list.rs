@@ -74,6 +74,7 @@ pub(super) async fn list(
     let updated_since = query::time("updatedSince", wanted.updated_since)?;
     let (after_time, after_id) = page.after();
 
+    let reads = api.reads.of(caller.company()).await?;
     let total = sqlx::query_scalar!(
         r#"SELECT count(*) AS "count!" FROM deals
            WHERE company_id = $1
@@ -95,10 +96,10 @@ pub(super) async fn list(
         created_since,
         updated_since,
     )
-    .fetch_one(&api.pool)
+    .fetch_one(&*reads)
     .await?;
     let rows = select!(
-        &api.pool,
+        &*reads,
         joined "WHERE d.company_id = $1
              AND ($2::text IS NULL OR status = $2)
              AND ($3::text IS NULL OR stage = $3)

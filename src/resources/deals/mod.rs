@@ -74,7 +74,7 @@ async fn accept<T>(api: &Api, caller: &Caller, read: Result<T, RefusedBody>) -> 
         Err(refused) => refused,
     };
     let (contact_exists, member_exists) =
-        store::exist(&api.pool, caller.company(), contact, assigned_to).await?;
+        store::exist(&*api.reads.of(caller.company()).await?, caller.company(), contact, assigned_to).await?;
     if contact.is_some() && !contact_exists {
         problems.add("contactId", NO_SUCH_CONTACT);
     }
@@ -111,7 +111,9 @@ async fn show(
     caller: Allowed<DealsRead>,
     Id(id): Id<DealId>,
 ) -> Result<Response, ApiError> {
-    let deal = store::find(&api.pool, caller.company(), id).await?.ok_or_else(not_found::<DealId>)?;
+    let deal = store::find(&*api.reads.of(caller.company()).await?, caller.company(), id)
+        .await?
+        .ok_or_else(not_found::<DealId>)?;
     Ok(answer::json(StatusCode::OK, &answer::data(deal)))
 }
 

@@ -10,14 +10,14 @@ use utoipa::IntoParams;
 use uuid::Uuid;
 
 use super::store;
-use super::view::{Delivery, DeliveryPage, PageMeta, say_what_is_waited_for};
+use super::view::{Delivery, say_what_is_waited_for};
 use super::{Api, State};
 use crate::http::allowed::{Allowed, WebhooksRead};
 use crate::http::answer;
 use crate::http::error::ApiError;
 use crate::http::id::{Id, not_found};
 use crate::http::openapi::ReadErrors;
-use crate::http::paging::{DEFAULT_LIMIT, MAX_LIMIT};
+use crate::http::paging::{Continued, DEFAULT_LIMIT, MAX_LIMIT};
 use crate::http::query::{self, Query};
 use crate::log::seek;
 use crate::model::events::EventType;
@@ -70,7 +70,7 @@ pub(super) struct StateQuery {
 /// short, or empty, and still have a `meta.nextCursor`: then many deliveries did not match.
 #[utoipa::path(get, path = "/webhooks/{id}/deliveries", operation_id = "listDeliveries", tag = "Deliveries",
     params(Id<SubscriptionId>, StateQuery, ListQuery),
-    responses((status = 200, description = "A page of deliveries", body = DeliveryPage), ReadErrors))]
+    responses((status = 200, description = "A page of deliveries", body = Continued<Delivery>), ReadErrors))]
 pub(super) async fn list(
     Shared(api): Shared<Api>,
     caller: Allowed<WebhooksRead>,
@@ -80,15 +80,15 @@ pub(super) async fn list(
 ) -> Result<Response, ApiError> {
     let state = query::word("state", state)?;
     let wanted = Selection::parse(wanted, state)?;
-    let stored = subscription::one(&api.pool, caller.company(), id).await?;
+    let stored = subscription::one(&*api.reads.of(caller.company()).await?, caller.company(), id).await?;
     let stored = stored.ok_or_else(not_found::<SubscriptionId>)?;
     let mut page =
         if wanted.event_type.is_none_or(|wanted| stored.subscription.events.types().contains(wanted)) {
-            page(&api.pool, caller.company(), &wanted, Some(stored)).await?
+            page(&*api.reads.of(caller.company()).await?, caller.company(), &wanted, Some(stored)).await?
         } else {
             wanted.page(Vec::new(), None)
         };
-    say_what_is_waited_for(&api.pool, caller.company(), &mut page.data).await?;
+    say_what_is_waited_for(&*api.reads.of(caller.company()).await?, caller.company(), &mut page.data).await?;
     Ok(answer::json(StatusCode::OK, &page))
 }
 
@@ -98,14 +98,14 @@ pub(super) async fn list(
 /// first, without those that a replay has delivered since. A page can be short, or empty, and
 /// still have a `meta.nextCursor`.
 #[utoipa::path(get, path = "/webhooks/undelivered", operation_id = "listUndelivered", tag = "Deliveries", params(ListQuery),
-    responses((status = 200, description = "A page of deliveries", body = DeliveryPage), ReadErrors))]
+    responses((status = 200, description = "A page of deliveries", body = Continued<Delivery>), ReadErrors))]
 pub(super) async fn undelivered(
     Shared(api): Shared<Api>,
     caller: Allowed<WebhooksRead>,
     Query(wanted): Query<ListQuery>,
 ) -> Result<Response, ApiError> {
     let wanted = Selection::parse(wanted, Some(State::Undelivered))?;
-    let page = page(&api.pool, caller.company(), &wanted, None).await?;
+    let page = page(&*api.reads.of(caller.company()).await?, caller.company(), &wanted, None).await?;
     Ok(answer::json(StatusCode::OK, &page))
 }
 
@@ -150,8 +150,8 @@ impl Selection {
             && (self.record_id.is_none() || self.record_id == delivery.record_id)
     }
 
-    fn page(&self, data: Vec<Delivery>, next_cursor: Option<DeliveryId>) -> DeliveryPage {
-        DeliveryPage { success: true, data, meta: PageMeta { limit: self.limit, next_cursor } }
+    fn page(&self, data: Vec<Delivery>, next_cursor: Option<DeliveryId>) -> Continued<Delivery> {
+        Continued::new(data, self.limit, next_cursor.map(|id| id.to_string()))
     }
 }
 
@@ -161,7 +161,7 @@ async fn page(
     company: CompanyId,
     wanted: &Selection,
     only: Option<Stored>,
-) -> Result<DeliveryPage, ApiError> {
+) -> Result<Continued<Delivery>, ApiError> {
     let limit = usize::try_from(wanted.limit).unwrap_or(usize::MAX);
     let (mut after, mut place) = bounds(pool, wanted).await?;
     if let (Some(only), Some(state @ (State::Waiting | State::Retrying))) = (&only, wanted.state) {

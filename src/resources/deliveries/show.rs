@@ -32,7 +32,8 @@ pub(super) async fn show(
     caller: Allowed<WebhooksRead>,
     Id(id): Id<DeliveryId>,
 ) -> Result<Response, ApiError> {
-    let (pool, company) = (&api.pool, caller.company());
+    let company = caller.company();
+    let pool = &*api.reads.of(company).await?;
     let stored =
         subscription::one(pool, company, id.subscription).await?.ok_or_else(not_found::<DeliveryId>)?;
     let subscription = &stored.subscription;

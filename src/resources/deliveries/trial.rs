@@ -1,6 +1,5 @@
 //! Trying out: one attempt right now with a sample, and what an event would look like.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State as Shared;
@@ -8,7 +7,6 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tokio::sync::Semaphore;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -18,7 +16,7 @@ use crate::http::allowed::{Allowed, WebhooksRead, WebhooksWrite};
 use crate::http::answer::{self, Answered};
 use crate::http::auth::Caller;
 use crate::http::body::Payload;
-use crate::http::error::{ApiError, Code};
+use crate::http::error::ApiError;
 use crate::http::field::{Field, Problems, Text};
 use crate::http::id::{Id, not_found};
 use crate::http::openapi::WriteErrors;
@@ -28,10 +26,13 @@ use crate::model::records::StageChange;
 use crate::outbound::client::Client;
 use crate::outbound::request::{self, Request};
 use crate::resources::{contacts, deals};
+use crate::shares::{NoPlace, Shares};
 use crate::subscription::{self, Status, Subscription};
 
 /// Tests in flight in this process: they come on top of the deliveries.
 const IN_FLIGHT: usize = 8;
+/// Tests of one company among them.
+const IN_FLIGHT_OF_COMPANY: usize = 2;
 /// The longest test: under what a request may take in all, so that the caller hears of it.
 const TEST_TIMEOUT: Duration = Duration::from_secs(15);
 
@@ -40,13 +41,13 @@ const TEST_TIMEOUT: Duration = Duration::from_secs(15);
 pub struct Tester {
     client: Client,
     timeout: Duration,
-    in_flight: Arc<Semaphore>,
+    in_flight: Shares,
 }
 
 impl Tester {
     /// `timeout` is that of a delivery.
     pub fn new(client: Client, timeout: Duration) -> Self {
-        let in_flight = Arc::new(Semaphore::new(IN_FLIGHT));
+        let in_flight = Shares::new(IN_FLIGHT, IN_FLIGHT_OF_COMPANY);
         Self { client, timeout: timeout.min(TEST_TIMEOUT), in_flight }
     }
 }
@@ -121,21 +122,22 @@ pub(super) async fn test(
     Id(id): Id<SubscriptionId>,
     payload: Payload,
 ) -> Result<Response, ApiError> {
-    let stored = subscription::one(&api.pool, caller.company(), id).await?;
+    let stored = subscription::one(&*api.reads.of(caller.company()).await?, caller.company(), id).await?;
     let Subscription { events, target, secrets, loopback, headers: own, include, .. } =
         stored.ok_or_else(not_found::<SubscriptionId>)?.subscription;
     let input = if payload.is_empty() { TestInput::default() } else { payload.json::<TestInput>()? };
     let event_type = input.of(&events)?;
     let Tester { client, timeout, in_flight } = &api.tester;
-    let Ok(_permit) = in_flight.try_acquire() else {
-        return Err(ApiError::new(
-            Code::Overloaded,
-            "Too many tests are in flight",
-            "The server is busy with other tests. Nothing was sent; please try again in a second",
-        )
-        .retry_after(1));
-    };
-    let at = api.clock.now();
+    let _place = in_flight.try_take(caller.company()).map_err(|why| {
+        let busy = match why {
+            NoPlace::Company => "Your company has as many tests in flight as it may",
+            NoPlace::All => "The server is busy with other tests",
+        };
+        let message = format!("{busy}. Nothing was sent; please try again in a second");
+        ApiError::overloaded("Too many tests are in flight", message)
+    })?;
+    let loopback = client.lift_loopback(caller.company(), loopback);
+    let (at, began) = (api.clock.now(), api.clock.monotonic());
     let event = trial(&api, &caller, event_type, event_type.sample().to_string());
     let request = Request { event: event.id, event_type, attempt: 1, at, test: true };
     let body = event.envelope(include);
@@ -147,7 +149,7 @@ pub(super) async fn test(
     let (error, error_class) = sent.failure.map(|failure| (failure.message, failure.class)).unzip();
     let result = TestResult {
         delivered: error.is_none(),
-        duration_ms: (api.clock.now() - at).num_milliseconds(),
+        duration_ms: i64::try_from((api.clock.monotonic() - began).as_millis()).unwrap_or(i64::MAX),
         status: sent.response.as_ref().map(|response| response.status),
         error,
         error_class,
@@ -258,7 +260,7 @@ pub(super) async fn preview(
     };
     let event = trial(&api, &caller, event_type, data);
     let body = event.envelope(Include::default());
-    let stored = subscription::of_company(&api.pool, caller.company(), None).await?;
+    let stored = subscription::of_company(&*api.reads.of(caller.company()).await?, caller.company()).await?;
     let stored = stored.iter().filter(|stored| stored.subscription.events.types().contains(event_type));
     let subscriptions = stored.map(|stored| previewed(&stored.subscription, &event, &body)).collect();
     let preview = Preview { body: text(&body), subscriptions };
@@ -304,12 +306,12 @@ async fn record_now(
     let json = match event_type.record() {
         RecordKind::Contact => {
             let id = ContactId::parse(id).ok_or_else(|| malformed(ContactId::PREFIX))?;
-            let contact = contacts::store::find(&api.pool, company, id).await?;
+            let contact = contacts::store::find(&*api.reads.of(company).await?, company, id).await?;
             serde_json::to_string(&contact.ok_or_else(not_found::<ContactId>)?)
         }
         RecordKind::Deal => {
             let id = DealId::parse(id).ok_or_else(|| malformed(DealId::PREFIX))?;
-            let deal = deals::store::find(&api.pool, company, id).await?;
+            let deal = deals::store::find(&*api.reads.of(company).await?, company, id).await?;
             let deal = deal.ok_or_else(not_found::<DealId>)?;
             match event_type.sample()["previousStage"].as_str() {
                 Some(previous_stage) => serde_json::to_string(&StageChange { deal: &deal, previous_stage }),

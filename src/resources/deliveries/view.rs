@@ -213,26 +213,3 @@ pub(super) struct Answer {
     /// The first 1024 bytes of the body.
     pub(super) body: String,
 }
-
-/// A page of deliveries.
-#[derive(Serialize, ToSchema)]
-pub(super) struct DeliveryPage {
-    #[schema(example = true)]
-    pub(super) success: bool,
-    pub(super) data: Vec<Delivery>,
-    pub(super) meta: PageMeta,
-}
-
-/// How the list goes on.
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-#[schema(as = DeliveryPageMeta)]
-pub(super) struct PageMeta {
-    /// The most deliveries on a page.
-    #[schema(example = 50)]
-    pub(super) limit: i64,
-    /// The `cursor` of the next page; absent at the end of the list.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
-    pub(super) next_cursor: Option<DeliveryId>,
-}

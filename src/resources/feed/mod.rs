@@ -239,10 +239,11 @@ async fn list(
     let after = query::text(wanted.after).map_or(Ok(Start::Oldest), |after| Start::parse("after", &after))?;
     let types = parse_types(wanted.types)?;
     let limit = query::number("limit", wanted.limit, 1..=MAX_LIMIT)?.unwrap_or(DEFAULT_LIMIT);
-    let (position, head) = after.locate(&api.pool).await?;
+    let reads = api.reads.of(caller.company()).await?;
+    let (position, head) = after.locate(&reads).await?;
     let shown = usize::try_from(limit).unwrap_or_default();
     // One more than shown, to know if there are more.
-    let page = read_page(&api.pool, (caller.company(), types), (position, head), shown + 1).await?;
+    let page = read_page(&reads, (caller.company(), types), (position, head), shown + 1).await?;
     let mut events = page.events;
     let has_more = events.len() > shown;
     events.truncate(shown);

@@ -15,7 +15,6 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::sse::{self, Sse};
 use axum::response::{IntoResponse, Response};
-use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::stream;
 use serde::Deserialize;
 use tokio::sync::{Semaphore, watch};
@@ -27,10 +26,11 @@ use crate::http::auth::Caller;
 use crate::http::error::{ApiError, Code, ErrorBody};
 use crate::http::openapi::ReadErrors;
 use crate::http::query::{self, Query};
-use crate::listeners::{self, Listener, Listeners, NoPlace};
+use crate::listeners::{self, Listener, Listeners};
 use crate::model::events::{Event, EventTypes, Include};
 use crate::model::permission::Permission;
 use crate::resources::Api;
+use crate::shares::NoPlace;
 
 /// Events read at once: bounds what a slow client costs in memory.
 const PAGE: usize = 32;
@@ -41,7 +41,7 @@ const AT_ONCE: usize = 4;
 const KEY_EVERY: Duration = Duration::from_secs(3);
 /// How often something is sent when nothing happens, so that no proxy takes the
 /// connection for dead, and so that the client's place in the log stays a recent one.
-const HEARTBEAT: TimeDelta = TimeDelta::seconds(15);
+const HEARTBEAT: Duration = Duration::from_secs(15);
 /// How long a client is asked to wait before it connects again.
 const RETRY: Duration = Duration::from_secs(2);
 /// When to come back if there is no place, in seconds.
@@ -120,8 +120,8 @@ pub(super) async fn follow(
     };
     // Listening comes first: nothing is committed unheard after the end is read.
     let listener = api.streams.listeners.listen(caller.company()).map_err(no_place)?;
-    let (position, head) = start.locate(&api.pool).await?;
-    let now = api.clock.now();
+    let (position, head) = start.locate(&*api.reads.of(caller.company()).await?).await?;
+    let now = api.clock.monotonic();
     let stream = Stream {
         streams: api.streams.clone(),
         api,
@@ -157,7 +157,7 @@ fn no_place(why: NoPlace) -> ApiError {
                 listeners::PER_COMPANY
             ),
         ),
-        NoPlace::Process => ApiError::new(
+        NoPlace::All => ApiError::new(
             Code::Overloaded,
             "Too many event streams",
             "This server has as many event streams open as it takes on; please try again later, or poll GET /events",
@@ -180,8 +180,9 @@ struct Stream {
     page: VecDeque<Arc<Event>>,
     /// Was the client told why there is no more?
     ended: bool,
-    key_due: DateTime<Utc>,
-    heartbeat_due: DateTime<Utc>,
+    /// By [`Clock::monotonic`](crate::clock::Clock::monotonic), like the next.
+    key_due: Duration,
+    heartbeat_due: Duration,
 }
 
 impl Stream {
@@ -208,7 +209,7 @@ impl Stream {
 
     async fn advance(&mut self) -> Result<Option<sse::Event>, ApiError> {
         loop {
-            let now = self.api.clock.now();
+            let now = self.api.clock.monotonic();
             if now >= self.key_due {
                 if !self.key_is_good().await? {
                     return Ok(None);
@@ -239,7 +240,8 @@ impl Stream {
         let _turn = self.streams.at_once.acquire().await;
         let company = self.caller.company();
         let range = (self.position, self.head);
-        let page = read_page(&self.api.pool, (company, self.types), range, PAGE).await?;
+        let reads = self.api.reads.of(company).await?;
+        let page = read_page(&reads, (company, self.types), range, PAGE).await?;
         self.position = page.read_to;
         self.page = page.events.into();
         Ok(())

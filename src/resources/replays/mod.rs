@@ -60,18 +60,20 @@ async fn replay(
     let stored = stored(&api, caller.company(), id).await?;
     let ReplayRequest { since, until, only_undelivered, per_second, dry_run } =
         payload.json::<ReplayInput>()?.into_request(api.clock.now())?;
-    let from = seek::before(&api.pool, since).await?;
+    let reads = api.reads.of(caller.company()).await?;
+    let from = seek::before(&reads, since).await?;
     let to = match until {
-        Some(until) => seek::before(&api.pool, until).await?.min(stored.progress.done),
+        Some(until) => seek::before(&reads, until).await?.min(stored.progress.done),
         None => stored.progress.done,
     };
     let new = NewReplay::range(from, to, only_undelivered, per_second);
     if dry_run {
         // Nothing is written that a key could belong to, but a malformed one is reported here, too.
         payload.idempotency()?;
-        let dry_run = store::dry_run(&api.pool, &stored.subscription, &new).await?;
+        let dry_run = store::dry_run(&reads, &stored.subscription, &new).await?;
         return Ok(answer::json(StatusCode::OK, &answer::data(dry_run)));
     }
+    drop(reads);
     start(&api, &caller, Some(&payload), id, new).await
 }
 
@@ -96,7 +98,8 @@ async fn redeliver(
             Code::NotFound => gone(),
             _ => error,
         })?;
-    if !store::is_done(&api.pool, &stored, delivery.seq).await?.ok_or_else(gone)? {
+    let reads = api.reads.of(caller.company()).await?;
+    if !store::is_done(&reads, &stored, delivery.seq).await?.ok_or_else(gone)? {
         let message = "The event still waits for its first or next attempt and will be delivered; there is nothing to do";
         return Err(ApiError::new(Code::Conflict, "The delivery is not done yet", message));
     }
@@ -104,7 +107,9 @@ async fn redeliver(
 }
 
 async fn stored(api: &Api, company: CompanyId, id: SubscriptionId) -> Result<Stored, ApiError> {
-    subscription::one(&api.pool, company, id).await?.ok_or_else(not_found::<SubscriptionId>)
+    subscription::one(&*api.reads.of(company).await?, company, id)
+        .await?
+        .ok_or_else(not_found::<SubscriptionId>)
 }
 
 async fn start(
@@ -130,7 +135,8 @@ async fn list(
     Id(id): Id<SubscriptionId>,
 ) -> Result<Response, ApiError> {
     stored(&api, caller.company(), id).await?;
-    let replays = store::of_subscription(&api.pool, caller.company(), id).await?;
+    let replays =
+        store::of_subscription(&*api.reads.of(caller.company()).await?, caller.company(), id).await?;
     Ok(answer::json(StatusCode::OK, &answer::data(replays)))
 }
 
@@ -143,7 +149,9 @@ async fn show(
     caller: Allowed<WebhooksRead>,
     Id(id): Id<ReplayId>,
 ) -> Result<Response, ApiError> {
-    let found = store::one(&api.pool, caller.company(), id).await?.ok_or_else(not_found::<ReplayId>)?;
+    let found = store::one(&*api.reads.of(caller.company()).await?, caller.company(), id)
+        .await?
+        .ok_or_else(not_found::<ReplayId>)?;
     Ok(answer::json(StatusCode::OK, &answer::data(found)))
 }
 
@@ -158,7 +166,9 @@ async fn cancel(
     caller: Allowed<WebhooksWrite>,
     Id(id): Id<ReplayId>,
 ) -> Result<Response, ApiError> {
-    store::cancel(&api.pool, caller.company(), id, api.clock.now()).await?;
-    let found = store::one(&api.pool, caller.company(), id).await?.ok_or_else(not_found::<ReplayId>)?;
+    store::cancel(&*api.reads.of(caller.company()).await?, caller.company(), id, api.clock.now()).await?;
+    let found = store::one(&*api.reads.of(caller.company()).await?, caller.company(), id)
+        .await?
+        .ok_or_else(not_found::<ReplayId>)?;
     Ok(answer::json(StatusCode::OK, &answer::data(found)))
 }

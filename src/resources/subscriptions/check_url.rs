@@ -8,6 +8,7 @@ use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::whose;
 use crate::http::allowed::{Allowed, WebhooksWrite};
 use crate::http::answer::{self, Answered};
 use crate::http::body::Payload;
@@ -123,6 +124,6 @@ pub(super) async fn check_url(
     problems.finish()?;
     let target =
         target.ok_or_else(|| ApiError::internal(&"a required field is missing without a problem"))?;
-    let verdict = api.targets.verdict(&target, !caller.proxied).await;
+    let verdict = api.targets.verdict(&target, whose(&caller)).await;
     Ok(answer::json(StatusCode::OK, &answer::data(CheckedUrl::new(&target, verdict))))
 }

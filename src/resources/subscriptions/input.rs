@@ -13,7 +13,7 @@ use crate::model::words::words;
 use crate::outbound::address::TargetUrl;
 use crate::outbound::custom_headers::CustomHeaders;
 use crate::outbound::signature::Secret;
-use crate::outbound::targets::Targets;
+use crate::outbound::targets::{Targets, Whose};
 use crate::subscription::{Ordering, OrderingWord};
 
 impl FromJson for TargetUrl {
@@ -220,8 +220,7 @@ impl SubscribeInput {
     /// Checks it; `key` is the key of the request, `made` the secret if none is given. Also answers since when.
     pub(super) async fn into_new(
         self,
-        targets: &Targets,
-        loopback: bool,
+        (targets, whose): (&Targets, Whose),
         (key, made): (KeyId, Secret),
     ) -> Result<(NewSubscription, Option<DateTime<Utc>>), ApiError> {
         let mut problems = Problems::default();
@@ -239,7 +238,7 @@ impl SubscribeInput {
             problems.add("event", format!("is required (or `events`, a list); allowed are: {allowed}"));
         }
         let target = problems.required("target_url", self.target_url);
-        check_target(&mut problems, targets, loopback, target.as_ref()).await;
+        check_target(&mut problems, (targets, whose), target.as_ref()).await;
         let filters = problems.optional("filters", self.filters).value().unwrap_or_default();
         let filters = events.as_ref().and_then(|events| check_filters(&mut problems, events, &filters));
         let headers = problems.optional("headers", self.headers).or_default();
@@ -268,7 +267,7 @@ impl SubscribeInput {
                         ignored_actor,
                         secret,
                         made,
-                        loopback,
+                        loopback: whose.here,
                         ordering,
                         asked_ordering,
                         resume,
@@ -284,12 +283,11 @@ impl SubscribeInput {
 
 async fn check_target(
     problems: &mut Problems,
-    targets: &Targets,
-    loopback: bool,
+    (targets, whose): (&Targets, Whose),
     target: Option<&TargetUrl>,
 ) {
     if let Some(target) = target
-        && let Some(refusal) = targets.refusal(target, loopback).await
+        && let Some(refusal) = targets.refusal(target, whose).await
     {
         problems.add("target_url", format!("is refused: {refusal}"));
     }
@@ -366,14 +364,13 @@ impl ChangeInput {
     /// Checks it; `key` is the key of the request.
     pub(super) async fn into_changes(
         self,
-        targets: &Targets,
-        loopback: bool,
+        (targets, whose): (&Targets, Whose),
         key: KeyId,
     ) -> Result<Changes, ApiError> {
         let mut problems = Problems::default();
         let active = problems.kept("is_active", self.is_active);
         let target = problems.kept("target_url", self.target_url);
-        check_target(&mut problems, targets, loopback, target.as_ref()).await;
+        check_target(&mut problems, (targets, whose), target.as_ref()).await;
         let filters = problems.optional("filters", self.filters).or_default();
         let headers = problems.optional("headers", self.headers).or_default();
         let include = problems.optional("include", self.include).or_default();
@@ -400,7 +397,7 @@ impl ChangeInput {
         problems.finish()?;
         Ok(Changes {
             active: active.or(resume.map(|_| true)),
-            target: target.map(|target| (target, loopback)),
+            target: target.map(|target| (target, whose.here)),
             filters,
             headers,
             include,

@@ -23,15 +23,18 @@ use utoipa_axum::routes;
 use super::Api;
 use crate::http::allowed::{Allowed, WebhooksRead, WebhooksWrite};
 use crate::http::answer::{self, Answered, Message};
+use crate::http::auth::Caller;
 use crate::http::body::Payload;
 use crate::http::error::ApiError;
 use crate::http::id::{Id, not_found};
 use crate::http::openapi::{IdempotencyKeyHeader, ReadErrors, WriteErrors};
+use crate::http::paging::{Continued, MAX_LIMIT, Page};
 use crate::http::query::{self, Query};
 use crate::log::seek;
 use crate::model::ids::{ReplayId, SubscriptionId};
 use crate::model::words::words;
 use crate::outbound::signature::Secret;
+use crate::outbound::targets::Whose;
 use crate::random;
 use crate::subscription::Status;
 use input::{ChangeInput, Changes, NewSubscription, SubscribeInput, UnsubscribeInput};
@@ -93,10 +96,10 @@ async fn subscribe(
     let random = random::bytes().map_err(|error| ApiError::internal(&error))?;
     let input = payload.json::<SubscribeInput>()?;
     let (mut new, since) = input
-        .into_new(&api.targets, !caller.proxied, (caller.author().key, Secret::generate(random)))
+        .into_new((&api.targets, whose(&caller)), (caller.author().key, Secret::generate(random)))
         .await?;
     if let Some(since) = since {
-        new.start = Some(seek::before(&api.pool, since).await?);
+        new.start = Some(seek::before(&*api.reads.of(caller.company()).await?, since).await?);
     }
     let id = SubscriptionId(api.ids.next(api.clock.now()));
     api.write(&caller, Some(&payload), Command::Subscribe(id, Box::new(new))).await
@@ -164,7 +167,7 @@ async fn change(
 ) -> Result<Response, ApiError> {
     let changes = payload
         .json::<ChangeInput>()?
-        .into_changes(&api.targets, !caller.proxied, caller.author().key)
+        .into_changes((&api.targets, whose(&caller)), caller.author().key)
         .await?;
     api.write(&caller, None, Command::Change(id, changes)).await
 }
@@ -192,28 +195,35 @@ struct ListQuery {
     /// Return only subscriptions with this status; `active` by default.
     #[param(inline, value_type = Option<StatusFilter>)]
     status: Option<String>,
+    /// The most subscriptions on a page.
+    #[param(value_type = Option<i64>, minimum = 1, maximum = 200, default = 200)]
+    limit: Option<String>,
+    /// The `meta.nextCursor` of an earlier answer: the subscriptions after it.
+    cursor: Option<String>,
 }
 
 /// List subscriptions
 ///
-/// Lists the active subscriptions unless `status` says otherwise. The newest come first.
+/// Lists the active subscriptions unless `status` says otherwise, 200 at a time. The newest come first.
 #[utoipa::path(get, path = "/webhooks", operation_id = "listSubscriptions", tag = "Webhooks", params(ListQuery),
-    responses((status = 200, description = "The subscriptions", body = Answered<Vec<SubscriptionView>>), ReadErrors))]
+    responses((status = 200, description = "The subscriptions", body = Continued<SubscriptionView>), ReadErrors))]
 async fn list(
     State(api): State<Api>,
     caller: Allowed<WebhooksRead>,
-    Query(wanted): Query<ListQuery>,
+    Query(listed): Query<ListQuery>,
 ) -> Result<Response, ApiError> {
-    let wanted = query::word("status", wanted.status)?;
+    let wanted = query::word("status", listed.status)?;
     let status = match wanted {
         None | Some(StatusFilter::Active | StatusFilter::Degraded) => Some(Status::Active),
         Some(StatusFilter::Paused) => Some(Status::Paused),
         Some(StatusFilter::Deactivated) => Some(Status::Deactivated),
         Some(StatusFilter::All) => None,
     };
-    let mut subscriptions = view::all(&api.pool, caller.company(), status, api.clock.now()).await?;
-    subscriptions.retain(|shown| wanted != Some(StatusFilter::Degraded) || shown.is_degraded());
-    Ok(answer::json(StatusCode::OK, &answer::data(subscriptions)))
+    let page = Page::by_cursor(listed.limit, listed.cursor, MAX_LIMIT)?;
+    let reads = api.reads.of(caller.company()).await?;
+    let mut shown = view::page(&reads, caller.company(), (status, page), api.clock.now()).await?;
+    shown.data.retain(|shown| wanted != Some(StatusFilter::Degraded) || shown.is_degraded());
+    Ok(answer::json(StatusCode::OK, &shown))
 }
 
 /// Show a subscription
@@ -225,7 +235,13 @@ async fn show(
     caller: Allowed<WebhooksRead>,
     Id(id): Id<SubscriptionId>,
 ) -> Result<Response, ApiError> {
-    let found = view::one(&api.pool, caller.company(), id, api.clock.now()).await?;
+    let found =
+        view::one(&*api.reads.of(caller.company()).await?, caller.company(), id, api.clock.now()).await?;
     let found = found.ok_or_else(not_found::<SubscriptionId>)?;
     Ok(answer::json(StatusCode::OK, &answer::data(found)))
+}
+
+/// Who asks about a target.
+fn whose(caller: &Caller) -> Whose {
+    Whose { company: caller.company(), here: !caller.proxied }
 }

@@ -9,6 +9,7 @@ use sqlx::PgPool;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::http::paging::{Continued, Page};
 use crate::model::events::IncludeWord;
 use crate::model::ids::{CompanyId, SubscriptionId};
 use crate::model::time::{serialize_time, serialize_time_option, wire_time};
@@ -229,15 +230,16 @@ impl SubscriptionView {
     }
 }
 
-/// A company's subscriptions, with this status if it is given, newest first.
-pub async fn all(
+/// A page of a company's subscriptions, with this status if it is given, newest first.
+pub async fn page(
     pool: &PgPool,
     company: CompanyId,
-    status: Option<Status>,
+    (status, page): (Option<Status>, Page),
     now: DateTime<Utc>,
-) -> Result<Vec<SubscriptionView>, sqlx::Error> {
-    let stored = subscription::of_company(pool, company, status).await?;
-    with_health(pool, company, None, stored, now).await
+) -> Result<Continued<SubscriptionView>, sqlx::Error> {
+    let stored = subscription::page_of_company(pool, company, status, page.after(), page.rows()).await?;
+    let position = |stored: &Stored| (stored.subscription.created_at, stored.subscription.id.0);
+    page.next(stored, position, async |stored| with_health(pool, company, stored, now).await).await
 }
 
 /// One subscription, whatever its status.
@@ -248,13 +250,12 @@ pub async fn one(
     now: DateTime<Utc>,
 ) -> Result<Option<SubscriptionView>, sqlx::Error> {
     let stored = subscription::one(pool, company, id).await?;
-    Ok(with_health(pool, company, Some(id), stored.into_iter().collect(), now).await?.pop())
+    Ok(with_health(pool, company, stored.into_iter().collect(), now).await?.pop())
 }
 
 async fn with_health(
     pool: &PgPool,
     company: CompanyId,
-    id: Option<SubscriptionId>,
     stored: Vec<Stored>,
     now: DateTime<Utc>,
 ) -> Result<Vec<SubscriptionView>, sqlx::Error> {
@@ -263,7 +264,8 @@ async fn with_health(
     }
     let waiting = waiting(pool, company, &stored).await?;
     let pauses = pauses(pool, company, now).await?;
-    let mut gaps = gaps(pool, company, id).await?;
+    let ids: Vec<_> = stored.iter().map(|stored| stored.subscription.id.0).collect();
+    let mut gaps = gaps(pool, company, &ids).await?;
     let views = stored.into_iter().map(|Stored { subscription, progress, .. }| {
         let Health { undelivered_in_row, last_attempt_at, last_success_at, last_error } = progress.health;
         let delivery = DeliveryHealth {
@@ -365,21 +367,21 @@ async fn waiting(pool: &PgPool, company: CompanyId, stored: &[Stored]) -> Result
     Ok(rows.into_iter().collect())
 }
 
-/// The newest gaps of each of a company's subscriptions, or of one.
+/// The newest gaps of each of some of a company's subscriptions.
 async fn gaps(
     pool: &PgPool,
     company: CompanyId,
-    id: Option<SubscriptionId>,
+    ids: &[Uuid],
 ) -> Result<HashMap<Uuid, Vec<Gap>>, sqlx::Error> {
     let rows = sqlx::query!(
         "SELECT s.id, gap.reason, gap.events, gap.at
          FROM subscriptions s CROSS JOIN LATERAL (
              SELECT reason, events, at, to_seq FROM gaps
              WHERE company_id = $1 AND subscription_id = s.id ORDER BY to_seq DESC LIMIT $3) gap
-         WHERE s.company_id = $1 AND ($2::uuid IS NULL OR s.id = $2)
+         WHERE s.company_id = $1 AND s.id = ANY($2)
          ORDER BY gap.at DESC, gap.to_seq DESC",
         company.0,
-        id.map(|id| id.0),
+        ids,
         MAX_GAPS,
     )
     .fetch_all(pool)

@@ -39,6 +39,7 @@ impl Process {
             .args(["serve", "--bind", "127.0.0.1:0"])
             .envs(settings.iter().copied())
             .env("ISAO_LOG", "info")
+            .env("ISAO_ALLOW_TARGETS", "127.0.0.1")
             .env("ISAO_RETRY_DELAYS", "200ms,200ms,200ms")
             .stdin(Stdio::null())
             .stdout(Stdio::null())

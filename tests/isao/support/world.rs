@@ -19,7 +19,6 @@ use isao::server::{Role, Server, Settings};
 use reqwest::Method;
 use serde_json::Value;
 use sqlx::PgPool;
-use uuid::Uuid;
 
 use super::database::Database;
 use super::{Dns, Proxy, Received, Receiver, eventually};
@@ -32,6 +31,7 @@ pub struct World {
     pub clock: Clock,
     pub pool: PgPool,
     pub database: Database,
+    allow: AllowList,
     pub company: CompanyId,
     pub key: String,
     pub http: reqwest::Client,
@@ -134,41 +134,66 @@ impl World {
         (Self::on(database, proxy.url.clone(), &[], Tuning::default()).await, proxy)
     }
 
+    /// A world whose webhooks may go to this machine, those of other companies, too.
+    pub async fn with_local_receivers() -> Self {
+        let database = Database::create().await;
+        let route = database.url.clone();
+        Self::allowing("127.0.0.0/8", database, route, &[], Tuning::default()).await
+    }
+
     async fn on(database: Database, route: String, dns: &[SocketAddr], tuning: Tuning) -> Self {
+        Self::allowing("", database, route, dns, tuning).await
+    }
+
+    async fn allowing(
+        allow: &str,
+        database: Database,
+        route: String,
+        dns: &[SocketAddr],
+        tuning: Tuning,
+    ) -> Self {
         let clock = Clock::manual(START.parse().unwrap());
         let pool = postgres::open(&database.url).await.unwrap();
         let resolver = Resolver::asking(dns);
-        let server = start(&route, &clock, &resolver, (Role::All, &tuning)).await;
+        let ids = Ids::default();
+        let company = CompanyId(ids.next(clock.now()));
+        let allow: AllowList = allow.parse().unwrap();
+        let server = start(&route, &clock, &resolver, (Role::All, &tuning), (company, &allow)).await;
         let mut world = Self {
             route,
             resolver,
             base: base(server.address()),
             server: Some(server),
             tuning,
-            company: CompanyId(Uuid::nil()),
+            allow,
+            company,
             key: String::new(),
             http: reqwest::Client::builder().no_proxy().build().unwrap(),
-            ids: Ids::default(),
+            ids,
             clock,
             pool,
             database,
         };
-        world.company = world.add_company("Acme").await;
+        world.insert_company(company, "Acme").await;
         world.key = world.add_key(world.company, Permission::ALL).await;
         world
     }
 
     /// Another company.
     pub async fn add_company(&self, name: &str) -> CompanyId {
-        let id = self.ids.next(self.clock.now());
+        let id = CompanyId(self.ids.next(self.clock.now()));
+        self.insert_company(id, name).await;
+        id
+    }
+
+    async fn insert_company(&self, id: CompanyId, name: &str) {
         sqlx::query("INSERT INTO companies (id, name, created_at) VALUES ($1, $2, $3)")
-            .bind(id)
+            .bind(id.0)
             .bind(name)
             .bind(self.clock.now())
             .execute(&self.pool)
             .await
             .unwrap();
-        CompanyId(id)
     }
 
     /// Another key.
@@ -207,6 +232,11 @@ impl World {
         format!("member_{}", id.simple())
     }
 
+    /// Takes the server out, for whoever wants to see how it stops.
+    pub fn take_server(&mut self) -> Server {
+        self.server.take().unwrap()
+    }
+
     /// A second server on the same database, with the same clock.
     pub async fn another_server(&self) -> Server {
         self.server_as(Role::All).await
@@ -214,7 +244,8 @@ impl World {
 
     /// Another server on the same database, with the same clock, for this.
     pub async fn server_as(&self, role: Role) -> Server {
-        start(&self.route, &self.clock, &self.resolver, (role, &self.tuning)).await
+        start(&self.route, &self.clock, &self.resolver, (role, &self.tuning), (self.company, &self.allow))
+            .await
     }
 
     /// From now on requests go to another server.
@@ -358,7 +389,13 @@ fn base(address: SocketAddr) -> String {
     format!("http://{address}/api/external")
 }
 
-async fn start(route: &str, clock: &Clock, resolver: &Resolver, (role, tuning): (Role, &Tuning)) -> Server {
+async fn start(
+    route: &str,
+    clock: &Clock,
+    resolver: &Resolver,
+    (role, tuning): (Role, &Tuning),
+    (company, allow): (CompanyId, &AllowList),
+) -> Server {
     Server::start(Settings {
         bind: "127.0.0.1:0".parse().unwrap(),
         pool: postgres::open(route).await.unwrap(),
@@ -366,7 +403,9 @@ async fn start(route: &str, clock: &Clock, resolver: &Resolver, (role, tuning): 
         role,
         tuning: tuning.clone(),
         trusted: TrustedCas::default(),
-        allow_targets: AllowList::default(),
+        allow_targets: allow.clone(),
+        loopback_for: Some(company),
+        connections: 512,
         retention: Duration::from_secs(30 * 24 * 60 * 60),
         resolver: resolver.clone(),
     })

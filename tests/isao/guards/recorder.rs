@@ -1,12 +1,11 @@
-//! One company, one receiver: none of them can stop the others.
+//! What waits to be written and to be sent is bounded, by number and by bytes.
 
 use std::time::Duration;
 
-use isao::model::permission::Permission;
-use isao::model::words::Words;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
+use super::{Quiet, metric};
 use crate::support::{Receiver, Reply, World, eventually};
 
 /// A statement on `attempts` fails if this is true of the rows that it adds.
@@ -95,13 +94,6 @@ async fn little_is_kept_of_a_large_answer() {
     assert!(headers > 1024 && headers + body <= 8 * 1024, "{headers} + {body} bytes");
 }
 
-/// The value of a metric that has one series.
-async fn metric(world: &World, name: &str) -> f64 {
-    let answer = world.send(world.http.get(format!("{}/metrics", world.root()))).await;
-    let value = answer.text.lines().find_map(|line| line.strip_prefix(&format!("{name} ")));
-    value.unwrap().parse().unwrap()
-}
-
 /// Contacts whose events have 40 KB each.
 async fn large_contacts(world: &World, count: usize) {
     let tags: Vec<_> = (0..100).map(|tag| format!("{tag:02}{}", "\u{1F426}".repeat(98))).collect();
@@ -118,20 +110,15 @@ async fn a_company_whose_attempts_cannot_be_recorded_yet_waits_and_others_go_on(
     const SHARE: usize = 1024;
     const SUBSCRIPTIONS: usize = 50;
     const EVENTS: usize = 60;
-    let world = World::new().await;
+    let world = World::with_local_receivers().await;
     let noisy = Receiver::start().await;
     let quiet = Receiver::start().await;
     for number in 0..SUBSCRIPTIONS {
         world.subscribe("contact.created", &noisy.url(&format!("/{number}"))).await;
     }
-    let other = world.add_company("Quiet").await;
-    let key = world.add_key(other, Permission::ALL).await;
-    let post = async |path: &str, body: Value| {
-        let request = world.http.post(world.url(path)).bearer_auth(&key).json(&body);
-        world.send(request).await.data(201)
-    };
+    let other = Quiet::beside(&world).await;
     let body = json!({"event": "contact.created", "target_url": quiet.url("/")});
-    post("/webhooks/subscribe", body).await;
+    other.post("/webhooks/subscribe", body).await.data(201);
 
     // Nothing can be recorded.
     let mut transaction = world.pool.begin().await.unwrap();
@@ -145,7 +132,7 @@ async fn a_company_whose_attempts_cannot_be_recorded_yet_waits_and_others_go_on(
     noisy.expect_no_more_than(SHARE + SUBSCRIPTIONS).await;
     for number in 0..5 {
         let phone = format!("+332000{number:05}");
-        post("/contacts", json!({"name": number.to_string(), "phoneNumber": phone})).await;
+        other.post("/contacts", json!({"name": number.to_string(), "phoneNumber": phone})).await.data(201);
     }
     quiet.expect(5).await;
 

@@ -1,11 +1,15 @@
 //! The clock in hand: time is passed in, so tests move it instead of sleeping.
 
-use std::sync::Arc;
+mod steady;
+
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use tokio::sync::watch;
+
+use steady::Steady;
 
 /// Wall-clock time, in whole milliseconds (the resolution of the wire and the database).
 #[derive(Clone, Debug)]
@@ -20,7 +24,7 @@ enum Source {
 }
 
 impl Clock {
-    /// The operating system's clock.
+    /// The operating system's clock. It does not follow a jump at once (`steady.rs`).
     pub fn system() -> Self {
         Self(Source::System)
     }
@@ -39,9 +43,20 @@ impl Clock {
     /// The time, truncated to milliseconds.
     pub fn now(&self) -> DateTime<Utc> {
         match &self.0 {
-            Source::System => system_time(),
+            Source::System => steady_time(),
             Source::Manual(now) => *now.borrow(),
             Source::Wrong(ahead) => system_time() + TimeDelta::milliseconds(ahead.load(Ordering::Relaxed)),
+        }
+    }
+
+    /// The time since some moment: goes on evenly, whatever the wall clock is set to. For how long
+    /// something lasts.
+    pub fn monotonic(&self) -> Duration {
+        static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
+        match &self.0 {
+            Source::System | Source::Wrong(_) => BEGAN.elapsed(),
+            // It only moves ahead.
+            Source::Manual(now) => (*now.borrow() - DateTime::UNIX_EPOCH).to_std().unwrap_or_default(),
         }
     }
 
@@ -71,6 +86,23 @@ impl Clock {
             now.send_modify(|now| *now += duration);
         }
     }
+}
+
+fn steady_time() -> DateTime<Utc> {
+    static STEADY: Steady = Steady::new();
+    let wall = system_time().timestamp_millis();
+    let time = STEADY.time(wall, running());
+    DateTime::from_timestamp_millis(time).unwrap_or_default()
+}
+
+/// Milliseconds since the machine started, those in which it slept included where that can be told.
+fn running() -> i64 {
+    #[cfg(target_os = "linux")]
+    let clock = rustix::time::ClockId::Boottime;
+    #[cfg(not(target_os = "linux"))]
+    let clock = rustix::time::ClockId::Monotonic;
+    let time = rustix::time::clock_gettime(clock);
+    time.tv_sec * 1000 + time.tv_nsec / 1_000_000
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the one place that asks the system")]

@@ -40,31 +40,76 @@ impl FromStr for Money {
 
     /// Reads the text of a JSON number, exactly.
     fn from_str(text: &str) -> Result<Self, NotMoney> {
-        let value = if text.contains(['e', 'E']) {
-            Decimal::from_scientific(text).map_err(|_| NotMoney)?
-        } else {
-            Decimal::from_str_exact(text).map_err(|_| NotMoney)?
+        let value = match exact_decimal(text) {
+            Some(value) if value.scale() <= Self::DECIMALS => value,
+            _ => shortened(text).ok_or(NotMoney)?,
         };
-        let value = shortened(text, value.normalize());
         let fits = value.scale() <= Self::DECIMALS
             && value.trunc().abs() < Decimal::from(10_u64.pow(Self::INTEGER_DIGITS));
-        // Normalising keeps the sign of zero; the wire shows plain `0`.
-        if fits { Ok(Self(if value.is_zero() { Decimal::ZERO } else { value })) } else { Err(NotMoney) }
+        if fits { Ok(Self(value)) } else { Err(NotMoney) }
     }
 }
 
+/// The decimal that a number's text means, to the last digit and without trailing zeros, also with an
+/// exponent. None if the text is no number, or none that [`Decimal`] has: that type reads more digits
+/// than it has by rounding.
+pub fn exact_decimal(text: &str) -> Option<Decimal> {
+    let (unsigned, negative) = match text.strip_prefix('-') {
+        Some(unsigned) => (unsigned, true),
+        None => (text.strip_prefix('+').unwrap_or(text), false),
+    };
+    let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, exponent_of(exponent)?),
+        None => (unsigned, 0),
+    };
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let digits = format!("{whole}{fraction}");
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let digits = digits.trim_start_matches('0');
+    let significant = digits.trim_end_matches('0');
+    if significant.is_empty() {
+        // The wire shows plain `0`, without a sign.
+        return Some(Decimal::ZERO);
+    }
+    let dropped = i64::try_from(digits.len() - significant.len()).ok()?;
+    let exponent = exponent.checked_sub(i64::try_from(fraction.len()).ok()?)?.checked_add(dropped)?;
+    let number: i128 = significant.parse().ok()?;
+    let (number, scale) = match u32::try_from(exponent) {
+        Ok(zeros) => (number.checked_mul(10_i128.checked_pow(zeros)?)?, 0),
+        Err(_) => (number, u32::try_from(exponent.checked_neg()?).ok()?),
+    };
+    Decimal::try_from_i128_with_scale(if negative { -number } else { number }, scale).ok()
+}
+
+/// The exponent of a number. One that no number of ours can have may be wrong by as much as it likes.
+fn exponent_of(text: &str) -> Option<i64> {
+    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let far = if text.starts_with('-') { i64::from(i32::MIN) } else { i64::from(i32::MAX) };
+    Some(text.parse::<i32>().map_or(far, i64::from))
+}
+
 /// A number that a binary float stands for is rounded, if it is the float next to a decimal that can
-/// be kept: `0.30000000000000004` is 0.3, as the program that computed it meant.
-fn shortened(text: &str, value: Decimal) -> Decimal {
+/// be kept: `0.30000000000000004` is 0.3, as the program that computed it meant. Programs write no more
+/// than 17 digits of a float. A number with more digits means all of them.
+fn shortened(text: &str) -> Option<Decimal> {
     /// Steps between neighbouring floats that a short computation may be off.
     const STEPS: f64 = 4.0;
-    if value.scale() <= Money::DECIMALS {
-        return value;
+    /// Digits that tell a float from all others.
+    const FLOAT_DIGITS: usize = 17;
+    let mantissa = text.split(['e', 'E']).next()?;
+    let digits = mantissa.bytes().filter(u8::is_ascii_digit).skip_while(|digit| *digit == b'0').count();
+    if digits > FLOAT_DIGITS {
+        return None;
     }
-    let rounded = value.round_dp(Money::DECIMALS).normalize();
+    let rounded = exact_decimal(text)?.round_dp(Money::DECIMALS).normalize();
     match (text.parse::<f64>(), rounded.to_string().parse::<f64>()) {
-        (Ok(sent), Ok(near)) if (sent - near).abs() <= STEPS * f64::EPSILON * near.abs() => rounded,
-        _ => value,
+        (Ok(sent), Ok(near)) if (sent - near).abs() <= STEPS * f64::EPSILON * near.abs() => Some(rounded),
+        _ => None,
     }
 }
 
@@ -93,13 +138,51 @@ mod tests {
             ("-0.0", "0"),
             ("1e3", "1000"),
             ("2.5E-1", "0.25"),
+            ("1e2", "100"),
+            ("1E+2", "100"),
+            ("1.5e-1", "0.15"),
+            ("-15e-1", "-1.5"),
+            ("12345678901234567e-2", "123456789012345.67"),
+            ("999999999999999999999e-6", "999999999999999.999999"),
+            ("0.000000000000000000000000000000000001e36", "1"),
+            ("1000000000000000000000000000000000000e-36", "1"),
+            ("1.0000000000000000000000000000000000000000", "1"),
+            ("0e999999999999", "0"),
+            (".5", "0.5"),
+            ("5.", "5"),
+            ("+1", "1"),
+            ("-0e-999999999999", "0"),
+            ("3.0000000000000004e-1", "0.3"),
             ("0.30000000000000004", "0.3"),
             ("1234.5600000000001", "1234.56"),
             ("99.99000000000001", "99.99"),
             ("999999999999999.999999", "999999999999999.999999"),
         ] {
             let money: Money = read.parse().unwrap();
-            assert_eq!(serde_json::to_string(&money).unwrap(), shown);
+            assert_eq!(serde_json::to_string(&money).unwrap(), shown, "{read}");
+        }
+    }
+
+    #[test]
+    fn an_exponent_moves_the_point_and_nothing_else() {
+        for digits in ["1", "15", "123456789012345", "987654321098765432101", "100", "900000000000001"] {
+            for places in -30_i32..=30 {
+                let plain = match usize::try_from(places) {
+                    Ok(zeros) => format!("{digits}{}", "0".repeat(zeros)),
+                    Err(_) => {
+                        let places = places.unsigned_abs() as usize;
+                        let padded = format!("{digits:0>width$}", width = places + 1);
+                        let (whole, fraction) = padded.split_at(padded.len() - places);
+                        format!("{whole}.{fraction}")
+                    }
+                };
+                let scientific = format!("{digits}e{places}");
+                assert_eq!(exact_decimal(&scientific), exact_decimal(&plain), "{scientific} and {plain}");
+                if plain.len() < 28 {
+                    let read = exact_decimal(&scientific).unwrap();
+                    assert_eq!(read, plain.parse::<Decimal>().unwrap().normalize(), "{scientific}");
+                }
+            }
         }
     }
 
@@ -113,6 +196,23 @@ mod tests {
             "1e40",
             "1e-40",
             "1e999999999999",
+            "1e-999999999999",
+            "123456789012345678e-3e1",
+            "1234567890123456789e-8",
+            "123456789012.3456789",
+            "0.300000000000000040000000000000000001",
+            "3.00000000000000040000000000000000001e-1",
+            "79228162514264337593543950336",
+            "1e",
+            "1e+",
+            "1e1.5",
+            "e5",
+            ".",
+            "-",
+            "-+1",
+            "--1",
+            "1_000",
+            "0x10",
             "NaN",
             "",
         ] {

@@ -17,7 +17,7 @@ fn main() -> ExitCode {
     let cli = isao::cli::parse();
     trace(cli.log);
     isao::cli::run(cli.command).unwrap_or_else(|error| {
-        eprintln!("isao: {error}");
+        eprintln!("isao: {}", isao::cli::print::shown(&error.to_string()));
         ExitCode::FAILURE
     })
 }

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use crate::model::records::exact_decimal;
+use crate::model::decimal::exact_decimal;
 
 /// How deep arrays and objects are nested, without recursion. The text need not be JSON.
 pub(super) fn depth(json: &str) -> usize {

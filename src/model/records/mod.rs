@@ -10,4 +10,4 @@ mod money;
 pub use crate::model::deal_words::{Priority, Status};
 pub use contact::Contact;
 pub use deal::{AssignedTo, Deal, DealContact, StageChange};
-pub use money::{Money, NotMoney, exact_decimal};
+pub use money::{Money, NotMoney};

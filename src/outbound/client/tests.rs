@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::*;
 use crate::model::events::EventType;
 use crate::model::ids::EventId;
-use crate::outbound::address::{AddressPolicy, Rule};
+use crate::outbound::address::{AddressPolicy, Refusal, Rule};
 use crate::outbound::custom_headers::CustomHeaders;
 use crate::outbound::dns::Resolver;
 use crate::outbound::request::Request;
@@ -239,14 +239,14 @@ async fn a_refused_target_gets_no_connection() {
     let client = client();
     for host in ["127.0.0.1", "2130706433", "[::ffff:127.0.0.1]", "localhost", "a.localhost."] {
         match post(&client, &format!("http://{host}:{port}/"), false).await {
-            Err(AttemptError::Blocked(refusal)) => assert_eq!(refusal.rule, Rule::Loopback),
+            Err(AttemptError::Blocked(refusal)) => assert_eq!(refusal.rule(), Some(Rule::Loopback)),
             other => panic!("{host}: {other:?}"),
         }
     }
     // Past the check of the URL, the resolver still refuses: `localhost` stands
     // for any name that resolves to loopback.
     match past_the_check(&client, &format!("http://localhost:{port}/")).await {
-        Err(AttemptError::Blocked(refusal)) => {
+        Err(AttemptError::Blocked(Refusal::Address(refusal))) => {
             assert_eq!((refusal.host.as_str(), refusal.rule), ("localhost", Rule::Loopback));
         }
         other => panic!("{other:?}"),

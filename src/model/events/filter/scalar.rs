@@ -6,8 +6,8 @@ use serde_json::value::RawValue;
 
 use super::{Filters, FiltersError};
 use crate::model::deal_words::{Priority, Status};
+use crate::model::decimal::exact_decimal;
 use crate::model::phone::{phone_key, phone_part};
-use crate::model::records::exact_decimal;
 use crate::model::text::tidy;
 use crate::model::time::{parse_time, wire_time};
 

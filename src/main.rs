@@ -18,7 +18,7 @@ fn main() -> ExitCode {
     drop(log);
     ended.unwrap_or_else(|error| {
         // Nobody may be there to read it.
-        let _ = writeln!(io::stderr(), "isao: {error}");
+        let _ = writeln!(io::stderr(), "isao: {}", isao::cli::print::shown(&error.to_string()));
         ExitCode::FAILURE
     })
 }

@@ -33,7 +33,7 @@ const LOCK: i64 = 0x15a0_de40;
 ///
 /// With a configured key (`ISAO_DEMO_KEY`) it is that one, created if it does not exist. A
 /// revoked one stays revoked. Else, where there is a data directory, the key is kept in it, and
-/// made anew when the database does not take it. Else there is no demo: in a database that
+/// made anew when there is no file or the database does not take it; former demo keys are revoked then. Else there is no demo: in a database that
 /// others care for, no key appears that nobody asked for.
 pub async fn ensure(
     admin: &Admin,
@@ -69,7 +69,7 @@ async fn ensure_configured(
 
 async fn ensure_kept(connection: &mut PgConnection, admin: &Admin, file: PathBuf) -> Result<ApiKey, Error> {
     let at_file = |cause| Error::KeyFile { path: file.clone(), cause };
-    if let Some(key) = read(&file).await.map_err(at_file)?
+    if let Some(key) = read(&file).await?
         && keys::state(&mut *connection, &key, admin.clock.now()).await? == Some(State::Active)
     {
         return Ok(key);
@@ -78,8 +78,30 @@ async fn ensure_kept(connection: &mut PgConnection, admin: &Admin, file: PathBuf
     // The file comes first: a key in it that was never committed is replaced at the next
     // start, whereas a committed key that is in no file would be a loose end.
     write(&file, &key).await.map_err(at_file)?;
+    revoke_former(connection, admin).await?;
     create(connection, admin, &key).await?;
     Ok(key)
+}
+
+/// Revokes the demo keys that a new one replaces: nobody knows where the file with them is.
+async fn revoke_former(connection: &mut PgConnection, admin: &Admin) -> Result<(), sqlx::Error> {
+    let revoked = sqlx::query!(
+        "UPDATE api_keys SET revoked_at = $3
+         WHERE name = $2 AND revoked_at IS NULL AND company_id IN (SELECT id FROM companies WHERE name = $1)
+         RETURNING hint",
+        COMPANY,
+        KEY,
+        admin.clock.now(),
+    )
+    .fetch_all(connection)
+    .await?;
+    for row in revoked {
+        tracing::warn!(
+            hint = %row.hint,
+            "the former demo key is revoked, because its file is gone or names no key of this database; a new one is made"
+        );
+    }
+    Ok(())
 }
 
 /// The demo company, if there is one.
@@ -127,12 +149,17 @@ async fn create(connection: &mut PgConnection, admin: &Admin, key: &ApiKey) -> R
     Ok(())
 }
 
-/// The key in the file; what is no key counts as none.
-async fn read(file: &Path) -> io::Result<Option<ApiKey>> {
+/// The key in the file; none if there is no file. A damaged file is an error: the key that was in it may
+/// be in use.
+async fn read(file: &Path) -> Result<Option<ApiKey>, Error> {
+    let path = file.to_path_buf();
     match fs::read(file).await {
-        Ok(bytes) => Ok(str::from_utf8(&bytes).ok().and_then(|text| ApiKey::parse(text.trim()))),
+        Ok(bytes) => {
+            let key = str::from_utf8(&bytes).ok().and_then(|text| ApiKey::parse(text.trim()));
+            key.map(Some).ok_or(Error::DamagedKeyFile { path })
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
+        Err(cause) => Err(Error::KeyFile { path, cause }),
     }
 }
 
@@ -236,8 +263,17 @@ mod tests {
         }
         let mode = std::fs::metadata(&file).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
-        fs::write(&file, "no key").await.unwrap();
-        assert_eq!(read(&file).await.unwrap(), None);
+        let key = ApiKey::generate(ServiceType::Generic, [3; 32]);
+        let half = &key.reveal()[..20];
+        for damaged in [b"no key".as_slice(), b"", b"\n", b"\xff", half.as_bytes()] {
+            fs::write(&file, damaged).await.unwrap();
+            let error = read(&file).await.unwrap_err();
+            assert!(matches!(error, Error::DamagedKeyFile { .. }), "{damaged:?}: {error}");
+            assert_eq!(fs::read(&file).await.unwrap(), damaged);
+        }
+        fs::remove_file(&file).await.unwrap();
+        fs::create_dir(&file).await.unwrap();
+        assert!(matches!(read(&file).await, Err(Error::KeyFile { .. })));
         fs::remove_dir_all(&directory).await.unwrap();
     }
 }

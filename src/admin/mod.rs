@@ -44,6 +44,11 @@ pub enum Error {
     Random(#[from] getrandom::Error),
     #[error("{} could not be read or written ({cause})", path.display())]
     KeyFile { path: PathBuf, cause: std::io::Error },
+    #[error(
+        "{} does not hold an API key; restore it, or remove it to get a new demo key, which revokes the present one",
+        path.display()
+    )]
+    DamagedKeyFile { path: PathBuf },
     #[error("the database reported an error ({0})")]
     Database(#[from] sqlx::Error),
 }

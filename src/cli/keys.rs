@@ -90,6 +90,9 @@ impl Command {
 
 impl Create {
     async fn run(self) -> Result<(), Error> {
+        if print::is_unseen() {
+            return Err(Error::Unseen);
+        }
         let session = self.common.open().await?;
         let company = companies::find(&session.admin.pool, &self.company).await?;
         let new = NewKey {
@@ -100,14 +103,21 @@ impl Create {
             expires_at: self.expires_at,
         };
         let (key, known) = keys::create(&session.admin, &company, self.service, new).await?;
-        if self.common.json {
-            return print::json(&Created { key: key.reveal(), known: &known });
+        let text = if self.common.json {
+            print::as_json(&Created { key: key.reveal(), known: &known })?
+        } else {
+            eprintln!(
+                "The key {:?} of {:?} has the id {}. Keep it safe, it is not shown again:",
+                known.name, known.company_name, known.id
+            );
+            format!("{}\n", key.reveal())
+        };
+        // A key that nobody saw would stay valid with nobody knowing of it.
+        let Err(cause) = print::write(&text) else { return Ok(()) };
+        match keys::revoke(&session.admin, &known.id.to_string()).await {
+            Ok(_) => Err(Error::Revoked { cause }),
+            Err(because) => Err(Error::NotRevoked { id: known.id, cause, because }),
         }
-        eprintln!(
-            "The key {:?} of {:?} has the id {}. Keep it safe, it is not shown again:",
-            known.name, known.company_name, known.id
-        );
-        print::text(&format!("{}\n", key.reveal()))
     }
 }
 

@@ -4,7 +4,7 @@ pub mod companies;
 pub mod database;
 pub mod keys;
 pub mod members;
-mod print;
+pub mod print;
 mod usage;
 mod values;
 
@@ -19,7 +19,7 @@ use crate::admin::{self, Admin};
 use crate::clock::Clock;
 use crate::database::DatabaseConfig;
 use crate::database::source::{self, Database};
-use crate::model::ids::Ids;
+use crate::model::ids::{Ids, KeyId};
 use crate::server::config::Config;
 use crate::server::{serve, threads};
 
@@ -94,6 +94,14 @@ pub enum Error {
     Runtime(io::Error),
     #[error("the output could not be written ({0})")]
     Output(io::Error),
+    #[error("stdout is closed or leads to /dev/null, where nobody would see the new key; no key was made")]
+    Unseen,
+    #[error("the new key could not be written to stdout ({cause}), so it was revoked")]
+    Revoked { cause: io::Error },
+    #[error(
+        "the new key {id} could not be written to stdout ({cause}) nor revoked ({because}); revoke it with `isao keys revoke {id}`"
+    )]
+    NotRevoked { id: KeyId, cause: io::Error, because: admin::Error },
 }
 
 /// Does what was asked for.

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use crate::http::field::{Email, FromJson, Text};
 use crate::model::permission::Permission;
@@ -29,10 +29,36 @@ pub fn time(text: &str) -> Result<DateTime<Utc>, &'static str> {
     parse_time(text).ok_or(NOT_A_TIME)
 }
 
-/// A filter of log lines.
+/// The libraries that speak to receivers and to name servers. A receiver could make them write lines at
+/// will, such as an error for each handshake with a bad certificate; what matters of it is recorded with
+/// the attempt.
+const SPEAK_TO_OTHERS: [&str; 9] = [
+    "h2",
+    "hickory_net",
+    "hickory_proto",
+    "hickory_resolver",
+    "hyper",
+    "hyper_util",
+    "reqwest",
+    "rustls",
+    "rustls_platform_verifier",
+];
+
+/// A filter of log lines. Those of [`SPEAK_TO_OTHERS`] are left out, unless the text names the library or
+/// wants lines of level debug of everything.
 pub fn log_filter(text: &str) -> Result<Targets, String> {
-    text.parse().map_err(|error| {
+    let asked: Targets = text.parse().map_err(|error| {
         format!("must be a level, or levels by module, such as info,isao::delivery=debug ({error})")
+    })?;
+    if asked.default_level().is_some_and(|level| level >= LevelFilter::DEBUG) {
+        return Ok(asked);
+    }
+    let quiet = SPEAK_TO_OTHERS.into_iter().map(|library| (library, LevelFilter::OFF));
+    // What is asked for comes later, and so replaces what is quiet by itself.
+    let filter = Targets::new().with_targets(quiet).with_targets(&asked);
+    Ok(match asked.default_level() {
+        Some(level) => filter.with_default(level),
+        None => filter,
     })
 }
 
@@ -76,6 +102,32 @@ mod tests {
         assert!(name("").is_err());
         assert!(name(&"x".repeat(NAME_MAX + 1)).is_err());
         assert!(email("nobody").is_err());
+    }
+
+    #[test]
+    fn receivers_write_no_lines_unless_somebody_wants_them() {
+        use tracing::Level;
+        for (filter, target, level, written) in [
+            ("info,sqlx=warn", "rustls_platform_verifier::verification::others", Level::ERROR, false),
+            ("info", "rustls_platform_verifier", Level::ERROR, false),
+            ("trace,isao=info,rustls=off", "rustls", Level::ERROR, false),
+            ("info", "h2::proto::streams::recv", Level::WARN, false),
+            ("info", "hickory_net::udp", Level::WARN, false),
+            ("info", "hyper_util::client", Level::WARN, false),
+            ("isao=debug", "rustls", Level::ERROR, false),
+            ("info", "isao::delivery", Level::INFO, true),
+            ("info,h2=warn", "h2::proto", Level::WARN, true),
+            ("info,rustls_platform_verifier=error", "rustls_platform_verifier", Level::ERROR, true),
+            ("debug", "rustls", Level::DEBUG, true),
+            ("trace", "hickory_net", Level::WARN, true),
+            ("off", "isao", Level::ERROR, false),
+        ] {
+            assert_eq!(
+                log_filter(filter).unwrap().would_enable(target, &level),
+                written,
+                "{filter} {target}"
+            );
+        }
     }
 
     #[test]

@@ -16,7 +16,7 @@ pub struct DatabaseConfig {
     /// Without it, isao runs a PostgreSQL of its own in the data directory.
     #[arg(
         long, env = "DATABASE_URL", help_heading = DATABASE, value_name = "URL",
-        hide_env_values = true
+        hide_env_values = true, value_parser = parse_database_url
     )]
     pub database_url: Option<String>,
 
@@ -31,6 +31,15 @@ pub struct DatabaseConfig {
     /// Without it, isao searches this machine, and fetches them if there are none.
     #[arg(long, env = "PG_BIN_DIR", help_heading = DATABASE, value_name = "DIRECTORY")]
     pub pg_bin_dir: Option<PathBuf>,
+}
+
+/// The address of a PostgreSQL; the rest of it is for sqlx to read.
+fn parse_database_url(text: &str) -> Result<String, &'static str> {
+    let scheme = text.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
+    match scheme.as_deref() {
+        Some("postgres" | "postgresql") => Ok(text.to_owned()),
+        _ => Err("write postgres://user:password@host:5432/database; isao works with PostgreSQL only"),
+    }
 }
 
 /// Where the data is.
@@ -78,6 +87,18 @@ impl DatabaseConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_postgresql_is_a_database() {
+        for url in ["postgres://db/isao", "postgresql://a:b@db:5433/isao", "POSTGRES:///isao?host=/tmp"] {
+            assert_eq!(parse_database_url(url).as_deref(), Ok(url));
+        }
+        for url in
+            ["mysql://db/isao", "sqlite://isao.db", "db", "postgres", "postgres:isao", "http://db/", "://"]
+        {
+            assert!(parse_database_url(url).is_err(), "{url}");
+        }
+    }
 
     #[test]
     fn a_database_of_ones_own_goes_first() {

@@ -46,6 +46,25 @@ pub enum OpenError {
     /// Too old.
     #[error("PostgreSQL {0} is too old: isao needs PostgreSQL {OLDEST_MAJOR} or newer")]
     TooOld(String),
+    /// A right is missing.
+    #[error(
+        "the user {user:?} lacks a right in the database {database:?} ({cause}); isao makes its own tables there, so make \
+         the user the owner of the database and of everything in it: ALTER DATABASE {database:?} OWNER TO {user:?}"
+    )]
+    Forbidden {
+        /// Who connects.
+        user: String,
+        /// To which database.
+        database: String,
+        /// What the database said.
+        cause: String,
+    },
+    /// The database was made by a newer version.
+    #[error(
+        "the database was made by a newer version of isao: this one does not know its migration {0}; start that version, or a \
+         newer one"
+    )]
+    NewerVersion(i64),
     /// The database was made by another version.
     #[error(
         "the database was made by another version of isao ({0}); start the version that made it, or begin with an empty database (another DATABASE_URL or --data-dir)"
@@ -56,12 +75,29 @@ pub enum OpenError {
     Migration(MigrateError),
 }
 
-impl From<MigrateError> for OpenError {
-    fn from(error: MigrateError) -> Self {
-        match error {
+impl OpenError {
+    fn connecting(options: &PgConnectOptions, error: sqlx::Error) -> Self {
+        Self::forbidden(options, &error).unwrap_or(Self::Unreachable(error))
+    }
+
+    fn migrating(options: &PgConnectOptions, error: MigrateError) -> Self {
+        let newest = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or_default();
+        match &error {
+            MigrateError::VersionMissing(version) if *version > newest => Self::NewerVersion(*version),
             MigrateError::VersionMissing(_) | MigrateError::VersionMismatch(_) => Self::OtherVersion(error),
-            error => Self::Migration(error),
+            MigrateError::Execute(cause) | MigrateError::ExecuteMigration(cause, _) => {
+                Self::forbidden(options, cause).unwrap_or(Self::Migration(error))
+            }
+            _ => Self::Migration(error),
         }
+    }
+
+    /// 42501: insufficient privilege.
+    fn forbidden(options: &PgConnectOptions, error: &sqlx::Error) -> Option<Self> {
+        let said = error.as_database_error().filter(|said| said.code().as_deref() == Some("42501"))?;
+        let user = options.get_username().to_owned();
+        let database = options.get_database().unwrap_or(&user).to_owned();
+        Some(Self::Forbidden { user, database, cause: said.message().to_owned() })
     }
 }
 
@@ -108,7 +144,7 @@ pub async fn open(url: &str) -> Result<PgPool, OpenError> {
     let options: PgConnectOptions = url.parse().map_err(OpenError::BadUrl)?;
     // A parameter of the start that poolers refuse, and that PostgreSQL needs no more.
     let options = options.extra_float_digits(None);
-    let mut connection = options.connect().await.map_err(OpenError::Unreachable)?;
+    let mut connection = options.connect().await.map_err(|error| OpenError::connecting(&options, error))?;
     check_sessions(&mut connection, &options).await?;
     let (number, version) = sqlx::query_as::<_, (i32, String)>(
         "SELECT current_setting('server_version_num')::int, current_setting('server_version')",
@@ -119,7 +155,7 @@ pub async fn open(url: &str) -> Result<PgPool, OpenError> {
     if number / 10_000 < OLDEST_MAJOR {
         return Err(OpenError::TooOld(version));
     }
-    MIGRATIONS.run(&mut connection).await?;
+    MIGRATIONS.run(&mut connection).await.map_err(|error| OpenError::migrating(&options, error))?;
     Ok(pool(options))
 }
 

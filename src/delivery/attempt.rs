@@ -58,8 +58,11 @@ impl Sender {
         let signature = request.sign(&subscription.secrets, &body);
         let loopback = client.lift_loopback(subscription.company, subscription.loopback);
         let target = (&subscription.target, loopback);
-        let mut headers = request.headers(&signature);
-        subscription.headers.add_to(&mut headers);
+        let headers = || {
+            let mut headers = request.headers(&signature);
+            subscription.headers.add_to(&mut headers);
+            headers
+        };
         let Exchange { response: answer, failure } =
             request::send(client, (clock, *timeout), target, headers, body).await;
         let ended = clock.now();

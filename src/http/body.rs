@@ -8,7 +8,9 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 
 use super::error::{ApiError, Code};
-use super::warnings::Unknown;
+use super::json::{depth, repeated_key};
+use super::openapi::IDEMPOTENCY_KEY;
+use super::warnings::Ignored;
 use crate::writer::IdempotencyKey;
 
 /// Bytes in a request body.
@@ -16,14 +18,17 @@ pub const MAX_BODY: usize = 1024 * 1024;
 /// Levels of arrays and objects in a request body.
 const MAX_DEPTH: usize = 32;
 
+/// Characters of a key that an error names.
+const KEY_CHARS: usize = 100;
+
 /// A request with its whole body, not looked at yet: permissions come first.
 pub struct Payload {
     headers: HeaderMap,
     method: Method,
     path: String,
     body: Bytes,
-    /// Where unknown fields are noted.
-    unknown: Option<Unknown>,
+    /// Where is noted what is ignored.
+    ignored: Option<Ignored>,
 }
 
 impl<S: Send + Sync> FromRequest<S> for Payload {
@@ -45,9 +50,9 @@ impl<S: Send + Sync> FromRequest<S> for Payload {
         let path = parts.uri.path_and_query().map_or_else(String::new, ToString::to_string);
         match Limited::new(body, MAX_BODY).collect().await {
             Ok(body) => {
-                let unknown = parts.extensions.get::<Unknown>().cloned();
+                let ignored = parts.extensions.get::<Ignored>().cloned();
                 let (headers, method) = (parts.headers, parts.method);
-                Ok(Self { headers, method, path, body: body.to_bytes(), unknown })
+                Ok(Self { headers, method, path, body: body.to_bytes(), ignored })
             }
             Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
             Err(_) => Err(ApiError::new(
@@ -100,15 +105,28 @@ impl Payload {
             return Err(malformed(message));
         }
         let read = serde_json::from_str(text).map_err(|error| malformed(error.to_string()))?;
-        if let Some(unknown) = &self.unknown {
-            unknown.look(text);
+        if let Some(key) = repeated_key(text) {
+            let key: String = key.chars().take(KEY_CHARS).collect();
+            return Err(malformed(format!("An object of the body has the key `{key}` twice; send it once")));
+        }
+        if let Some(ignored) = &self.ignored {
+            ignored.look(text);
         }
         Ok(read)
     }
 
+    /// Says in the answer that the Idempotency-Key is ignored, if there is one. A malformed one is an
+    /// error here, too.
+    pub fn ignore_idempotency(&self) -> Result<(), ApiError> {
+        if let (Some(_), Some(ignored)) = (self.idempotency()?, &self.ignored) {
+            ignored.key();
+        }
+        Ok(())
+    }
+
     /// The Idempotency-Key of a POST; other methods have none.
     pub fn idempotency(&self) -> Result<Option<IdempotencyKey>, ApiError> {
-        let Some(key) = self.headers.get("idempotency-key").filter(|_| self.method == Method::POST) else {
+        let Some(key) = self.headers.get(IDEMPOTENCY_KEY).filter(|_| self.method == Method::POST) else {
             return Ok(None);
         };
         let key = key
@@ -134,34 +152,9 @@ fn is_json(content_type: &str) -> bool {
         || (media_type.starts_with("application/") && media_type.ends_with("+json"))
 }
 
-/// How deep arrays and objects are nested, without recursion.
-fn depth(json: &str) -> usize {
-    let (mut depth, mut deepest, mut in_string, mut escaped) = (0_usize, 0, false, false);
-    for byte in json.bytes() {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if in_string => escaped = true,
-            b'"' => in_string = !in_string,
-            b'[' | b'{' if !in_string => {
-                depth += 1;
-                deepest = deepest.max(depth);
-            }
-            b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-    }
-    deepest
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn brackets_in_text_are_not_depth() {
-        assert_eq!(depth(r#"{"a":["[[[\"[["]}"#), 2);
-        assert_eq!(depth(&"[".repeat(1000)), 1000);
-    }
 
     #[test]
     fn json_by_any_of_its_names() {

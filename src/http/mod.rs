@@ -8,6 +8,7 @@ pub mod body;
 pub mod error;
 pub mod field;
 pub mod id;
+pub mod json;
 pub mod layers;
 pub mod openapi;
 pub mod paging;

@@ -4,6 +4,9 @@ use utoipa::{IntoParams, IntoResponses};
 
 use super::error::ErrorBody;
 
+/// The name of the header of writes that may be repeated, as the document has it.
+pub(super) const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
+
 /// The header of writes that may be repeated.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]

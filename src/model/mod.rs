@@ -3,6 +3,7 @@
 pub mod api_key;
 pub mod attempt;
 pub mod deal_words;
+pub mod decimal;
 pub mod duration;
 pub mod events;
 pub mod ids;

@@ -124,7 +124,7 @@ pub async fn send(
     client: &Client,
     (clock, timeout): (&Clock, Duration),
     (target, loopback): (&TargetUrl, bool),
-    headers: HeaderMap,
+    headers: impl Fn() -> HeaderMap,
     body: Bytes,
 ) -> Exchange {
     let answered = tokio::select! {

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use url::Host;
 
 use crate::model::ids::CompanyId;
-use crate::outbound::address::{AddressPolicy, Refusal, TargetUrl};
+use crate::outbound::address::{AddressPolicy, AddressRefusal, Refusal, TargetUrl};
 use crate::outbound::dns::{LookupError, Resolver};
 use crate::shares::Shares;
 
@@ -50,13 +50,13 @@ pub struct AddressVerdict {
     /// The address.
     pub ip: IpAddr,
     /// Why nothing connects to it, if nothing does.
-    pub refusal: Option<Refusal>,
+    pub refusal: Option<AddressRefusal>,
 }
 
 /// What is to be said about a target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
-    /// Why the target is refused, if it is: no address of it is allowed.
+    /// Why the target is refused, if it is: its port, or that no address of it is allowed.
     pub refusal: Option<Refusal>,
     /// Its addresses, or why there are none now.
     pub addresses: Result<Vec<AddressVerdict>, LookupError>,
@@ -81,7 +81,7 @@ impl Targets {
     /// The addresses of a name that may be connected to now; at least one. The port is 0.
     ///
     /// # Errors
-    /// A [`Refusal`] if all are refused, a [`LookupError`] if there are none.
+    /// An [`AddressRefusal`] if all are refused, a [`LookupError`] if there are none.
     pub async fn connectable(
         &self,
         host: &str,
@@ -122,7 +122,8 @@ impl Targets {
         };
         let addresses = found.map(|ips| self.judge(&host, ips, loopback));
         let by_text = self.check_url(target, loopback).err();
-        let refusal = by_text.or_else(|| addresses.as_ref().ok().and_then(|judged| refused(judged)));
+        let refusal =
+            by_text.or_else(|| addresses.as_ref().ok().and_then(|judged| refused(judged)).map(Refusal::from));
         Verdict { refusal, addresses }
     }
 
@@ -133,7 +134,7 @@ impl Targets {
 }
 
 /// Why the first address is refused, if all of them are.
-fn refused(judged: &[AddressVerdict]) -> Option<Refusal> {
+fn refused(judged: &[AddressVerdict]) -> Option<AddressRefusal> {
     let all = judged.iter().all(|judged| judged.refusal.is_some());
     judged.first().filter(|_| all)?.refusal.clone()
 }

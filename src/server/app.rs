@@ -70,7 +70,7 @@ pub enum StartError {
     #[error("cannot listen on {0} ({1}); choose another address with --bind or ISAO_BIND")]
     Bind(SocketAddr, std::io::Error),
     /// No TLS.
-    #[error("cannot set up TLS for deliveries ({0}); install the CA certificates of your system")]
+    #[error("cannot set up TLS for deliveries: {0}")]
     Tls(Box<dyn std::error::Error + Send + Sync>),
     /// No threads.
     #[error("cannot start threads ({0})")]

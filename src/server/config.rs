@@ -89,7 +89,10 @@ pub struct Config {
     pub degraded_pause: Duration,
 
     /// A URL to POST an alert to (JSON) when a subscription fails and when it is deactivated
-    #[arg(long, env = "ISAO_ALERT_URL", value_name = "URL", hide_env_values = true)]
+    #[arg(
+        long, env = "ISAO_ALERT_URL", value_name = "URL", hide_env_values = true,
+        value_parser = parse_http_url
+    )]
     pub alert_url: Option<Url>,
 
     /// The secret with which alerts are signed: `whsec_` and the base64 of 24 to 64 bytes
@@ -100,7 +103,7 @@ pub struct Config {
 
     /// The URL at which this server is reached, for links in alerts; by default http:// and the
     /// address to listen on
-    #[arg(long, env = "ISAO_PUBLIC_URL", value_name = "URL")]
+    #[arg(long, env = "ISAO_PUBLIC_URL", value_name = "URL", value_parser = parse_http_url)]
     pub public_url: Option<Url>,
 
     /// The part of the work that this process does, where several share a database
@@ -179,6 +182,15 @@ fn parse_bind(text: &str) -> Result<SocketAddr, &'static str> {
         .map_err(|_| "write an IP address and a port, such as 127.0.0.1:8080, 0.0.0.0:8080 or [::1]:8080")
 }
 
+fn parse_http_url(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text)
+        .map_err(|error| format!("write an absolute URL, such as https://example.com/ ({error})"))?;
+    match url.scheme() {
+        "http" | "https" => Ok(url),
+        _ => Err("must begin with http:// or https://".to_owned()),
+    }
+}
+
 fn parse_delivery_timeout(text: &str) -> Result<Duration, String> {
     let timeout = parse_duration(text).map_err(|error| error.to_string())?;
     if timeout.is_zero() || timeout > DELIVERY_TIMEOUT_MAX {
@@ -223,6 +235,18 @@ fn parse_key(text: &str) -> Result<ApiKey, &'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn urls_are_of_http() {
+        for url in ["http://10.0.0.1:9000/alerts?key=1", "https://crm.example"] {
+            assert!(parse_http_url(url).is_ok(), "{url}");
+        }
+        for bad in
+            ["ftp://example.com/", "mailto:a@example.com", "localhost:9000", "file:///tmp/x", "https://", "x"]
+        {
+            assert!(parse_http_url(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn a_delivery_may_take_some_time_but_not_for_ever() {

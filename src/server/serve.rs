@@ -27,7 +27,7 @@ pub enum Error {
     Admin(#[from] admin::Error),
     #[error(transparent)]
     Start(#[from] StartError),
-    #[error("cannot install handlers for SIGINT and SIGTERM ({0})")]
+    #[error("cannot install handlers for SIGINT, SIGTERM and SIGHUP ({0})")]
     Signals(io::Error),
 }
 
@@ -98,21 +98,32 @@ async fn start(config: &Config, connections: usize) -> Result<(Database, Server)
     Ok((database, server))
 }
 
-/// SIGTERM and Ctrl-C.
+/// SIGTERM and Ctrl-C, and SIGHUP, which would end the process if nobody listened.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    hangup: Signal,
 }
 
 impl Signals {
     fn listen() -> io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
     }
 
+    /// Waits for a signal to stop.
     async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = self.hangup.recv() => {
+                    tracing::info!("SIGHUP is ignored: settings are read at the start only, so restart isao to change them");
+                }
+            }
         }
     }
 }

@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::{Health, Ordering, OrderingWord, Progress, ReadAhead, Status, Subscription};
 use crate::model::events::{EventSelection, Filters, Include};
 use crate::model::ids::{CompanyId, KeyId, SubscriptionId};
+use crate::outbound::address::TargetUrl;
 use crate::outbound::custom_headers::CustomHeaders;
 use crate::outbound::signature::Secrets;
 
@@ -72,7 +73,7 @@ impl Row {
         let subscription = Subscription {
             company: CompanyId(self.company_id),
             id: SubscriptionId(self.id),
-            target: self.target_url.parse().ok()?,
+            target: TargetUrl::stored(&self.target_url).ok()?,
             filters: Filters::stored(&serde_json::from_str(&self.filters).ok()?)?,
             earlier_filters: earlier_filters(&self.earlier_filters)?,
             events,

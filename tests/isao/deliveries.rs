@@ -320,6 +320,38 @@ async fn a_page_looks_at_so_many_and_what_is_no_longer_kept_is_said() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_deactivated_or_paused_subscription_keeps_waits_and_is_not_being_retried() {
+    let world = World::new().await;
+    let gone = Receiver::scripted(|_, _| Reply::Status(410)).await;
+    let failing = Receiver::scripted(|_, _| Reply::Status(500)).await;
+    let deactivated = world.subscribe("contact.created", &gone.url("/")).await;
+    let paused = world.subscribe("contact.created", &failing.url("/")).await;
+    world.contact("First", "101").await;
+    listed(&world, &paused, |list| list[0]["attempts"] != 0).await;
+    world.patch(&path(&paused), json!({"is_active": false})).await.data(200);
+    eventually("the deactivation", async || {
+        let shown = world.get(&path(&deactivated)).await.data(200);
+        (shown["status"] == "deactivated").then_some(())
+    })
+    .await;
+    for subscription in [&deactivated, &paused] {
+        let deliveries = format!("{}/deliveries", path(subscription));
+        let delivery = &list(&world, &deliveries).await[0];
+        let state = (&delivery["state"], &delivery["next_attempt_at"]);
+        assert_eq!(state, (&json!("waiting"), &Value::Null), "{delivery}");
+        assert_ne!(delivery["attempts"], 0, "{delivery}");
+        let shown = world.get(&format!("/webhooks/deliveries/{}", text(&delivery["id"]))).await.data(200);
+        assert_eq!(
+            (&shown["state"], &shown["next_attempt_at"]),
+            (&json!("waiting"), &Value::Null),
+            "{shown}"
+        );
+        assert_eq!(list(&world, &format!("{deliveries}?state=waiting")).await.len(), 1);
+        assert_eq!(list(&world, &format!("{deliveries}?state=retrying")).await.len(), 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn only_the_company_s_own_deliveries_are_shown() {
     let world = World::new().await;
     let receiver = Receiver::scripted(|_, _| Reply::Status(410)).await;

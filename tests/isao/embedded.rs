@@ -215,6 +215,35 @@ fn a_data_directory_may_be_deep_and_have_blanks() {
 }
 
 #[test]
+fn a_strict_umask_is_in_nobodys_way() {
+    for_each_user("umask", |scratch| {
+        let deep = scratch.path.join("one/two/data");
+        let process = Holder::spawn_with_umask("077", &deep, scratch.user);
+        let holder = Holder::when_it_holds(process).unwrap();
+        assert_eq!(holder.ask("SELECT 1"), 1);
+        holder.kill();
+        eventually("the server stops", || !deep.join("postgres/postmaster.pid").exists());
+    });
+}
+
+#[test]
+fn a_name_is_taken_as_it_is_or_refused_and_never_expanded() {
+    let scratch = Scratch::new("shell", User::Me);
+    let ran = scratch.path.join("ran");
+    for name in ["$(touch ran)", "`touch ran`", "a\" ; touch ran ; \"", "$HOME", "a\\b"] {
+        let error = Embedded::start(options(&scratch.path.join(name).join("data"))).unwrap_err();
+        assert!(matches!(error, Error::BadName { .. }), "{name}: {error}");
+    }
+    assert!(fs::read_dir(&scratch.path).unwrap().next().is_none(), "nothing was made");
+    let odd = scratch.path.join("Zoë's data; touch ran & (1) *");
+    let holder = Holder::start(&odd, User::Me).unwrap();
+    assert_eq!(holder.ask("SELECT 1"), 1);
+    holder.kill();
+    eventually("the server stops", || !odd.join("postgres/postmaster.pid").exists());
+    assert!(!ran.exists());
+}
+
+#[test]
 fn a_file_beside_the_database_stays_private() {
     let scratch = Scratch::new("private", User::Me);
     let holder = scratch.holder();

@@ -7,7 +7,8 @@ use isao::model::words::Words;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, World};
+use crate::support::schema::Document;
+use crate::support::{Answer, Receiver, World};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -172,4 +173,55 @@ async fn a_key_is_printable_ascii() {
     let dry_run = json!({"since": "2024-11-08", "only": "all", "dryRun": true});
     post(&world, "é", &path, &dry_run).await.assert_error(400, "BAD_REQUEST");
     assert_eq!(post(&world, "k", &path, &dry_run).await.status, 200);
+}
+
+/// What a POST that takes no key is sent with here.
+fn body_without_effect(path: &str, receiver: &Receiver) -> Value {
+    match path {
+        "/webhooks/{id}/test" => json!({}),
+        "/webhooks/preview" => json!({"event": "deal.won"}),
+        "/webhooks/check-url" => json!({"target_url": receiver.url("/")}),
+        other => panic!("does a POST to {other} store something that a key could belong to?"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_is_ignored_is_named_in_the_answer() {
+    let (world, receiver) = (World::new().await, Receiver::start().await);
+    let subscription = world.subscribe("deal.won", &receiver.url("/")).await;
+    let id = subscription["subscription_id"].as_str().unwrap();
+    let mut requests: Vec<(String, Value)> = Document::committed()
+        .operations()
+        .into_iter()
+        .filter(|operation| operation.method == Method::POST)
+        .filter(|operation| !operation.parameters.iter().any(|known| known.field.name == "Idempotency-Key"))
+        .map(|operation| {
+            (operation.path.replace("{id}", id), body_without_effect(&operation.path, &receiver))
+        })
+        .collect();
+    assert_eq!(requests.len(), 3, "{requests:?}");
+    requests.push((
+        format!("/webhooks/{id}/replay"),
+        json!({"since": "2024-01-01", "only": "all", "dryRun": true}),
+    ));
+    for (path, body) in requests {
+        for _ in 0..2 {
+            let answer = post(&world, "a", &path, &body).await;
+            assert!(!is_replayed(&answer), "{path}");
+            let warnings = answer.json()["warnings"].clone();
+            answer.data(200);
+            assert_eq!(warnings.as_array().map(Vec::len), Some(1), "{path}: {warnings}");
+            assert!(
+                warnings[0].as_str().unwrap().contains("Idempotency-Key was ignored"),
+                "{path}: {warnings}"
+            );
+        }
+        let without = world.post(&path, body).await;
+        assert!(without.json().get("warnings").is_none(), "{path}: {}", without.text);
+    }
+    let honoured = post(&world, "a", "/contacts", &jane()).await;
+    assert!(honoured.json().get("warnings").is_none(), "{}", honoured.text);
+    let refused = post(&world, "a", "/webhooks/preview", &json!({"event": "x"})).await;
+    refused.assert_error(422, "VALIDATION_ERROR");
+    assert!(refused.json().get("warnings").is_none(), "{}", refused.text);
 }

@@ -32,6 +32,7 @@ mod lifecycle;
 mod lost_commit;
 mod metrics;
 mod openapi;
+mod operator;
 mod ordering;
 mod outage;
 mod pooler;

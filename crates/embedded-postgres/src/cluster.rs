@@ -238,6 +238,7 @@ impl Cluster {
     ///
     /// For holders of the start lock, when no server runs.
     pub(super) fn start(&self, programs: &Programs, durability: Durability) -> Result<(), Error> {
+        places::for_shells(&programs.dir)?;
         self.prepare_socket_dir()?;
         self.remove_foreign_pid_file()?;
         let log_length = self.put_log_aside()?;

@@ -20,6 +20,16 @@ pub enum Error {
         cause: io::Error,
     },
 
+    /// A shell would read something else than the path.
+    #[error(
+        "{path:?} cannot be used for PostgreSQL, because the name has a quotation mark, a dollar sign, a back-tick, a \
+         backslash or a control character; choose another directory"
+    )]
+    BadName {
+        /// The path as given.
+        path: PathBuf,
+    },
+
     /// Neither `$XDG_DATA_HOME` nor `$HOME` says where an ordinary user's data belongs.
     #[error("neither XDG_DATA_HOME nor HOME is set to an absolute path; name a data directory")]
     NoHome,

@@ -102,11 +102,8 @@ fn short_hash(path: &Path) -> String {
 /// Makes the data directory. Its files are this process's; where another
 /// account runs the server, that one may pass through, but neither list nor write.
 pub(super) fn data_directory(path: &Path, account: &Account) -> Result<PathBuf, Error> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o755)
-        .create(path.parent().unwrap_or(path))
-        .map_err(Error::at(path))?;
+    for_shells(path)?;
+    make_parents(path, account.is_stand_in())?;
     match DirBuilder::new().mode(0o700).create(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         made => made.map_err(Error::at(path)),
@@ -115,7 +112,39 @@ pub(super) fn data_directory(path: &Path, account: &Account) -> Result<PathBuf, 
         let mode = fs::metadata(path).map_err(Error::at(path))?.mode();
         set_mode(path, mode | 0o111)?;
     }
-    fs::canonicalize(path).map_err(Error::at(path))
+    let path = fs::canonicalize(path).map_err(Error::at(path))?;
+    // A link may lead to another name.
+    for_shells(&path)?;
+    Ok(path)
+}
+
+/// Makes the directories in which the data directory is to be. Where another account runs the server,
+/// that one may pass through those that are made here, whatever the umask: the others are not ours.
+fn make_parents(path: &Path, for_another: bool) -> Result<(), Error> {
+    let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty() && !parent.is_dir())
+    else {
+        return Ok(());
+    };
+    make_parents(parent, for_another)?;
+    match DirBuilder::new().mode(0o755).create(parent) {
+        Ok(()) if for_another => {
+            let mode = fs::metadata(parent).map_err(Error::at(parent))?.mode();
+            set_mode(parent, mode | 0o111)
+        }
+        // Another process may have been faster.
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(Error::at(parent)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses a path that a shell does not take as it is between double quotes: `pg_ctl` runs the server
+/// through one. The server's own files have a line for each path, so none may have two.
+pub(super) fn for_shells(path: &Path) -> Result<(), Error> {
+    let expands = |byte: &u8| b"\"$`\\".contains(byte) || byte.is_ascii_control();
+    match path.as_os_str().as_bytes().iter().any(expands) {
+        true => Err(Error::BadName { path: path.into() }),
+        false => Ok(()),
+    }
 }
 
 /// Makes a directory, private at first, in a place where everybody may (such
@@ -162,6 +191,18 @@ mod tests {
         assert_eq!(place(false, None, home), Path::new("/home/ann/.local/share/isao"));
         assert_eq!(place(false, Some(Path::new("relative")), home), Path::new("/home/ann/.local/share/isao"));
         assert!(matches!(default_data_dir(false, None, Some(Path::new(""))), Err(Error::NoHome)));
+    }
+
+    #[test]
+    fn a_path_that_a_shell_expands_is_refused() {
+        for bad in ["/a$(id)/b", "/a`id`", "/a\"b", "/$HOME/isao", "/a\\b", "/a\nb", "a\tb"] {
+            let error = for_shells(Path::new(bad)).unwrap_err().to_string();
+            assert!(error.contains("choose another"), "{error}");
+            assert!(!error.contains('\n'), "{error}");
+        }
+        for good in ["/var/lib/isao", "/home/Zoë's data (1)/isao;&|*?!#~", "a b"] {
+            assert!(for_shells(Path::new(good)).is_ok(), "{good}");
+        }
     }
 
     #[test]

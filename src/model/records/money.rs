@@ -5,6 +5,8 @@ use rust_decimal::Decimal;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
+use crate::model::decimal::exact_decimal;
+
 /// An exact amount: a decimal from the wire to the database and back, never a binary float.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Money(Decimal);
@@ -40,31 +42,33 @@ impl FromStr for Money {
 
     /// Reads the text of a JSON number, exactly.
     fn from_str(text: &str) -> Result<Self, NotMoney> {
-        let value = if text.contains(['e', 'E']) {
-            Decimal::from_scientific(text).map_err(|_| NotMoney)?
-        } else {
-            Decimal::from_str_exact(text).map_err(|_| NotMoney)?
+        let value = match exact_decimal(text) {
+            Some(value) if value.scale() <= Self::DECIMALS => value,
+            _ => shortened(text).ok_or(NotMoney)?,
         };
-        let value = shortened(text, value.normalize());
         let fits = value.scale() <= Self::DECIMALS
             && value.trunc().abs() < Decimal::from(10_u64.pow(Self::INTEGER_DIGITS));
-        // Normalising keeps the sign of zero; the wire shows plain `0`.
-        if fits { Ok(Self(if value.is_zero() { Decimal::ZERO } else { value })) } else { Err(NotMoney) }
+        if fits { Ok(Self(value)) } else { Err(NotMoney) }
     }
 }
 
 /// A number that a binary float stands for is rounded, if it is the float next to a decimal that can
-/// be kept: `0.30000000000000004` is 0.3, as the program that computed it meant.
-fn shortened(text: &str, value: Decimal) -> Decimal {
+/// be kept: `0.30000000000000004` is 0.3, as the program that computed it meant. Programs write no more
+/// than 17 digits of a float. A number with more digits means all of them.
+fn shortened(text: &str) -> Option<Decimal> {
     /// Steps between neighbouring floats that a short computation may be off.
     const STEPS: f64 = 4.0;
-    if value.scale() <= Money::DECIMALS {
-        return value;
+    /// Digits that tell a float from all others.
+    const FLOAT_DIGITS: usize = 17;
+    let mantissa = text.split(['e', 'E']).next()?;
+    let digits = mantissa.bytes().filter(u8::is_ascii_digit).skip_while(|digit| *digit == b'0').count();
+    if digits > FLOAT_DIGITS {
+        return None;
     }
-    let rounded = value.round_dp(Money::DECIMALS).normalize();
+    let rounded = exact_decimal(text)?.round_dp(Money::DECIMALS).normalize();
     match (text.parse::<f64>(), rounded.to_string().parse::<f64>()) {
-        (Ok(sent), Ok(near)) if (sent - near).abs() <= STEPS * f64::EPSILON * near.abs() => rounded,
-        _ => value,
+        (Ok(sent), Ok(near)) if (sent - near).abs() <= STEPS * f64::EPSILON * near.abs() => Some(rounded),
+        _ => None,
     }
 }
 
@@ -93,13 +97,28 @@ mod tests {
             ("-0.0", "0"),
             ("1e3", "1000"),
             ("2.5E-1", "0.25"),
+            ("1e2", "100"),
+            ("1E+2", "100"),
+            ("1.5e-1", "0.15"),
+            ("-15e-1", "-1.5"),
+            ("12345678901234567e-2", "123456789012345.67"),
+            ("999999999999999999999e-6", "999999999999999.999999"),
+            ("0.000000000000000000000000000000000001e36", "1"),
+            ("1000000000000000000000000000000000000e-36", "1"),
+            ("1.0000000000000000000000000000000000000000", "1"),
+            ("0e999999999999", "0"),
+            (".5", "0.5"),
+            ("5.", "5"),
+            ("+1", "1"),
+            ("-0e-999999999999", "0"),
+            ("3.0000000000000004e-1", "0.3"),
             ("0.30000000000000004", "0.3"),
             ("1234.5600000000001", "1234.56"),
             ("99.99000000000001", "99.99"),
             ("999999999999999.999999", "999999999999999.999999"),
         ] {
             let money: Money = read.parse().unwrap();
-            assert_eq!(serde_json::to_string(&money).unwrap(), shown);
+            assert_eq!(serde_json::to_string(&money).unwrap(), shown, "{read}");
         }
     }
 
@@ -113,6 +132,23 @@ mod tests {
             "1e40",
             "1e-40",
             "1e999999999999",
+            "1e-999999999999",
+            "123456789012345678e-3e1",
+            "1234567890123456789e-8",
+            "123456789012.3456789",
+            "0.300000000000000040000000000000000001",
+            "3.00000000000000040000000000000000001e-1",
+            "79228162514264337593543950336",
+            "1e",
+            "1e+",
+            "1e1.5",
+            "e5",
+            ".",
+            "-",
+            "-+1",
+            "--1",
+            "1_000",
+            "0x10",
             "NaN",
             "",
         ] {

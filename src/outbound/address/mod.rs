@@ -13,6 +13,7 @@
 //! of connecting ([`AddressPolicy::check_ip`]).
 
 mod allow_list;
+mod ports;
 mod ranges;
 mod target_url;
 #[cfg(test)]
@@ -33,7 +34,7 @@ pub use target_url::{TARGET_URL_MAX_BYTES, TargetUrl, TargetUrlError};
 /// The setting that holds the [`AllowList`].
 pub const ALLOW_TARGETS: &str = "ISAO_ALLOW_TARGETS";
 
-/// Which addresses may be delivered to.
+/// Which addresses and ports may be delivered to.
 #[derive(Clone, Debug, Default)]
 pub struct AddressPolicy {
     /// The operator's exceptions.
@@ -51,13 +52,37 @@ impl AddressPolicy {
         here && self.loopback == Some(company)
     }
 
-    /// Judges as much of a target as its text reveals: addresses, `localhost`, and the
-    /// names of metadata services, which resolve only where there is one.
+    /// Judges as much of a target as its text reveals: addresses, `localhost`, the
+    /// names of metadata services, which resolve only where there is one, and ports at which
+    /// something else than HTTP is spoken.
     /// Other names pass; see [`AddressPolicy::check_ip`] for what they resolve to.
     ///
     /// `loopback` says whether this subscription may use the loopback exception
     /// ([`AddressPolicy::lifts_loopback`]).
     pub fn check_url(&self, target: &TargetUrl, loopback: bool) -> Result<(), Refusal> {
+        self.check_host(target, loopback)?;
+        self.check_port(target, loopback)
+    }
+
+    /// Judges the port. The exceptions are those of hosts: who is allowed to be delivered to may
+    /// listen where it likes.
+    fn check_port(&self, target: &TargetUrl, loopback: bool) -> Result<(), Refusal> {
+        let Some(port) = target.url().port().filter(|port| ports::is_of_another_protocol(*port)) else {
+            return Ok(());
+        };
+        let local = self.loopback.is_some() && loopback;
+        let allows =
+            |ip: IpAddr| self.allow.contains(ip.to_canonical()) || local && ip.to_canonical().is_loopback();
+        let lifted = match target.host() {
+            Host::Ipv4(ip) => allows((*ip).into()),
+            Host::Ipv6(ip) => allows((*ip).into()),
+            Host::Domain(name) => self.allow.names(name) || local && is_localhost(name),
+        };
+        let host = target.host().to_string();
+        if lifted { Ok(()) } else { Err(Refusal::Port { host, port }) }
+    }
+
+    fn check_host(&self, target: &TargetUrl, loopback: bool) -> Result<(), AddressRefusal> {
         let check = |host: &str, ip: IpAddr| self.check_ip(host, ip, loopback);
         match target.host() {
             Host::Ipv4(ip) => check(&ip.to_string(), (*ip).into()),
@@ -71,7 +96,7 @@ impl AddressPolicy {
 
     /// Judges one address of `host` (a name, or the address itself); `loopback`
     /// as in [`AddressPolicy::check_url`].
-    pub fn check_ip(&self, host: &str, ip: IpAddr, loopback: bool) -> Result<(), Refusal> {
+    pub fn check_ip(&self, host: &str, ip: IpAddr, loopback: bool) -> Result<(), AddressRefusal> {
         let canonical = ip.to_canonical();
         let judged = ranges::nat64(canonical).map_or(canonical, IpAddr::V4);
         let Some((rule, range)) = ranges::refused(judged) else { return Ok(()) };
@@ -83,7 +108,7 @@ impl AddressPolicy {
             Rule::Loopback if self.loopback.is_some() && loopback && canonical.is_loopback() => true,
             _ => excepted || self.allow.names(host),
         };
-        if lifted { Ok(()) } else { Err(Refusal { host: host.to_owned(), ip, rule, range }) }
+        if lifted { Ok(()) } else { Err(AddressRefusal { host: host.to_owned(), ip, rule, range }) }
     }
 }
 
@@ -112,9 +137,39 @@ fn is_localhost(name: &str) -> bool {
     name == "localhost" || name.ends_with(".localhost")
 }
 
+/// A target that is not delivered to; its message says why and what would change it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// For its address.
+    #[error(transparent)]
+    Address(#[from] AddressRefusal),
+    /// For its port.
+    #[error(
+        "port {port} is one at which another protocol than HTTP is spoken, so webhooks may not reach it; to allow it, add \
+         {} to {ALLOW_TARGETS}",
+        host.trim_matches(['[', ']'])
+    )]
+    Port {
+        /// The host of the URL.
+        host: String,
+        /// The port.
+        port: u16,
+    },
+}
+
+impl Refusal {
+    /// The rule about addresses that refused the target, if one did.
+    pub fn rule(&self) -> Option<Rule> {
+        match self {
+            Self::Address(refusal) => Some(refusal.rule),
+            Self::Port { .. } => None,
+        }
+    }
+}
+
 /// An address that is not delivered to; its message says why and what would change it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
+pub struct AddressRefusal {
     /// The name in the URL, or its address.
     pub host: String,
     /// The address that was refused.
@@ -125,7 +180,7 @@ pub struct Refusal {
     pub range: IpNet,
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for AddressRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { host, ip, rule, range } = self;
         let literal = host.parse::<IpAddr>().is_ok();
@@ -142,4 +197,4 @@ impl fmt::Display for Refusal {
     }
 }
 
-impl std::error::Error for Refusal {}
+impl std::error::Error for AddressRefusal {}

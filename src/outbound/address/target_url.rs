@@ -8,6 +8,11 @@ use url::{Host, Url};
 /// The longest target URL in bytes; longer ones break proxies and indexes.
 pub const TARGET_URL_MAX_BYTES: usize = 2048;
 
+/// Characters between two dots of a host name (RFC 1035 §2.3.4).
+const LABEL_MAX: usize = 63;
+/// Characters of a host name, as it is written, without a dot at the end.
+const NAME_MAX: usize = 253;
+
 /// An absolute http or https URL, without credentials.
 ///
 /// Shows the text as the subscriber wrote it; what is connected to is the parsed
@@ -36,11 +41,21 @@ pub enum TargetUrlError {
     Credentials,
     #[error("must name a host, in letters, digits, hyphens and dots")]
     HostName,
+    #[error(
+        "must name a host whose labels, between the dots, have 1 to {LABEL_MAX} characters and {NAME_MAX} in all"
+    )]
+    HostLength,
     #[error("must not name port 0")]
     Port,
 }
 
 impl TargetUrl {
+    /// Reads a URL that was accepted once, perhaps when there were fewer rules about names. One that no name
+    /// server knows fails like any other name that does not resolve.
+    pub fn stored(text: &str) -> Result<Self, TargetUrlError> {
+        Self::read(text)
+    }
+
     /// The text as the subscriber wrote it, without surrounding spaces.
     pub fn as_str(&self) -> &str {
         &self.text
@@ -66,6 +81,22 @@ impl FromStr for TargetUrl {
     type Err = TargetUrlError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let target = Self::read(text)?;
+        match &target.host {
+            Host::Domain(name) if !has_name_lengths(name) => Err(TargetUrlError::HostLength),
+            _ => Ok(target),
+        }
+    }
+}
+
+/// Whether a name has the lengths of a name. One dot at the end stands for the root.
+fn has_name_lengths(name: &str) -> bool {
+    let name = name.strip_suffix('.').unwrap_or(name);
+    name.len() <= NAME_MAX && name.split('.').all(|label| (1..=LABEL_MAX).contains(&label.len()))
+}
+
+impl TargetUrl {
+    fn read(text: &str) -> Result<Self, TargetUrlError> {
         let text = text.trim();
         if text.len() > TARGET_URL_MAX_BYTES {
             return Err(TargetUrlError::TooLong);
@@ -158,9 +189,33 @@ mod tests {
             ("http://exam\nple.com/", ControlCharacter),
             ("http://example.com/\u{7f}", ControlCharacter),
             (&too_long, TooLong),
+            ("http://localhost..", HostLength),
+            ("http://.", HostLength),
+            ("http://..", HostLength),
+            ("http://.example.com/", HostLength),
+            ("http://a..example.com/", HostLength),
+            (&format!("http://{}.example/", "a".repeat(64)), HostLength),
+            (&format!("http://{}", "a.".repeat(128)), HostLength),
+            (&format!("http://{}.example/", "ü".repeat(60)), HostLength),
         ] {
             assert_eq!(text.parse::<TargetUrl>(), Err(error), "{text:?}");
         }
+    }
+
+    #[test]
+    fn names_may_be_as_long_as_names_are() {
+        for text in [
+            format!("http://{}.example/", "a".repeat(63)),
+            format!("http://{}a", "a.".repeat(126)),
+            format!("http://{}a.", "a.".repeat(126)),
+            "http://example.com./".to_owned(),
+            "http://a/".to_owned(),
+        ] {
+            assert!(text.parse::<TargetUrl>().is_ok(), "{text}");
+        }
+        // What was subscribed earlier still parses.
+        assert!(TargetUrl::stored("http://localhost..").is_ok());
+        assert!(TargetUrl::stored("ftp://example.com/").is_err());
     }
 
     #[test]

@@ -8,7 +8,7 @@ fn target(text: &str) -> TargetUrl {
 
 /// What the policy says of a host in a URL: the rule that refused it, if any.
 fn verdict(policy: &AddressPolicy, host: &str, loopback: bool) -> Option<Rule> {
-    policy.check_url(&target(&format!("http://{host}/")), loopback).err().map(|refusal| refusal.rule)
+    policy.check_url(&target(&format!("http://{host}/")), loopback).err().and_then(|refusal| refusal.rule())
 }
 
 #[test]
@@ -337,4 +337,43 @@ fn a_refusal_says_what_why_and_how_to_lift_it() {
         let refusal = policy.check_ip(host, ip.parse().unwrap(), false).unwrap_err();
         assert_eq!(refusal.to_string(), sentence);
     }
+}
+
+#[test]
+fn ports_of_other_protocols_are_refused_but_for_hosts_that_are_allowed() {
+    let (nobody, local) = (
+        AddressPolicy::default(),
+        AddressPolicy { loopback: Some(CompanyId(uuid::Uuid::nil())), ..Default::default() },
+    );
+    let allow = |list: &str| AddressPolicy { allow: list.parse().unwrap(), loopback: None };
+    let listed = allow("hooks.example,*.lan,10.0.0.0/8,fd00::1");
+    for (policy, url, loopback, allowed) in [
+        (&nobody, "https://hooks.example:25/", true, false),
+        (&nobody, "http://93.184.215.14:6379/", true, false),
+        (&nobody, "http://[2606:4700::1111]:22/", true, false),
+        (&nobody, "https://hooks.example:8443/", true, true),
+        (&nobody, "https://hooks.example:443/", true, true),
+        (&nobody, "https://hooks.example/", true, true),
+        (&listed, "https://hooks.example:25/", true, true),
+        (&listed, "https://HOOKS.example.:25/", true, true),
+        (&listed, "https://a.lan:5432/", true, true),
+        (&listed, "https://other.example:25/", true, false),
+        (&listed, "http://10.1.2.3:5432/", true, true),
+        (&listed, "http://[fd00::1]:5432/", true, true),
+        (&listed, "http://93.184.215.14:5432/", true, false),
+        (&local, "http://127.0.0.1:9/", true, true),
+        (&local, "http://[::1]:9/", true, true),
+        (&local, "http://localhost:9/", true, true),
+        (&local, "http://localhost:9/", false, false),
+        (&local, "http://93.184.215.14:9/", true, false),
+        (&local, "http://hooks.example:9/", true, false),
+    ] {
+        assert_eq!(policy.check_url(&target(url), loopback).is_ok(), allowed, "{url}");
+    }
+    let refusal = nobody.check_url(&target("http://[2606:4700::1111]:22/"), false).unwrap_err();
+    assert_eq!(
+        refusal.to_string(),
+        "port 22 is one at which another protocol than HTTP is spoken, so webhooks may not reach it; to allow it, \
+         add 2606:4700::1111 to ISAO_ALLOW_TARGETS"
+    );
 }

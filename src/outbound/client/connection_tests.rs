@@ -229,24 +229,43 @@ async fn a_request_does_not_wait_for_the_streams_of_others() {
     assert!(!waiting.is_finished(), "the first one has its stream, and waits for its answer");
 }
 
-/// Answers TLS with a self-signed certificate, which calls itself an authority.
-async fn self_signed() -> u16 {
+/// Answers TLS with a self-signed certificate, which calls itself an authority. Perhaps demands one of
+/// its clients.
+async fn self_signed(demands_certificate: bool) -> u16 {
     let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/self-signed");
-    let chain = CertificateDer::pem_file_iter(format!("{fixtures}.pem")).unwrap();
+    let chain: Vec<_> =
+        CertificateDer::pem_file_iter(format!("{fixtures}.pem")).unwrap().map(Result::unwrap).collect();
+    let mut authorities = rustls::RootCertStore::empty();
+    authorities.add(chain[0].clone()).unwrap();
     let key = PrivateKeyDer::from_pem_file(format!("{fixtures}.key")).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let clients =
+        rustls::server::WebPkiClientVerifier::builder_with_provider(Arc::new(authorities), provider.clone());
+    let clients = if demands_certificate {
+        clients.build().unwrap()
+    } else {
+        rustls::server::WebPkiClientVerifier::no_client_auth()
+    };
     let config = rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(chain.map(Result::unwrap).collect(), key)
+        .with_client_cert_verifier(clients)
+        .with_single_cert(chain, key)
         .unwrap();
     let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            let Ok(stream) = acceptor.accept(stream).await else { continue };
+            let stream = match acceptor.accept(stream).into_fallible().await {
+                Ok(stream) => stream,
+                Err((_, stream)) => {
+                    // What was not read would take the alert away, if this closed at once.
+                    tokio::time::sleep(Duration::from_millis(500)).await;
+                    drop(stream);
+                    continue;
+                }
+            };
             let service =
                 service_fn(async |_| Ok::<_, Infallible>(axum::http::Response::new(Body::new("ok".into()))));
             let _ = server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
@@ -257,7 +276,7 @@ async fn self_signed() -> u16 {
 
 #[tokio::test]
 async fn a_self_signed_certificate_is_told_and_can_be_trusted() {
-    let port = self_signed().await;
+    let port = self_signed(false).await;
     let url = format!("https://localhost:{port}/");
     let error = post(&client(), &url, true).await.unwrap_err();
     assert_eq!(
@@ -275,6 +294,20 @@ async fn a_self_signed_certificate_is_told_and_can_be_trusted() {
         let error = TrustedCas::read(std::path::Path::new(path)).unwrap_err();
         assert!(error.contains(part), "{path}: {error}");
     }
+}
+
+#[tokio::test]
+async fn a_receiver_that_demands_a_certificate_is_a_tls_error() {
+    let port = self_signed(true).await;
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/self-signed.pem");
+    let trusted = TrustedCas::read(std::path::Path::new(path)).unwrap();
+    let url = format!("https://localhost:{port}/");
+    let error = post(&client_that_trusts(&trusted), &url, true).await.unwrap_err();
+    assert_eq!(error.class(), "tls", "{error}");
+    assert_eq!(
+        error.to_string(),
+        "no TLS connection: the receiver demands a certificate of its clients, and isao has none"
+    );
 }
 
 #[tokio::test]

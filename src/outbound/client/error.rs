@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::io;
 
-use crate::outbound::address::Refusal;
+use crate::outbound::address::{AddressRefusal, Refusal};
 use crate::outbound::dns::LookupError;
 
 /// The longest detail of an error, in characters: a certificate can list
@@ -59,8 +59,8 @@ impl AttemptError {
 impl AttemptError {
     /// Why there is no connection.
     pub(super) fn connecting(error: &(dyn Error + 'static)) -> Self {
-        if let Some(refusal) = causes(error).find_map(|cause| cause.downcast_ref::<Refusal>()) {
-            return Self::Blocked(refusal.clone());
+        if let Some(refusal) = causes(error).find_map(|cause| cause.downcast_ref::<AddressRefusal>()) {
+            return Self::Blocked(refusal.clone().into());
         }
         if let Some(lookup) = causes(error).find_map(|cause| cause.downcast_ref::<LookupError>()) {
             return Self::Dns(detail(lookup));
@@ -77,14 +77,24 @@ impl AttemptError {
 
     /// Why there is no answer.
     pub(super) fn broken(error: &hyper::Error) -> Self {
-        Self::Broken(reason(error))
+        // With TLS 1.3, the receiver may refuse after the handshake is done here.
+        match causes(error).find_map(|cause| cause.downcast_ref::<rustls::Error>()) {
+            Some(tls) => Self::Tls(tls_reason(tls)),
+            None => Self::Broken(reason(error)),
+        }
     }
 }
 
 /// What is wrong with TLS, in words of people, and what can be done.
 fn tls_reason(error: &rustls::Error) -> String {
-    use rustls::CertificateError as Wrong;
-    let rustls::Error::InvalidCertificate(wrong) = error else { return detail(error) };
+    use rustls::{AlertDescription, CertificateError as Wrong};
+    let wrong = match error {
+        rustls::Error::InvalidCertificate(wrong) => wrong,
+        rustls::Error::AlertReceived(AlertDescription::CertificateRequired) => {
+            return "the receiver demands a certificate of its clients, and isao has none".to_owned();
+        }
+        _ => return detail(error),
+    };
     match wrong {
         Wrong::Expired | Wrong::ExpiredContext { .. } => {
             "the certificate has expired; the receiver has to renew it".to_owned()
@@ -120,9 +130,12 @@ fn reason(error: &(dyn Error + 'static)) -> String {
 }
 
 /// The error and what is beneath it. `source()` alone would pass over an error
-/// that is wrapped in an [`io::Error`], as TLS errors are.
+/// that is wrapped in an [`io::Error`], as TLS errors are, and over what HTTP/2 says of its connection.
 fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(error), |&error| {
+        if let Some(io) = error.downcast_ref::<h2::Error>().and_then(h2::Error::get_io) {
+            return Some(io);
+        }
         match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
             Some(wrapped) => Some(wrapped),
             None => error.source(),

@@ -127,17 +127,17 @@ impl Client {
     }
 
     /// Posts `body` to `target` and reads the answer. `loopback` says whether this
-    /// subscription may use the policy's loopback exception.
+    /// subscription may use the policy's loopback exception. `headers` makes the headers, once more if
+    /// the request has to go on another connection.
     pub async fn post(
         &self,
         target: &TargetUrl,
         loopback: bool,
-        mut headers: HeaderMap,
+        headers: impl Fn() -> HeaderMap,
         body: Bytes,
     ) -> Result<Response, AttemptError> {
         let Inner { targets, local, public } = &*self.0;
         targets.check_url(target, loopback)?;
-        headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
         let way = if loopback { local } else { public };
         way.post(target, headers, body).await
     }
@@ -154,16 +154,17 @@ impl Way {
     async fn post(
         &self,
         target: &TargetUrl,
-        headers: HeaderMap,
+        headers: impl Fn() -> HeaderMap,
         body: Bytes,
     ) -> Result<Response, AttemptError> {
-        let make = |headers: HeaderMap| {
+        let make = || {
             let mut request = Request::new(Body::new(body.clone()));
             *request.method_mut() = Method::POST;
-            *request.headers_mut() = headers;
+            *request.headers_mut() = headers();
+            request.headers_mut().insert(ACCEPT, HeaderValue::from_static("*/*"));
             request
         };
-        let mut request = make(headers.clone());
+        let mut request = make();
         let mut refusals = 0;
         let origin = &target.url()[..url::Position::BeforePath];
         let mut kept = self.pool.take(origin);
@@ -186,11 +187,11 @@ impl Way {
                     return Err(AttemptError::Broken("the connection was closed at once".to_owned()));
                 }
                 // Nothing that the receiver could help: once more, on a connection of its own.
-                Err(ExchangeError::Crowded) => request = make(headers.clone()),
-                Err(ExchangeError::Unanswered(_)) if !is_new => request = make(headers.clone()),
+                Err(ExchangeError::Crowded) => request = make(),
+                Err(ExchangeError::Unanswered(_)) if !is_new => request = make(),
                 Err(ExchangeError::Refused(_)) if refusals < MAX_REFUSALS => {
                     refusals += 1;
-                    request = make(headers.clone());
+                    request = make();
                 }
                 Err(
                     ExchangeError::Unanswered(error)

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::*;
 use crate::model::events::EventType;
 use crate::model::ids::EventId;
-use crate::outbound::address::{AddressPolicy, Rule};
+use crate::outbound::address::{AddressPolicy, Refusal, Rule};
 use crate::outbound::custom_headers::CustomHeaders;
 use crate::outbound::dns::Resolver;
 use crate::outbound::request::Request;
@@ -65,7 +65,8 @@ fn answer(bytes: &'static [u8]) -> (u16, JoinHandle<String>) {
 }
 
 pub(super) async fn post(client: &Client, url: &str, loopback: bool) -> Result<Response, AttemptError> {
-    let headers = HeaderMap::from_iter([(axum::http::header::USER_AGENT, HeaderValue::from_static("test"))]);
+    let headers =
+        || HeaderMap::from_iter([(axum::http::header::USER_AGENT, HeaderValue::from_static("test"))]);
     let target: TargetUrl = url.parse().unwrap();
     let attempt = client.post(&target, loopback, headers, Bytes::from_static(b"{}"));
     tokio::time::timeout(LONG, attempt).await.expect("the attempt ends in time")
@@ -73,7 +74,7 @@ pub(super) async fn post(client: &Client, url: &str, loopback: bool) -> Result<R
 
 /// Posts for a subscription that may not reach loopback, as if its URL had passed.
 async fn past_the_check(client: &Client, url: &str) -> Result<Response, AttemptError> {
-    client.0.public.post(&url.parse().unwrap(), HeaderMap::new(), Bytes::from_static(b"{}")).await
+    client.0.public.post(&url.parse().unwrap(), HeaderMap::new, Bytes::from_static(b"{}")).await
 }
 
 async fn post_to(port: u16) -> Result<Response, AttemptError> {
@@ -240,14 +241,14 @@ async fn a_refused_target_gets_no_connection() {
     let client = client();
     for host in ["127.0.0.1", "2130706433", "[::ffff:127.0.0.1]", "localhost", "a.localhost."] {
         match post(&client, &format!("http://{host}:{port}/"), false).await {
-            Err(AttemptError::Blocked(refusal)) => assert_eq!(refusal.rule, Rule::Loopback),
+            Err(AttemptError::Blocked(refusal)) => assert_eq!(refusal.rule(), Some(Rule::Loopback)),
             other => panic!("{host}: {other:?}"),
         }
     }
     // Past the check of the URL, the resolver still refuses: `localhost` stands
     // for any name that resolves to loopback.
     match past_the_check(&client, &format!("http://localhost:{port}/")).await {
-        Err(AttemptError::Blocked(refusal)) => {
+        Err(AttemptError::Blocked(Refusal::Address(refusal))) => {
             assert_eq!((refusal.host.as_str(), refusal.rule), ("localhost", Rule::Loopback));
         }
         other => panic!("{other:?}"),
@@ -284,7 +285,7 @@ async fn headers_are_shown_as_they_are_sent() {
     assert_eq!(signature, secret.sign("event_00000000000000000000000000000001", 1_731_061_800, b"{}"));
     let target: TargetUrl = format!("http://127.0.0.1:{port}/").parse().unwrap();
     let headers = request.headers(&signature);
-    client().post(&target, true, headers, Bytes::from_static(b"{}")).await.unwrap();
+    client().post(&target, true, || headers.clone(), Bytes::from_static(b"{}")).await.unwrap();
     let sent = joined(server).await;
     let sent: Vec<_> = sent.lines().skip(1).filter_map(|line| line.split_once(": ")).collect();
     let shown = request.shown_headers(&signature, (&target, &CustomHeaders::default()), Some(2));

@@ -1,7 +1,7 @@
 //! Which certificates receivers may have beside those that the system trusts.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -12,6 +12,8 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{DigitallySignedStruct, SignatureScheme};
 use rustls_platform_verifier::Verifier;
+
+use super::error::BoxError;
 
 /// Certificates of authorities of one's own, or of receivers themselves.
 #[derive(Clone, Default)]
@@ -47,10 +49,32 @@ pub(super) struct ReceiverVerifier {
 }
 
 impl ReceiverVerifier {
-    pub(super) fn new(trusted: &TrustedCas, provider: Arc<CryptoProvider>) -> Result<Self, rustls::Error> {
-        let verifier = Verifier::new_with_extra_roots(trusted.0.clone(), provider)?;
+    /// # Errors
+    /// A sentence that says what to do, when there are no certificates of authorities.
+    pub(super) fn new(trusted: &TrustedCas, provider: Arc<CryptoProvider>) -> Result<Self, BoxError> {
+        let verifier = Verifier::new_with_extra_roots(trusted.0.clone(), provider)
+            .map_err(|error| no_authorities(&error, |name| std::env::var_os(name).map(PathBuf::from)))?;
         Ok(Self { verifier, trusted: trusted.clone() })
     }
+}
+
+/// The settings by which certificates are looked for elsewhere than in the system's places, instead of
+/// there.
+const PLACES: [&str; 2] = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
+
+/// Says why there are no certificates of authorities, and what to do.
+fn no_authorities(error: &rustls::Error, setting: impl Fn(&str) -> Option<PathBuf>) -> String {
+    let set = PLACES.iter().filter_map(|name| Some((name, setting(name)?)));
+    let wrong: Vec<_> = set
+        .map(|(name, path)| match std::fs::metadata(&path) {
+            Err(cause) => format!("{name} is {}, which cannot be read ({cause})", path.display()),
+            Ok(_) => format!("{name} is {}, which has no certificate that can be used", path.display()),
+        })
+        .collect();
+    if wrong.is_empty() {
+        return format!("{error}; install the CA certificates of your system");
+    }
+    format!("{}; correct or unset it", wrong.join(", and "))
 }
 
 impl ServerCertVerifier for ReceiverVerifier {
@@ -95,5 +119,25 @@ impl ServerCertVerifier for ReceiverVerifier {
 impl fmt::Debug for TrustedCas {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "TrustedCas({})", self.0.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_setting_that_leads_nowhere_is_named() {
+        let error = rustls::Error::General("no certificates".to_owned());
+        let told = |file: Option<&str>, dir: Option<&str>| {
+            no_authorities(&error, |name| if name == "SSL_CERT_FILE" { file } else { dir }.map(PathBuf::from))
+        };
+        let missing = told(Some("/nowhere/ca.pem"), None);
+        assert!(missing.starts_with("SSL_CERT_FILE is /nowhere/ca.pem, which cannot be read (No such file"));
+        assert!(missing.ends_with("; correct or unset it"), "{missing}");
+        let both = told(Some("/dev/null"), Some("/nowhere"));
+        assert!(both.contains("SSL_CERT_FILE is /dev/null, which has no certificate"), "{both}");
+        assert!(both.contains("and SSL_CERT_DIR is /nowhere, which cannot be read"), "{both}");
+        assert!(told(None, None).ends_with("no certificates; install the CA certificates of your system"));
     }
 }

@@ -7,7 +7,8 @@ words! {
     /// The state of a delivery.
     #[schema(as = DeliveryState)]
     pub(super) enum State {
-        /// No attempt was made yet.
+        /// No attempt was made yet, or the subscription is paused or deactivated and there are attempts left
+        /// for when it is resumed.
         Waiting = "waiting",
         /// An attempt failed, and another one follows.
         Retrying = "retrying",
@@ -23,10 +24,11 @@ words! {
 impl State {
     /// By the attempts, newest first: their outcome, and whether each was made in the
     /// course of things (and not because somebody wanted the event again). `passed`:
-    /// the subscription is beyond the event. None if no attempt was made.
+    /// the subscription is beyond the event. `active`: it is delivered to. None if no attempt was made.
     pub(super) fn of(
         attempts: impl Iterator<Item = (AttemptOutcome, AttemptCause)> + Clone,
         passed: bool,
+        active: bool,
     ) -> Option<Self> {
         if attempts.clone().any(|(outcome, _)| outcome == AttemptOutcome::Delivered) {
             return Some(Self::Delivered);
@@ -37,6 +39,8 @@ impl State {
         Some(match (outcome, cause) {
             (AttemptOutcome::Undelivered, _) => Self::Undelivered,
             (_, AttemptCause::Live) if passed => Self::Skipped,
+            // A replay goes on beside a subscription that is paused.
+            (_, AttemptCause::Live) if !active => Self::Waiting,
             _ => Self::Retrying,
         })
     }
@@ -63,7 +67,10 @@ mod tests {
             (&[(failed, replay)], true, Some(State::Retrying)),
             (&[(undelivered, replay), (failed, replay)], true, Some(State::Undelivered)),
         ] {
-            assert_eq!(State::of(newest_first.iter().copied(), passed), state, "{newest_first:?}");
+            assert_eq!(State::of(newest_first.iter().copied(), passed, true), state, "{newest_first:?}");
+            let inactive =
+                if state == Some(State::Retrying) && !passed { Some(State::Waiting) } else { state };
+            assert_eq!(State::of(newest_first.iter().copied(), passed, false), inactive, "{newest_first:?}");
         }
     }
 }

@@ -142,8 +142,11 @@ pub(super) async fn test(
     let request = Request { event: event.id, event_type, attempt: 1, at, test: true };
     let body = event.envelope(include);
     let signature = request.sign(&secrets, &body);
-    let mut headers = request.headers(&signature);
-    own.add_to(&mut headers);
+    let headers = || {
+        let mut headers = request.headers(&signature);
+        own.add_to(&mut headers);
+        headers
+    };
     let sent =
         request::send(client, (&api.clock, *timeout), (&target, loopback), headers, body.clone()).await;
     let (error, error_class) = sent.failure.map(|failure| (failure.message, failure.class)).unzip();

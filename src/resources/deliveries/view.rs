@@ -11,7 +11,7 @@ use crate::model::attempt::{AttemptCause, AttemptOutcome};
 use crate::model::events::EventType;
 use crate::model::ids::{CompanyId, DeliveryId, EventId};
 use crate::model::time::{serialize_time, serialize_time_option};
-use crate::subscription::Stored;
+use crate::subscription::{Status, Stored};
 
 /// Headers in the order they were sent, each a name and a value.
 pub(super) type Headers = Vec<(String, String)>;
@@ -84,7 +84,7 @@ impl Delivery {
     ) -> Option<Self> {
         let to_come = seq > progress.done;
         let outcomes = attempts.iter().map(|attempt| (attempt.outcome, attempt.cause));
-        let state = State::of(outcomes, !to_come).or_else(|| {
+        let state = State::of(outcomes, !to_come, subscription.status == Status::Active).or_else(|| {
             let untouched = if to_come { State::Waiting } else { State::Skipped };
             let matches = subscription.wants(seq, event?.change()?);
             (matches && (to_come || skipped)).then_some(untouched)

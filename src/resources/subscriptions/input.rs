@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 
 use crate::http::error::ApiError;
 use crate::http::field::{Field, FromJson, Problems, Text, Time};
+use crate::http::json::inexact_number;
 use crate::model::events::{EventSelection, Filters, Include, IncludeError, IncludeWord};
 use crate::model::ids::KeyId;
 use crate::model::words::words;
@@ -62,7 +63,14 @@ impl FromJson for CustomHeaders {
 
 impl FromJson for Value {
     fn from_json(json: &str) -> Result<Self, String> {
-        serde_json::from_str(json).map_err(|error| format!("is not valid JSON: {error}"))
+        let value = serde_json::from_str(json).map_err(|error| format!("is not valid JSON: {error}"))?;
+        match inexact_number(json) {
+            None => Ok(value),
+            Some(number) => {
+                let number: String = number.chars().take(50).collect();
+                Err(format!("has the number {number}, which has too many digits; send it as text"))
+            }
+        }
     }
 }
 

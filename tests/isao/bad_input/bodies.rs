@@ -128,6 +128,40 @@ async fn a_field_that_is_there_twice_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_an_inner_object_has_twice_is_named() {
+    let fixture = &Fixture::new().await;
+    let world = &fixture.world;
+    let before = world.everything_written().await;
+    let mut objects = 0;
+    for (operation, _) in with_bodies() {
+        let (path, body) = (fixture.path(&operation), fixture.body(&operation));
+        let fields = operation.body.as_ref().unwrap().fields.iter();
+        let fields: Vec<_> =
+            fields.filter(|field| field.kind() == "object").map(|field| &*field.name).collect();
+        objects += fields.len();
+        for field in fields.into_iter().chain(["unknown"]) {
+            for (raw, key) in [
+                (r#"{"city":"Rome","city":"Oslo"}"#, format!("{field}.city")),
+                (r#"{"city":1,"c\u0069ty":2}"#, format!("{field}.city")),
+                (r#"[[{"a":{"b":1,"b":1}}]]"#, format!("{field}.a.b")),
+                (r#"{"a":1,"a":1}"#, format!("{field}.a")),
+            ] {
+                let text = with(&body, field, raw);
+                let answer = world.send_text(operation.method.clone(), &path, text).await;
+                let message = answer.assert_error(400, "INVALID_JSON")["message"].to_string();
+                assert!(message.contains(&format!("`{key}`")), "{path} {field} {raw}: {message}");
+            }
+        }
+        let twice = format!("{{\"unknown\":1,{}", &with(&body, "unknown", "2")[1..]);
+        let answer = world.send_text(operation.method.clone(), &path, twice).await;
+        let message = answer.assert_error(400, "INVALID_JSON")["message"].to_string();
+        assert!(message.contains("`unknown`"), "{path}: {message}");
+    }
+    assert!(objects > 0);
+    assert_eq!(world.everything_written().await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn unknown_fields_may_hold_anything_that_is_json() {
     let fixture = &Fixture::new().await;
     for (operation, _) in with_bodies() {

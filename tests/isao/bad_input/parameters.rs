@@ -134,6 +134,53 @@ async fn every_parameter_of_every_operation_is_checked() {
     }
 }
 
+/// Cursors of every form that there is, with bytes that no server has put into one.
+fn invented_cursors() -> Vec<String> {
+    use base64::Engine;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+    let ends = [0, 1, 2, i64::MAX - 1, i64::MAX, i64::MIN, i64::MIN + 1, -1, -62_135_596_800_000];
+    // A second before and after the years that a time of the database can have.
+    let years = [-62_135_596_800_001, 253_402_300_799_999, 253_402_300_800_000];
+    let mut cursors = vec!["now".to_owned(), "f_________8".to_owned()];
+    for number in ends.into_iter().chain(years) {
+        let bytes = number.to_be_bytes().to_vec();
+        for id in [vec![], vec![0; 16], vec![0xff; 16], vec![7; 15]] {
+            cursors.push(URL_SAFE_NO_PAD.encode([bytes.clone(), id].concat()));
+        }
+        for subscription in ["0".repeat(32), "f".repeat(32)] {
+            cursors.push(format!("delivery_{subscription}{number:016x}"));
+        }
+    }
+    cursors
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_cursor_makes_the_server_fail() {
+    let fixture = &Fixture::new().await;
+    let mut seen = 0;
+    for operation in Document::committed().operations() {
+        let is_cursor = |parameter: &&Parameter| {
+            parameter.field.name == "Last-Event-ID" || parameter.field.format() == Some("cursor")
+        };
+        for parameter in operation.parameters.iter().filter(is_cursor) {
+            for cursor in invented_cursors() {
+                let (path, name) = (fixture.path(&operation), &parameter.field.name);
+                let request = match parameter.place.as_str() {
+                    "header" => request(fixture, &operation, &path).header(name, &cursor),
+                    _ => request(fixture, &operation, &format!("{path}?{name}={cursor}")),
+                };
+                // A stream that is granted does not end.
+                let answer = request.send().await.unwrap();
+                let taken = [200, 400, 410].contains(&answer.status().as_u16());
+                assert!(taken, "{path} {name}: {cursor}: {}", answer.status());
+            }
+            seen += 1;
+        }
+    }
+    assert!(seen >= 5, "{seen} cursors in the document");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn parameters_that_contradict_each_other_are_refused() {
     let world = World::new().await;

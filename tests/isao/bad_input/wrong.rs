@@ -71,6 +71,7 @@ fn malformed(field: &Field, format: &str) -> &'static [&'static str] {
             "====",
             "f39_f39_f39_f39_f39_f39_f39_f39_",
             "gICAgICAgICAgICAgICAgICAgICAgICA",
+            "f_________8",
             "null",
         ],
         "event-types" => &["x", "deal.won,x", "DEAL.WON"],

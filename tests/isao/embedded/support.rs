@@ -83,7 +83,13 @@ pub(super) struct Holder {
 
 impl Holder {
     pub(super) fn spawn(data_dir: &Path, user: User) -> Child {
-        let mut command = Command::new(std::env::current_exe().unwrap());
+        Self::spawn_with_umask("022", data_dir, user)
+    }
+
+    pub(super) fn spawn_with_umask(umask: &str, data_dir: &Path, user: User) -> Child {
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("umask {umask} && exec \"$0\" \"$@\"")]);
+        command.arg(std::env::current_exe().unwrap());
         command.args(["--exact", "embedded::holder", "--ignored", "--nocapture", "--test-threads=1"]);
         if user == User::Ordinary {
             command.uid(ORDINARY).gid(ORDINARY);
@@ -94,7 +100,11 @@ impl Holder {
     }
 
     pub(super) fn start(data_dir: &Path, user: User) -> Result<Self, String> {
-        let mut process = Self::spawn(data_dir, user);
+        Self::when_it_holds(Self::spawn(data_dir, user))
+    }
+
+    /// The process, when it holds the server.
+    pub(super) fn when_it_holds(mut process: Child) -> Result<Self, String> {
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
         let said = lines.by_ref().map_while(Result::ok).find_map(|line| {
             let url = line.split_once("holds ").map(|(_, url)| Ok(url.to_owned()));

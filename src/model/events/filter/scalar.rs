@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 
 use super::{Filters, FiltersError};
 use crate::model::deal_words::{Priority, Status};
+use crate::model::decimal::exact_decimal;
 use crate::model::phone::{phone_key, phone_part};
 use crate::model::text::tidy;
 use crate::model::time::{parse_time, wire_time};
@@ -68,9 +69,9 @@ impl Scalar {
         match field {
             "status" => word(Status::WORDS),
             "priority" => word(Priority::WORDS),
-            "value" | "probability" => match tidied.parse::<Decimal>() {
-                Ok(number) => Ok(Self::Number(number.normalize())),
-                Err(_) => Err(impossible("it has a number".to_owned())),
+            "value" | "probability" => match exact_decimal(&tidied) {
+                Some(number) => Ok(Self::Number(number)),
+                None => Err(impossible("it has a number".to_owned())),
             },
             "currency" => {
                 let code = tidied.to_ascii_uppercase();
@@ -102,9 +103,7 @@ impl Scalar {
             "true" => Self::Bool(true),
             "false" => Self::Bool(false),
             text if text.starts_with('"') => Self::Text(serde_json::from_str(text).ok()?),
-            number => Self::Number(
-                number.parse::<Decimal>().or_else(|_| Decimal::from_scientific(number)).ok()?.normalize(),
-            ),
+            number => Self::Number(exact_decimal(number)?),
         })
     }
 

@@ -56,7 +56,11 @@ impl Database {
             command.env_remove(name);
         }
         command.args(arguments).arg("--data-dir").arg(&self.dir);
-        command.env_remove("DATABASE_URL").env("ISAO_LOG", "warn").kill_on_drop(true);
+        command
+            .env_remove("DATABASE_URL")
+            .env("ISAO_LOG", "warn")
+            .env("ISAO_ALLOW_TARGETS", "127.0.0.1")
+            .kill_on_drop(true);
         command
     }
 

@@ -38,8 +38,8 @@ const RETENTION_MAX: Duration = Duration::from_secs(3_650 * 24 * 60 * 60);
 pub struct Config {
     /// Address and port to listen on; port 0 takes any free one
     ///
-    /// While this is a loopback address, webhooks may be sent to this machine's own
-    /// services. Use 0.0.0.0:8080 to be reached from elsewhere, behind a proxy that speaks TLS.
+    /// While this is a loopback address, webhooks of the demo company in the embedded database may be
+    /// sent to this machine's own services. Use 0.0.0.0:8080 to be reached from elsewhere, behind a proxy that speaks TLS.
     #[arg(
         long, env = "ISAO_BIND", value_name = "ADDRESS", default_value = "127.0.0.1:8080",
         value_parser = parse_bind

@@ -20,7 +20,7 @@ mod target_url;
 mod tests;
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 
 use ipnet::IpNet;
 use url::Host;
@@ -99,7 +99,8 @@ impl AddressPolicy {
     pub fn check_ip(&self, host: &str, ip: IpAddr, loopback: bool) -> Result<(), AddressRefusal> {
         let canonical = ip.to_canonical();
         let judged = ranges::nat64(canonical).map_or(canonical, IpAddr::V4);
-        let Some((rule, range)) = ranges::refused(judged) else { return Ok(()) };
+        let own = || is_own(canonical).then(|| (Rule::Own, IpNet::from(canonical)));
+        let Some((rule, range)) = ranges::refused(judged).or_else(own) else { return Ok(()) };
         let excepted = self.allow.contains(canonical) || self.allow.contains(judged);
         let lifted = match rule {
             // Whoever runs the DNS of an allowed name has not been given credentials.
@@ -166,6 +167,19 @@ impl Refusal {
         }
     }
 }
+
+/// Does this machine have the address? Then the system would send from it to it. Nothing is sent.
+fn is_own(ip: IpAddr) -> bool {
+    let any: IpAddr = if ip.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let from = UdpSocket::bind((any, 0)).and_then(|socket| {
+        socket.connect((ip, DISCARD_PORT))?;
+        socket.local_addr()
+    });
+    from.is_ok_and(|from| from.ip() == ip)
+}
+
+/// Any port does (RFC 863).
+const DISCARD_PORT: u16 = 9;
 
 /// An address that is not delivered to; its message says why and what would change it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -15,6 +15,8 @@ pub enum Rule {
     Unspecified,
     /// The machine itself.
     Loopback,
+    /// An address that this machine has, whatever it is: services that are for itself alone may answer there.
+    Own,
     /// RFC 1918 and the IPv6 unique local addresses (RFC 4193).
     Private,
     /// Carrier-grade NAT (RFC 6598).
@@ -48,6 +50,7 @@ impl Rule {
         match self {
             Self::Unspecified => "unspecified",
             Self::Loopback => "loopback",
+            Self::Own => "own",
             Self::Private => "private",
             Self::SharedNat => "shared_nat",
             Self::LinkLocal => "link_local",
@@ -70,6 +73,7 @@ impl fmt::Display for Rule {
         f.write_str(match self {
             Self::Unspecified => "an unspecified address",
             Self::Loopback => "a loopback address",
+            Self::Own => "an address of this machine",
             Self::Private => "a private address",
             Self::SharedNat => "a carrier-grade NAT address",
             Self::LinkLocal => "a link-local address",

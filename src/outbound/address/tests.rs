@@ -377,3 +377,10 @@ fn ports_of_other_protocols_are_refused_but_for_hosts_that_are_allowed() {
          add 2606:4700::1111 to ISAO_ALLOW_TARGETS"
     );
 }
+
+#[test]
+fn this_machine_knows_its_own_addresses() {
+    for (ip, own) in [("127.0.0.1", true), ("127.8.9.10", true), ("203.0.113.7", false)] {
+        assert_eq!(super::is_own(ip.parse().unwrap()), own, "{ip}");
+    }
+}

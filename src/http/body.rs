@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use super::error::{ApiError, Code};
 use super::json::{depth, repeated_key};
 use super::openapi::IDEMPOTENCY_KEY;
-use super::warnings::Ignored;
+use super::warnings::Unknown;
 use crate::writer::IdempotencyKey;
 
 /// Bytes in a request body.
@@ -27,8 +27,8 @@ pub struct Payload {
     method: Method,
     path: String,
     body: Bytes,
-    /// Where is noted what is ignored.
-    ignored: Option<Ignored>,
+    /// Where unknown fields are noted.
+    unknown: Option<Unknown>,
 }
 
 impl<S: Send + Sync> FromRequest<S> for Payload {
@@ -50,9 +50,9 @@ impl<S: Send + Sync> FromRequest<S> for Payload {
         let path = parts.uri.path_and_query().map_or_else(String::new, ToString::to_string);
         match Limited::new(body, MAX_BODY).collect().await {
             Ok(body) => {
-                let ignored = parts.extensions.get::<Ignored>().cloned();
+                let unknown = parts.extensions.get::<Unknown>().cloned();
                 let (headers, method) = (parts.headers, parts.method);
-                Ok(Self { headers, method, path, body: body.to_bytes(), ignored })
+                Ok(Self { headers, method, path, body: body.to_bytes(), unknown })
             }
             Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
             Err(_) => Err(ApiError::new(
@@ -109,19 +109,10 @@ impl Payload {
             let key: String = key.chars().take(KEY_CHARS).collect();
             return Err(malformed(format!("An object of the body has the key `{key}` twice; send it once")));
         }
-        if let Some(ignored) = &self.ignored {
-            ignored.look(text);
+        if let Some(unknown) = &self.unknown {
+            unknown.look(text);
         }
         Ok(read)
-    }
-
-    /// Says in the answer that the Idempotency-Key is ignored, if there is one. A malformed one is an
-    /// error here, too.
-    pub fn ignore_idempotency(&self) -> Result<(), ApiError> {
-        if let (Some(_), Some(ignored)) = (self.idempotency()?, &self.ignored) {
-            ignored.key();
-        }
-        Ok(())
     }
 
     /// The Idempotency-Key of a POST; other methods have none.

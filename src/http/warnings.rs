@@ -1,9 +1,8 @@
-//! What a request has and the server ignores, but not silently: fields of bodies that nobody knows, and
-//! an `Idempotency-Key` where there is nothing that it could belong to.
+//! Fields of bodies that nobody knows: ignored, but not silently.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::body::{Body, to_bytes};
 use axum::extract::{MatchedPath, Request, State};
@@ -14,24 +13,17 @@ use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 use utoipa::openapi::OpenApi;
 
-use super::openapi::IDEMPOTENCY_KEY;
-
 /// Unknown fields that are named; the rest are counted.
 const MAX_NAMED: usize = 20;
 /// Bytes of an answer to a write, at most; all are made in memory.
 const MAX_ANSWER: usize = 16 * 1024 * 1024;
 /// Characters of a name.
 const NAME_CHARS: usize = 50;
-/// What is said of a key that is ignored.
-const KEY_IGNORED: &str = "The header Idempotency-Key was ignored: this request stores nothing, so the same request is carried out again each time it is sent";
 
-/// The fields of the body of every route and method, and which routes take an `Idempotency-Key`, as the
-/// OpenAPI document has them.
+/// The fields of the body of every route and method, as the OpenAPI document has them.
 pub struct KnownFields {
     /// By the whole path.
     fields: HashMap<String, HashMap<Method, Arc<[String]>>>,
-    /// The whole paths whose POST takes an `Idempotency-Key`.
-    with_key: HashSet<String>,
 }
 
 impl KnownFields {
@@ -39,12 +31,7 @@ impl KnownFields {
     pub fn new(base: &str, document: &OpenApi) -> Self {
         let document = serde_json::to_value(document).unwrap_or_default();
         let mut fields: HashMap<_, HashMap<_, _>> = HashMap::new();
-        let mut with_key = HashSet::new();
         for (path, item) in document["paths"].as_object().into_iter().flatten() {
-            let parameters = item["post"]["parameters"].as_array();
-            if parameters.into_iter().flatten().any(|parameter| parameter["name"] == IDEMPOTENCY_KEY) {
-                with_key.insert(format!("{base}{path}"));
-            }
             for (method, operation) in item.as_object().into_iter().flatten() {
                 let body = &operation["requestBody"]["content"]["application/json"]["schema"];
                 // Where the body may be left out, it is one of two: the other is null.
@@ -59,52 +46,34 @@ impl KnownFields {
                 }
             }
         }
-        Self { fields, with_key }
+        Self { fields }
     }
 }
 
-/// Where those who read a request note what is ignored of it.
+/// Where the reader of a body leaves the fields that it does not know.
 #[derive(Clone)]
-pub(super) struct Ignored {
+pub(super) struct Unknown {
     known: Arc<[String]>,
-    found: Arc<Mutex<Found>>,
+    found: Arc<Mutex<Vec<String>>>,
 }
 
-#[derive(Default)]
-struct Found {
-    /// Fields that are not known.
-    fields: Vec<String>,
-    /// Whether an `Idempotency-Key` was ignored.
-    key: bool,
-}
-
-impl Ignored {
+impl Unknown {
     /// Looks for unknown fields in a body that is a JSON object.
     pub(super) fn look(&self, json: &str) {
         let Ok(fields) = serde_json::Deserializer::from_str(json).deserialize_map(Names) else { return };
         let unknown = fields.into_iter().filter(|field| !self.known.contains(field));
-        self.found().fields.extend(unknown);
-    }
-
-    /// Notes that the `Idempotency-Key` is ignored.
-    pub(super) fn key(&self) {
-        self.found().key = true;
-    }
-
-    fn found(&self) -> MutexGuard<'_, Found> {
-        self.found.lock().unwrap_or_else(PoisonError::into_inner)
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).extend(unknown);
     }
 
     /// One sentence for each.
     fn sentences(&self) -> Vec<String> {
-        let Found { fields, key } = &*self.found();
-        let named = fields.iter().take(MAX_NAMED).map(|field| {
+        let found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        let named = found.iter().take(MAX_NAMED).map(|field| {
             let name: String = field.chars().take(NAME_CHARS).collect();
             format!("The field `{name}` is not known and was ignored; known are: {}", self.known.join(", "))
         });
-        let rest = fields.len().checked_sub(MAX_NAMED).filter(|rest| *rest > 0);
-        let rest = rest.map(|rest| format!("{rest} more fields are not known and were ignored"));
-        named.chain(rest).chain(key.then(|| KEY_IGNORED.to_owned())).collect()
+        let rest = found.len().checked_sub(MAX_NAMED).filter(|rest| *rest > 0);
+        named.chain(rest.map(|rest| format!("{rest} more fields are not known and were ignored"))).collect()
     }
 }
 
@@ -127,30 +96,21 @@ impl<'de> Visitor<'de> for Names {
     }
 }
 
-/// The layer around every route: says in the answer what was ignored, as `warnings`.
+/// The layer around every route: names unknown fields in the answer, as `warnings`.
 pub async fn warn(
     State(known): State<Arc<KnownFields>>,
     path: MatchedPath,
     mut request: Request,
     next: Next,
 ) -> Response {
-    let fields = known.fields.get(path.as_str()).and_then(|of_path| of_path.get(request.method()));
-    let has_key = *request.method() == Method::POST && request.headers().contains_key(IDEMPOTENCY_KEY);
-    let ignores_key = has_key && !known.with_key.contains(path.as_str());
-    if fields.is_none() && !has_key {
+    let Some(fields) = known.fields.get(path.as_str()).and_then(|of_path| of_path.get(request.method()))
+    else {
         return next.run(request).await;
-    }
-    let ignored = Ignored { known: fields.cloned().unwrap_or_default(), found: Arc::default() };
-    if ignores_key {
-        ignored.key();
-    }
-    request.extensions_mut().insert(ignored.clone());
+    };
+    let unknown = Unknown { known: fields.clone(), found: Arc::default() };
+    request.extensions_mut().insert(unknown.clone());
     let response = next.run(request).await;
-    if !response.status().is_success() {
-        // It did nothing this time, with or without a key.
-        ignored.found().key = false;
-    }
-    let sentences = ignored.sentences();
+    let sentences = unknown.sentences();
     if sentences.is_empty() { response } else { with_warnings(response, sentences).await }
 }
 

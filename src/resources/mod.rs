@@ -14,6 +14,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use axum::extract::FromRef;
+use axum::http::StatusCode;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 use serde_json::value::RawValue;
@@ -29,7 +30,7 @@ use crate::log::{Entries, NewEvent, Numbers};
 use crate::metrics::Metrics;
 use crate::model::ids::{CompanyId, Ids};
 use crate::outbound::targets::Targets;
-use crate::writer::{Answer, Decision, Domain, Writer};
+use crate::writer::{self, Answer, Decision, Domain, Writer};
 use deliveries::Tester;
 use table::RowHeld;
 
@@ -79,6 +80,30 @@ impl Api {
         Self(Arc::new(tools))
     }
 
+    /// Answers a request that writes nothing. With an `Idempotency-Key`, the same request gets the same
+    /// answer, and what it causes is not caused again.
+    pub async fn once<T: serde::Serialize>(
+        &self,
+        caller: &Caller,
+        payload: &Payload,
+        work: impl Future<Output = Result<T, ApiError>>,
+    ) -> Result<Response, ApiError> {
+        let Some(key) = payload.idempotency()? else {
+            return Ok(answer::json(StatusCode::OK, &work.await?));
+        };
+        let company = caller.company();
+        let known =
+            writer::answered(&*self.reads.of(company).await?, company, &key, self.clock.now()).await?;
+        if let Some(known) = known {
+            return answer::written(known);
+        }
+        let answer = answer(StatusCode::OK.as_u16(), &work.await?)?;
+        let bytes = answer.body.len();
+        answer::written(
+            self.writer.submit(caller.author(), (Command::Answered(answer), bytes), Some(key)).await,
+        )
+    }
+
     /// Submits a command of the caller and answers when it is committed.
     pub async fn write(
         &self,
@@ -103,6 +128,9 @@ pub enum Command {
     Deal(deals::Command),
     /// About a subscription.
     Subscription(subscriptions::Command),
+    /// About nothing: the answer to a request that writes nothing, for those who repeat it with the same
+    /// Idempotency-Key.
+    Answered(Answer),
 }
 
 /// The rows a batch touches.
@@ -145,6 +173,7 @@ impl Domain for Crm {
             Command::Subscription(command) => {
                 subscriptions::decide::run(&mut state.subscriptions, company, command, now)
             }
+            Command::Answered(answer) => Ok(Ok((answer.clone(), Vec::new()))),
         };
         match decided {
             Ok(Ok((answer, events))) => Decision::Done(answer, events),

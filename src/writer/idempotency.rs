@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::Answer;
+use super::{Answer, WriteError};
 use crate::model::ids::CompanyId;
 use crate::retention::IDEMPOTENCY_KEYS_KEPT;
 
@@ -54,6 +54,24 @@ pub(super) enum KeyLookup {
     Answered(Answer),
     /// Another request was answered.
     OtherRequest,
+}
+
+/// The answer that the request with this key has had, if there was one.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn answered(
+    pool: &PgPool,
+    company: CompanyId,
+    key: &IdempotencyKey,
+    now: DateTime<Utc>,
+) -> Result<Option<Result<Answer, WriteError>>, sqlx::Error> {
+    let answers = Answers::load(&mut *pool.acquire().await?, &[(company, key)], now).await?;
+    Ok(match answers.find(company, key) {
+        KeyLookup::No => None,
+        KeyLookup::Answered(answer) => Some(Ok(answer)),
+        KeyLookup::OtherRequest => Some(Err(WriteError::KeyReused)),
+    })
 }
 
 impl Answers {

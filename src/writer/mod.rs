@@ -35,7 +35,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 pub use batch::Batches;
-pub use idempotency::IdempotencyKey;
+pub use idempotency::{IdempotencyKey, answered};
 pub use job::WriteError;
 pub use queue::Writer;
 

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use axum::extract::State as Shared;
-use axum::http::StatusCode;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -19,7 +18,7 @@ use crate::http::body::Payload;
 use crate::http::error::ApiError;
 use crate::http::field::{Field, Problems, Text};
 use crate::http::id::{Id, not_found};
-use crate::http::openapi::WriteErrors;
+use crate::http::openapi::{IdempotencyKeyHeader, WriteErrors};
 use crate::model::events::{Change, Event, EventSelection, EventType, Include, RecordKind, SOURCE_API};
 use crate::model::ids::{CompanyId, ContactId, DealId, EventId, SubscriptionId};
 use crate::model::records::StageChange;
@@ -114,7 +113,7 @@ impl TestInput {
 /// `X-ISAO-Test: true`, also while the subscription is paused or deactivated. The attempt takes
 /// at most 15 seconds, is neither recorded nor repeated, and delays no delivery.
 #[utoipa::path(post, path = "/webhooks/{id}/test", operation_id = "testSubscription", tag = "Deliveries", request_body = Option<TestInput>,
-    params(Id<SubscriptionId>),
+    params(Id<SubscriptionId>, IdempotencyKeyHeader),
     responses((status = 200, description = "The result of the test, delivered or not", body = Answered<TestResult>), WriteErrors))]
 pub(super) async fn test(
     Shared(api): Shared<Api>,
@@ -127,43 +126,48 @@ pub(super) async fn test(
         stored.ok_or_else(not_found::<SubscriptionId>)?.subscription;
     let input = if payload.is_empty() { TestInput::default() } else { payload.json::<TestInput>()? };
     let event_type = input.of(&events)?;
-    let Tester { client, timeout, in_flight } = &api.tester;
-    let _place = in_flight.try_take(caller.company()).map_err(|why| {
-        let busy = match why {
-            NoPlace::Company => "Your company has as many tests in flight as it may",
-            NoPlace::All => "The server is busy with other tests",
+    api.once(&caller, &payload, async {
+        let Tester { client, timeout, in_flight } = &api.tester;
+        let _place = in_flight.try_take(caller.company()).map_err(|why| {
+            let busy = match why {
+                NoPlace::Company => "Your company has as many tests in flight as it may",
+                NoPlace::All => "The server is busy with other tests",
+            };
+            let message = format!("{busy}. Nothing was sent; please try again in a second");
+            ApiError::overloaded("Too many tests are in flight", message)
+        })?;
+        let loopback = client.lift_loopback(caller.company(), loopback);
+        let (at, began) = (api.clock.now(), api.clock.monotonic());
+        let event = trial(&api, &caller, event_type, event_type.sample().to_string());
+        let request = Request { event: event.id, event_type, attempt: 1, at, test: true };
+        let body = event.envelope(include);
+        let signature = request.sign(&secrets, &body);
+        let headers = || {
+            let mut headers = request.headers(&signature);
+            own.add_to(&mut headers);
+            headers
         };
-        let message = format!("{busy}. Nothing was sent; please try again in a second");
-        ApiError::overloaded("Too many tests are in flight", message)
-    })?;
-    let loopback = client.lift_loopback(caller.company(), loopback);
-    let (at, began) = (api.clock.now(), api.clock.monotonic());
-    let event = trial(&api, &caller, event_type, event_type.sample().to_string());
-    let request = Request { event: event.id, event_type, attempt: 1, at, test: true };
-    let body = event.envelope(include);
-    let signature = request.sign(&secrets, &body);
-    let headers = || {
-        let mut headers = request.headers(&signature);
-        own.add_to(&mut headers);
-        headers
-    };
-    let sent =
-        request::send(client, (&api.clock, *timeout), (&target, loopback), headers, body.clone()).await;
-    let (error, error_class) = sent.failure.map(|failure| (failure.message, failure.class)).unzip();
-    let result = TestResult {
-        delivered: error.is_none(),
-        duration_ms: i64::try_from((api.clock.monotonic() - began).as_millis()).unwrap_or(i64::MAX),
-        status: sent.response.as_ref().map(|response| response.status),
-        error,
-        error_class,
-        remote_addr: sent.response.as_ref().and_then(|response| Some(response.remote_addr?.to_string())),
-        request: TestRequest {
-            headers: request.shown_headers(&signature, (&target, &own), Some(body.len())),
-            body: text(&body),
-        },
-        response: sent.response.map(|response| Answer { headers: response.headers, body: response.snippet }),
-    };
-    Ok(answer::json(StatusCode::OK, &answer::data(result)))
+        let sent =
+            request::send(client, (&api.clock, *timeout), (&target, loopback), headers, body.clone()).await;
+        let (error, error_class) = sent.failure.map(|failure| (failure.message, failure.class)).unzip();
+        let result = TestResult {
+            delivered: error.is_none(),
+            duration_ms: i64::try_from((api.clock.monotonic() - began).as_millis()).unwrap_or(i64::MAX),
+            status: sent.response.as_ref().map(|response| response.status),
+            error,
+            error_class,
+            remote_addr: sent.response.as_ref().and_then(|response| Some(response.remote_addr?.to_string())),
+            request: TestRequest {
+                headers: request.shown_headers(&signature, (&target, &own), Some(body.len())),
+                body: text(&body),
+            },
+            response: sent
+                .response
+                .map(|response| Answer { headers: response.headers, body: response.snippet }),
+        };
+        Ok(answer::data(result))
+    })
+    .await
 }
 
 /// An event that never happened.
@@ -242,6 +246,7 @@ struct PreviewedSubscription {
 /// record would be delivered now, and to which subscriptions. Nothing is sent. The `previousStage` of
 /// `deal.stage_changed` is invented.
 #[utoipa::path(post, path = "/webhooks/preview", operation_id = "previewEvent", tag = "Deliveries", request_body = PreviewInput,
+    params(IdempotencyKeyHeader),
     responses((status = 200, description = "The event, and the subscriptions that would get it", body = Answered<Preview>), WriteErrors))]
 pub(super) async fn preview(
     Shared(api): Shared<Api>,
@@ -257,17 +262,20 @@ pub(super) async fn preview(
         return Err(ApiError::internal(&"a required field is missing without a problem"));
     };
     problems.finish()?;
-    let data = match record {
-        Some(Text(id)) => record_now(&api, caller.company(), event_type, &id).await?,
-        None => event_type.sample().to_string(),
-    };
-    let event = trial(&api, &caller, event_type, data);
-    let body = event.envelope(Include::default());
-    let stored = subscription::of_company(&*api.reads.of(caller.company()).await?, caller.company()).await?;
-    let stored = stored.iter().filter(|stored| stored.subscription.events.types().contains(event_type));
-    let subscriptions = stored.map(|stored| previewed(&stored.subscription, &event, &body)).collect();
-    let preview = Preview { body: text(&body), subscriptions };
-    Ok(answer::json(StatusCode::OK, &answer::data(preview)))
+    api.once(&caller, &payload, async {
+        let data = match record {
+            Some(Text(id)) => record_now(&api, caller.company(), event_type, &id).await?,
+            None => event_type.sample().to_string(),
+        };
+        let event = trial(&api, &caller, event_type, data);
+        let body = event.envelope(Include::default());
+        let stored =
+            subscription::of_company(&*api.reads.of(caller.company()).await?, caller.company()).await?;
+        let stored = stored.iter().filter(|stored| stored.subscription.events.types().contains(event_type));
+        let subscriptions = stored.map(|stored| previewed(&stored.subscription, &event, &body)).collect();
+        Ok(answer::data(Preview { body: text(&body), subscriptions }))
+    })
+    .await
 }
 
 fn previewed(subscription: &Subscription, event: &Event, body: &[u8]) -> PreviewedSubscription {

@@ -68,10 +68,8 @@ async fn replay(
     };
     let new = NewReplay::range(from, to, only_undelivered, per_second);
     if dry_run {
-        // Nothing is written that a key could belong to.
-        payload.ignore_idempotency()?;
-        let dry_run = store::dry_run(&reads, &stored.subscription, &new).await?;
-        return Ok(answer::json(StatusCode::OK, &answer::data(dry_run)));
+        let counted = async { Ok(answer::data(store::dry_run(&reads, &stored.subscription, &new).await?)) };
+        return api.once(&caller, &payload, counted).await;
     }
     drop(reads);
     start(&api, &caller, Some(&payload), id, new).await

@@ -3,7 +3,6 @@
 use std::net::IpAddr;
 
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -14,7 +13,7 @@ use crate::http::answer::{self, Answered};
 use crate::http::body::Payload;
 use crate::http::error::ApiError;
 use crate::http::field::{Field, Problems};
-use crate::http::openapi::WriteErrors;
+use crate::http::openapi::{IdempotencyKeyHeader, WriteErrors};
 use crate::outbound::address::{ALLOW_TARGETS, TargetUrl};
 use crate::outbound::targets::{AddressVerdict, Verdict};
 use crate::resources::Api;
@@ -112,6 +111,7 @@ impl From<&AddressVerdict> for CheckedAddress {
 /// name is looked up for at most 5 s; the server connects to none of the addresses. The
 /// permission is the one of subscribing, which reveals what the server's name servers know, too.
 #[utoipa::path(post, path = "/webhooks/check-url", operation_id = "checkTargetUrl", tag = "Webhooks", request_body = CheckUrlInput,
+    params(IdempotencyKeyHeader),
     responses((status = 200, description = "The result of the check", body = Answered<CheckedUrl>), WriteErrors))]
 pub(super) async fn check_url(
     State(api): State<Api>,
@@ -124,6 +124,9 @@ pub(super) async fn check_url(
     problems.finish()?;
     let target =
         target.ok_or_else(|| ApiError::internal(&"a required field is missing without a problem"))?;
-    let verdict = api.targets.verdict(&target, whose(&caller)).await;
-    Ok(answer::json(StatusCode::OK, &answer::data(CheckedUrl::new(&target, verdict))))
+    let checked = async {
+        let verdict = api.targets.verdict(&target, whose(&caller)).await;
+        Ok(answer::data(CheckedUrl::new(&target, verdict)))
+    };
+    api.once(&caller, &payload, checked).await
 }

@@ -21,6 +21,7 @@ mod tests;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
+use std::sync::LazyLock;
 
 use ipnet::IpNet;
 use url::Host;
@@ -168,8 +169,14 @@ impl Refusal {
     }
 }
 
-/// Does this machine have the address? Then the system would send from it to it. Nothing is sent.
+/// Does this machine have the address? Then one can listen there.
 fn is_own(ip: IpAddr) -> bool {
+    /// Some machines let anybody listen anywhere (`net.ipv4.ip_nonlocal_bind`); then the system is
+    /// asked from where it would send to the address. Nothing is sent.
+    static ANYWHERE: LazyLock<bool> = LazyLock::new(|| UdpSocket::bind((NOBODYS, 0)).is_ok());
+    if !*ANYWHERE {
+        return UdpSocket::bind((ip, 0)).is_ok();
+    }
     let any: IpAddr = if ip.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     let from = UdpSocket::bind((any, 0)).and_then(|socket| {
         socket.connect((ip, DISCARD_PORT))?;
@@ -178,6 +185,8 @@ fn is_own(ip: IpAddr) -> bool {
     from.is_ok_and(|from| from.ip() == ip)
 }
 
+/// An address that no machine has (RFC 5737).
+const NOBODYS: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 /// Any port does (RFC 863).
 const DISCARD_PORT: u16 = 9;
 

@@ -26,6 +26,8 @@ const NEW_SHARE: usize = 2;
 /// The part of those two shares that one company may have, and so to one host: its receivers
 /// that hang must not take what other companies' need to be tried.
 const COMPANY_PART: usize = 4;
+/// What a company may have of them in any case, where there is little: one that hangs is not all.
+const COMPANY_LEAST: usize = 4;
 /// The share of all attempts that one company may have, however well its receivers do.
 const COMPANY_SHARE: usize = 2;
 /// Hosts are forgotten when there are twice as many as were in use last time, and at
@@ -143,7 +145,7 @@ impl Limits {
 
 fn shares(in_all: usize) -> Shares {
     let in_all = in_all.max(1);
-    Shares::new(in_all, (in_all / COMPANY_PART).max(1))
+    Shares::new(in_all, (in_all / COMPANY_PART).max(COMPANY_LEAST))
 }
 
 #[cfg(test)]

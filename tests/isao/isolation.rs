@@ -184,7 +184,7 @@ async fn a_deal_cannot_be_moved_to_another_company_s_contact() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn events_are_delivered_to_their_company_only() {
-    let world = World::new().await;
+    let world = World::with_local_receivers().await;
     let receiver = crate::support::Receiver::start().await;
     let other = world.add_company("Other").await;
     let stranger = world.add_key(other, Permission::ALL).await;

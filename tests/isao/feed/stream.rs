@@ -211,6 +211,7 @@ async fn without_its_database_a_stream_ends_and_goes_on_later() {
         (world.post("/contacts", body).await.status == 201).then_some(())
     })
     .await;
+    eventually("a read", async || (world.get("/events").await.status == 200).then_some(())).await;
     let mut follower = Follower::connect(&world, "", Some(&follower.last_id)).await;
     assert_eq!(follower.names(1).await, ["John"]);
 }

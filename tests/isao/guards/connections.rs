@@ -34,7 +34,7 @@ async fn say(world: &World, text: &str) -> (String, Value) {
 async fn whoever_keeps_connections_open_locks_nobody_out() {
     let world = World::new().await;
     let mut kept = Vec::new();
-    for number in 0..600 {
+    for number in 0..700 {
         let mut stream = connect(&world).await;
         if number % 2 == 0 {
             stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: ").await.unwrap();

@@ -127,6 +127,13 @@ impl World {
         Self::on(database, route, &[dns.address], Tuning::default()).await
     }
 
+    /// The same, and webhooks may go to this machine, those of other companies, too.
+    pub async fn asking_with_local_receivers(dns: &Dns) -> Self {
+        let database = Database::create().await;
+        let route = database.url.clone();
+        Self::allowing("127.0.0.0/8", database, route, &[dns.address], Tuning::default()).await
+    }
+
     /// A world whose server goes to its database through a proxy.
     pub async fn behind_proxy() -> (Self, Proxy) {
         let database = Database::create().await;
@@ -405,7 +412,7 @@ async fn start(
         trusted: TrustedCas::default(),
         allow_targets: allow.clone(),
         loopback_for: Some(company),
-        connections: 512,
+        connections: 1_300,
         retention: Duration::from_secs(30 * 24 * 60 * 60),
         resolver: resolver.clone(),
     })

@@ -30,6 +30,8 @@ const COMPANY_PART: usize = 4;
 const COMPANY_LEAST: usize = 4;
 /// The share of all attempts that one company may have, however well its receivers do.
 const COMPANY_SHARE: usize = 2;
+/// Attempts that one company may have in any case, where there are few: those that hang are not all.
+const SHARED_FROM: usize = 16;
 /// Hosts are forgotten when there are twice as many as were in use last time, and at
 /// least this number.
 const FORGET_FROM: usize = 256;
@@ -73,7 +75,7 @@ impl Limits {
         Self {
             all: Arc::new(Semaphore::new(in_flight)),
             // For their parts alone: who takes how much of all comes last.
-            companies: Shares::new(Semaphore::MAX_PERMITS, (in_flight / COMPANY_SHARE).max(1)),
+            companies: Shares::new(Semaphore::MAX_PERMITS, (in_flight / COMPANY_SHARE).max(SHARED_FROM)),
             new: shares(in_flight / NEW_SHARE),
             suspect: shares(in_flight / SUSPECT_SHARE),
             per_host,

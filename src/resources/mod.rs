@@ -3,6 +3,7 @@
 pub mod contacts;
 pub mod deals;
 pub mod deliveries;
+pub mod event_types;
 pub mod feed;
 pub mod replays;
 pub mod subscriptions;

@@ -17,6 +17,7 @@ mod delivery;
 mod embedded;
 mod endpoint;
 mod errors;
+mod event_types;
 mod events;
 mod fast_path;
 mod feed;

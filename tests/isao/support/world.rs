@@ -324,6 +324,21 @@ impl World {
         .unwrap()
     }
 
+    /// Causes events of every type; how many.
+    pub async fn cause_every_event(&self) -> usize {
+        let contact = self.contact("Jane Smith", "+33987654321").await;
+        let contact = contact["id"].as_str().unwrap();
+        self.put(&format!("/contacts/{contact}"), serde_json::json!({"city": "Paris"})).await;
+        for status in ["won", "lost"] {
+            let deal = self.deal(serde_json::json!({"title": "Big", "contactId": contact})).await;
+            let path = format!("/deals/{}", deal["id"].as_str().unwrap());
+            self.put(&path, serde_json::json!({"stage": "closed", "status": status})).await;
+            self.delete(&path).await;
+        }
+        self.delete(&format!("/contacts/{contact}")).await;
+        3 + 2 * 5
+    }
+
     /// A subscription; its data.
     pub async fn subscribe(&self, event: &str, url: &str) -> Value {
         self.post("/webhooks/subscribe", serde_json::json!({"event": event, "target_url": url}))

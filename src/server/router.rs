@@ -33,7 +33,7 @@ use crate::metrics::CONTENT_TYPE;
 use crate::model::permission::Permission;
 use crate::model::time::wire_time;
 use crate::resources::{
-    Api, contacts, deals, deliveries, event_types, feed, replays, subscriptions, triggers,
+    Api, contacts, deals, deliveries, event_types, feed, members, replays, subscriptions, triggers,
 };
 use crate::server::Role;
 use crate::server::webhooks::webhooks;
@@ -99,6 +99,7 @@ fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(test))
         .merge(contacts::router())
         .merge(deals::router())
+        .merge(members::router())
         .merge(subscriptions::router())
         .merge(replays::router())
         .merge(deliveries::router())

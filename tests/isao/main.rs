@@ -7,6 +7,7 @@
 
 mod bad_input;
 mod catalogue;
+mod choices;
 mod connections;
 mod contacts;
 mod contention;

@@ -182,6 +182,8 @@ async fn real_answers_are_as_documented() {
         );
     }
     judge.check(&world.get("/deals").await, "get", "/deals");
+    judge.check(&world.get("/members").await, "get", "/members");
+    judge.check(&world.get("/deals/stages").await, "get", "/deals/stages");
     judge.check(&world.get("/events/types").await, "get", "/events/types");
     judge.check(
         &world.get("/events/types/deal.won/schema").await,
@@ -258,6 +260,8 @@ async fn real_errors_are_as_documented() {
     for wrong in ["nothing/schema", "deal.won/schema?nope=1"] {
         judge.check(&world.get(&format!("/events/types/{wrong}")).await, "get", path);
     }
+    judge.check(&world.get("/deals/stages?nope=1").await, "get", "/deals/stages");
+    judge.check(&world.get("/members?nope=1").await, "get", "/members");
     judge.check(&world.send_text(Method::POST, "/contacts", "{").await, "post", "/contacts");
     judge.check(&world.post("/deals", json!({"value": "x"})).await, "post", "/deals");
     let text = world.request(Method::POST, "/deals").header("content-type", "text/plain");

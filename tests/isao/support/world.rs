@@ -317,6 +317,7 @@ impl World {
     pub async fn everything_written(&self) -> String {
         sqlx::query_scalar(
             "SELECT concat((SELECT json_agg(t ORDER BY id) FROM contacts t), (SELECT json_agg(t ORDER BY id) FROM deals t),
+                           (SELECT json_agg(t ORDER BY number) FROM deal_stages t),
                            (SELECT json_agg(t ORDER BY id) FROM subscriptions t), (SELECT json_agg(t ORDER BY seq) FROM events t), (SELECT json_agg(id ORDER BY id) FROM replays))",
         )
         .fetch_one(&self.pool)

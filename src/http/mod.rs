@@ -5,6 +5,7 @@ pub mod allowed;
 pub mod answer;
 pub mod auth;
 pub mod body;
+pub mod bounded;
 pub mod error;
 pub mod field;
 pub mod id;

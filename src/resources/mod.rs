@@ -3,7 +3,9 @@
 pub mod contacts;
 pub mod deals;
 pub mod deliveries;
+pub mod event_types;
 pub mod feed;
+pub mod members;
 pub mod replays;
 pub mod subscriptions;
 mod table;

@@ -12,10 +12,10 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::{Api, contacts, deals};
+use super::{Api, contacts, deals, event_types};
 use crate::http::allowed::{Allowed, WebhooksRead};
 use crate::http::answer;
-use crate::http::error::{ApiError, Code};
+use crate::http::error::ApiError;
 use crate::http::openapi::ReadErrors;
 use crate::http::query::{self, Query};
 use crate::model::events::{EventType, RecordKind};
@@ -32,25 +32,13 @@ pub fn router() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(sample)).routes(routes!(recent))
 }
 
-fn parse_event_type(name: &str) -> Result<EventType, ApiError> {
-    EventType::parse(name).ok_or_else(|| {
-        let known = EventType::WORDS.join(", ");
-        ApiError::new(
-            Code::NotFound,
-            "Unknown event type",
-            format!("There is no such event type; known are {known}"),
-        )
-        .detail("eventTypes", EventType::WORDS.to_vec())
-    })
-}
-
 /// Show a sample record of an event type
 #[utoipa::path(get, path = "/triggers/{event_type}/sample", operation_id = "getSampleEvent", tag = "Triggers",
     params(("event_type" = EventType, Path)),
     responses((status = 200, description = "An invented record, bare", body = Object,
         example = json!(EventType::ContactCreated.sample())), ReadErrors))]
 async fn sample(_: Allowed<WebhooksRead>, Path(event_type): Path<String>) -> Result<Response, ApiError> {
-    Ok(answer::json(StatusCode::OK, &parse_event_type(&event_type)?.sample()))
+    Ok(answer::json(StatusCode::OK, &event_types::parse(&event_type)?.sample()))
 }
 
 /// Which records.
@@ -80,7 +68,7 @@ async fn recent(
     Path(event_type): Path<String>,
     Query(wanted): Query<RecentQuery>,
 ) -> Result<Response, ApiError> {
-    let event_type = parse_event_type(&event_type)?;
+    let event_type = event_types::parse(&event_type)?;
     let limit = query::number_or_less("limit", wanted.limit, 1..=MAX_RECENT)?.unwrap_or(MAX_RECENT);
     let since = query::time("since", wanted.since)?;
     let company = caller.company();

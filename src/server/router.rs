@@ -31,9 +31,10 @@ use crate::http::warnings::{KnownFields, warn};
 use crate::http::{answer, layers, unread};
 use crate::metrics::CONTENT_TYPE;
 use crate::model::permission::Permission;
-use crate::model::records::StageChange;
 use crate::model::time::wire_time;
-use crate::resources::{Api, contacts, deals, deliveries, feed, replays, subscriptions, triggers};
+use crate::resources::{
+    Api, contacts, deals, deliveries, event_types, feed, members, replays, subscriptions, triggers,
+};
 use crate::server::Role;
 use crate::server::webhooks::webhooks;
 
@@ -58,7 +59,7 @@ const PREFLIGHT_MAX_AGE: Duration = Duration::from_secs(24 * 60 * 60);
     servers((url = "/api/external")),
     security(("api_key" = [])),
     modifiers(&ApiKeyScheme, &Webhooks),
-    components(schemas(ErrorBody, StageChange)),
+    components(schemas(ErrorBody)),
     tags(
         (name = "API key", description = "Checking an API key"),
         (name = "Contacts", description = "People the company deals with"),
@@ -92,21 +93,29 @@ impl Modify for ApiKeyScheme {
     }
 }
 
+/// The routes that need a key.
 fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(test))
         .merge(contacts::router())
         .merge(deals::router())
+        .merge(members::router())
         .merge(subscriptions::router())
         .merge(replays::router())
         .merge(deliveries::router())
         .merge(triggers::router())
         .merge(feed::router())
+        .merge(event_types::router())
+}
+
+/// The routes that need none.
+fn public_routes() -> OpenApiRouter<Api> {
+    event_types::public_router()
 }
 
 /// The OpenAPI document, as served and as committed.
 pub fn openapi() -> String {
-    let (_, document) = routes().split_for_parts();
+    let document = routes().merge(public_routes()).to_openapi();
     let mut text = serde_json::to_string_pretty(&document).unwrap_or_default();
     text.push('\n');
     text
@@ -125,14 +134,18 @@ fn cors() -> CorsLayer {
 
 /// Everything that answers HTTP.
 pub fn router(api: Api, role: Role) -> NormalizePath<Router> {
-    let (routes, document) = routes().split_for_parts();
+    let document = routes().merge(public_routes()).to_openapi();
     let known = Arc::new(KnownParameters::new(BASE, &document));
     let known_fields = Arc::new(KnownFields::new(BASE, &document));
     let document = openapi();
-    let external = routes
-        .route_layer(from_fn_with_state(known_fields, warn))
-        .route_layer(from_fn_with_state(known, refuse_unknown))
+    let checked = |routes: OpenApiRouter<Api>| {
+        Router::from(routes)
+            .route_layer(from_fn_with_state(known_fields.clone(), warn))
+            .route_layer(from_fn_with_state(known.clone(), refuse_unknown))
+    };
+    let external = checked(routes())
         .route_layer(from_fn_with_state(api.clone(), authenticate))
+        .merge(checked(public_routes()))
         .route("/openapi.json", get(async move || answer::json_text(StatusCode::OK, document.clone())))
         .layer(RequestDecompressionLayer::new())
         .layer(cors());

@@ -73,7 +73,7 @@ async fn no_route_shows_or_changes_what_another_company_has() {
             "deals" => path.replace("{id}", &id(&owner.deal)),
             "webhooks" if path.contains("/deliveries/") => path.replace("{id}", &id(&owner.delivery)),
             "webhooks" => path.replace("{id}", &id(&owner.subscription)),
-            "triggers" => path.replace("{event_type}", "contact.created"),
+            "triggers" | "events" => path.replace("{event_type}", "contact.created"),
             _ => path.clone(),
         };
         let call = async |body: Value| owner.call(&world, &stranger, &method, &target, body).await;
@@ -106,6 +106,14 @@ async fn no_route_shows_or_changes_what_another_company_has() {
                     text.push_str(std::str::from_utf8(&stream.chunk().await.unwrap().unwrap()).unwrap());
                 }
                 assert!(text.contains(&other.to_string()) && !text.contains(&owner.id.to_string()), "{text}");
+            }
+            "GET /members" | "GET /deals/stages" => {
+                assert_eq!(call(json!({})).await.data(200), json!([]), "the stranger has none yet");
+            }
+            // About the events that there are, not about those that happened.
+            "GET /events/types" | "GET /events/types/{event_type}/schema" => {
+                let answer = call(json!({})).await;
+                assert!(answer.status == 200 && !answer.text.contains("company_0"), "{}", answer.text);
             }
             // Invented, the same for everybody.
             "GET /triggers/{event_type}/sample" => {

@@ -95,6 +95,9 @@ async fn write_includes_read_and_nothing_else() {
         ("/contacts", Permission::ContactsRead),
         ("/deals", Permission::DealsRead),
         ("/webhooks", Permission::WebhooksRead),
+        ("/deals/stages", Permission::DealsRead),
+        ("/members", Permission::DealsRead),
+        ("/events/types", Permission::WebhooksRead),
         ("/triggers/contact.created/recent", Permission::WebhooksRead),
         ("/triggers/contact.created/sample", Permission::WebhooksRead),
     ];

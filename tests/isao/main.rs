@@ -7,6 +7,7 @@
 
 mod bad_input;
 mod catalogue;
+mod choices;
 mod connections;
 mod contacts;
 mod contention;
@@ -17,6 +18,7 @@ mod delivery;
 mod embedded;
 mod endpoint;
 mod errors;
+mod event_types;
 mod events;
 mod fast_path;
 mod feed;

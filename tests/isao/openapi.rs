@@ -182,6 +182,14 @@ async fn real_answers_are_as_documented() {
         );
     }
     judge.check(&world.get("/deals").await, "get", "/deals");
+    judge.check(&world.get("/members").await, "get", "/members");
+    judge.check(&world.get("/deals/stages").await, "get", "/deals/stages");
+    judge.check(&world.get("/events/types").await, "get", "/events/types");
+    judge.check(
+        &world.get("/events/types/deal.won/schema").await,
+        "get",
+        "/events/types/{event_type}/schema",
+    );
 
     let wanted =
         json!({"event": "deal.won", "target_url": "https://example.com/", "filters": {"stage": "new"}});
@@ -248,6 +256,12 @@ async fn real_errors_are_as_documented() {
     judge.check(&world.get("/events?types=nothing").await, "get", "/events");
     judge.check(&world.get("/events/stream?types=nothing").await, "get", "/events/stream");
     judge.check(&world.get("/triggers/nothing/recent").await, "get", "/triggers/{event_type}/recent");
+    let path = "/events/types/{event_type}/schema";
+    for wrong in ["nothing/schema", "deal.won/schema?nope=1"] {
+        judge.check(&world.get(&format!("/events/types/{wrong}")).await, "get", path);
+    }
+    judge.check(&world.get("/deals/stages?nope=1").await, "get", "/deals/stages");
+    judge.check(&world.get("/members?nope=1").await, "get", "/members");
     judge.check(&world.send_text(Method::POST, "/contacts", "{").await, "post", "/contacts");
     judge.check(&world.post("/deals", json!({"value": "x"})).await, "post", "/deals");
     let text = world.request(Method::POST, "/deals").header("content-type", "text/plain");
@@ -272,6 +286,30 @@ fn what_records_must_have_is_said_to_be_required() {
     }
 }
 
+/// Where an event of any type can stand, `event` tells clients that are made from the document which one it is.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_is_told_from_the_others_by_its_type() {
+    let document = document();
+    let schemas = &document["components"]["schemas"];
+    let any = &schemas["Event"];
+    assert_eq!(any["discriminator"]["propertyName"], "event");
+    let mapping = any["discriminator"]["mapping"].as_object().unwrap();
+    let choices: Vec<_> = any["oneOf"].as_array().unwrap().iter().map(|choice| &choice["$ref"]).collect();
+    assert_eq!((mapping.len(), choices.len()), (EventType::WORDS.len(), EventType::WORDS.len()));
+    for event in EventType::WORDS {
+        let reference = &mapping[*event];
+        assert!(choices.contains(&reference), "{event}");
+        let schema = document.pointer(reference.as_str().unwrap().trim_start_matches('#')).unwrap();
+        assert_eq!(schema["properties"]["event"]["enum"], json!([event]));
+        let operation = &document["webhooks"][event]["post"];
+        assert_eq!(operation["requestBody"]["content"]["application/json"]["schema"]["$ref"], *reference);
+    }
+    // Not closed: two parts make one record of `deal.stage_changed`, and each has keys of its own.
+    let (world, judge) = (World::new().await, Judge(document.clone()));
+    world.cause_every_event().await;
+    judge.check(&world.get("/events?limit=200").await, "get", "/events");
+}
+
 /// A delivery of each event type fits what the `webhooks` section says about it.
 #[tokio::test(flavor = "multi_thread")]
 async fn deliveries_are_as_the_webhooks_section_says() {
@@ -287,18 +325,9 @@ async fn deliveries_are_as_the_webhooks_section_says() {
     for event in &types {
         world.subscribe(event, &receiver.url("/")).await;
     }
-    let contact = world.contact("Jane Smith", "+33987654321").await;
-    let contact = contact["id"].as_str().unwrap();
-    world.put(&format!("/contacts/{contact}"), json!({"city": "Paris"})).await;
-    for status in ["won", "lost"] {
-        let deal = world.deal(json!({"title": "Big", "contactId": contact})).await;
-        let path = format!("/deals/{}", deal["id"].as_str().unwrap());
-        world.put(&path, json!({"stage": "closed", "status": status})).await;
-        world.delete(&path).await;
-    }
-    world.delete(&format!("/contacts/{contact}")).await;
+    let caused = world.cause_every_event().await;
     let mut seen = Vec::new();
-    for received in receiver.expect(3 + 2 * 5).await {
+    for received in receiver.expect(caused).await {
         let body = received.json();
         let event = body["event"].as_str().unwrap().to_owned();
         let operation = format!("/webhooks/{event}/post");

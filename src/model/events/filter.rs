@@ -1,3 +1,4 @@
+mod fields;
 mod scalar;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -5,9 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+pub use fields::{FilterField, ValueKind};
 use scalar::Scalar;
 
-use super::{EventSelection, EventType, EventTypes};
+use super::{EventSelection, EventType};
 use crate::model::ids::KeyId;
 use crate::model::words::Words;
 
@@ -34,8 +36,6 @@ pub struct Change<'a> {
 
 /// The name under which the fields stand that must have changed.
 const CHANGED: &str = "changed";
-/// Fields for which nobody waits to change: the ids and times of a record, and what an event adds.
-const NEVER_CHANGED: [&str; 4] = ["id", "createdAt", "updatedAt", "previousStage"];
 
 /// Why an object is not a set of filters; one sentence each.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -97,13 +97,13 @@ impl Filters {
             Value::Object(object) => object,
             _ => return Err(FiltersError::NotAnObject),
         };
-        let allowed = Self::allowed(events.types());
+        let allowed = fields::comparable(events.types());
         let unknown = |field: &str, allowed: &[String]| FiltersError::UnknownField {
             field: field.chars().take(50).collect(),
             events: events.to_string(),
             allowed: allowed.join(", "),
         };
-        let (mut fields, mut changed) = (BTreeMap::new(), BTreeSet::new());
+        let (mut conditions, mut changed) = (BTreeMap::new(), BTreeSet::new());
         for (field, wanted) in object {
             if field == CHANGED {
                 changed = Self::changed(events, wanted, unknown)?;
@@ -121,9 +121,9 @@ impl Filters {
             let mut scalars = scalars.collect::<Result<Vec<_>, _>>()?;
             scalars.sort();
             scalars.dedup();
-            fields.insert(field.clone(), scalars);
+            conditions.insert(field.clone(), scalars);
         }
-        let filters = Self { fields, changed };
+        let filters = Self { fields: conditions, changed };
         if filters.canonical().len() > Self::MAX_BYTES {
             return Err(FiltersError::TooLarge);
         }
@@ -145,12 +145,7 @@ impl Filters {
             Value::Array(names) if (1..=Self::MAX_VALUES).contains(&names.len()) => names.as_slice(),
             name => std::slice::from_ref(name),
         };
-        let fields = events.types().first().fields();
-        let allowed: Vec<_> = fields
-            .into_iter()
-            .filter(|field| !NEVER_CHANGED.contains(&field.as_str()))
-            .filter(|field| events.types().iter().all(|event_type| event_type.fields().contains(field)))
-            .collect();
+        let allowed = fields::changing(events.types());
         let names = names.iter().map(|name| match name.as_str() {
             Some(name) if allowed.iter().any(|field| field == name) => Ok(name.to_owned()),
             Some(name) => Err(unknown(name, &allowed)),
@@ -172,14 +167,6 @@ impl Filters {
             }
         }
         Some(Self { fields, changed })
-    }
-
-    /// Fields that can be compared: those that the records of all these events have and that are
-    /// not objects.
-    fn allowed(types: EventTypes) -> Vec<String> {
-        let sample = types.first().sample();
-        let fields = types.first().fields().into_iter().filter(|field| !sample[field].is_object());
-        fields.filter(|field| types.iter().all(|event_type| event_type.fields().contains(field))).collect()
     }
 
     /// No conditions at all?

@@ -7,7 +7,7 @@ mod sample;
 mod selection;
 
 pub use envelope::{Event, Include, IncludeError, IncludeWord, SOURCE_API};
-pub use filter::{Change, Filters, FiltersError};
+pub use filter::{Change, FilterField, Filters, FiltersError, ValueKind};
 pub use selection::{EventSelection, EventSelectionError, EventTypes};
 
 use uuid::Uuid;
@@ -59,6 +59,16 @@ words! {
 }
 
 impl EventType {
+    /// The name as code has it: `deal.stage_changed` is `DealStageChanged`.
+    pub fn camel_case(self) -> String {
+        let words = self.word().split(['.', '_']);
+        let capitalised = words.map(|word| {
+            let (first, rest) = word.split_at(1);
+            first.to_uppercase() + rest
+        });
+        capitalised.collect()
+    }
+
     /// Returns whether such an event is a change of a record that was there before and still is: then
     /// it tells which fields changed.
     pub fn is_change(self) -> bool {

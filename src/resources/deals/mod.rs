@@ -4,6 +4,7 @@ mod currency;
 pub(super) mod decide;
 mod input;
 mod list;
+mod stages;
 pub(super) mod store;
 
 use std::collections::{HashMap, HashSet};
@@ -62,6 +63,7 @@ pub struct Deals {
 pub fn router() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(list::list, create))
+        .routes(routes!(stages::list))
         .routes(routes!(show, update, patch, delete))
         .routes(routes!(update_status))
 }

@@ -16,6 +16,10 @@ use crate::resources::Command as AnyCommand;
 use crate::resources::contacts::{self, Contacts};
 use crate::resources::table::{Key, RowHeld, Table, arrays, hold_rest};
 
+/// Stages of a company whose order is remembered. Stages are free text, and a caller that makes up a
+/// new one with every write must not fill the table.
+const MAX_REMEMBERED_STAGES: i64 = 1_000;
+
 /// A row of `deals`, with the contact and the member it was joined with, if it was.
 pub(super) struct Row {
     pub(super) company_id: Uuid,
@@ -302,8 +306,29 @@ async fn upsert(
             (!matches!(contacts.rows.seen((*company, id)), Some(None))).then_some(id)
         })
         .collect();
+    // Deals come in the order of their ids, so new ones in the order in which they were made: that is the
+    // order of the numbers of new stages. They are inserted in another order, which is the same everywhere,
+    // so that two processes do not wait for each other.
     sqlx::query!(
-        "INSERT INTO deals (company_id, id, title, description, value, currency, stage, priority, probability, status,
+        "WITH used AS (
+             SELECT company_id, stage, min(place) AS place
+             FROM unnest($1::uuid[], $7::text[]) WITH ORDINALITY AS deal (company_id, stage, place)
+             GROUP BY company_id, stage
+         ), first_used AS (
+             SELECT company_id, stage, place FROM used
+             WHERE CASE WHEN EXISTS (SELECT FROM deal_stages k
+                                     WHERE k.company_id = used.company_id AND k.stage = used.stage OFFSET 0)
+                   THEN false
+                   ELSE (SELECT count(*) FROM deal_stages k WHERE k.company_id = used.company_id) < $18 END
+             ORDER BY place
+         ), numbered AS MATERIALIZED (
+             SELECT company_id, stage, nextval('deal_stages_number') AS number FROM first_used
+         ), remembered AS (
+             INSERT INTO deal_stages (company_id, stage, number)
+             SELECT company_id, stage, number FROM numbered ORDER BY company_id, stage
+             ON CONFLICT DO NOTHING
+         )
+         INSERT INTO deals (company_id, id, title, description, value, currency, stage, priority, probability, status,
                             expected_close_date, actual_close_date, source, contact_id, assigned_to_id,
                             created_at, updated_at)
          SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::numeric[], $6::text[], $7::text[],
@@ -333,6 +358,7 @@ async fn upsert(
         &column(rows, |deal| deal.assigned_to.as_ref().map(|member| member.id.0)) as &[Option<Uuid>],
         &column(rows, |deal| deal.created_at),
         &column(rows, |deal| deal.updated_at),
+        MAX_REMEMBERED_STAGES,
     )
     .execute(connection)
     .await?;

@@ -25,7 +25,8 @@ use crate::http::error::{ApiError, Code, ErrorBody};
 use crate::http::openapi::ReadErrors;
 use crate::http::query::{self, Query};
 use crate::log::read::{self, End, Page};
-use crate::model::events::{Event, EventSelection, EventType, EventTypes, Include};
+use crate::model::event_schema::AnyEvent;
+use crate::model::events::{Event, EventSelection, EventTypes, Include};
 use crate::model::ids::CompanyId;
 
 pub use stream::Streams;
@@ -166,34 +167,6 @@ struct ListQuery {
     limit: Option<String>,
 }
 
-/// An event, exactly as it is delivered to webhooks.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "documentation: the bytes come from `Event::envelope`")]
-struct Envelope {
-    event: EventType,
-    /// The time of the event.
-    #[schema(example = "2024-11-08T10:30:00.000Z")]
-    timestamp: String,
-    /// The record as it was after the event.
-    #[schema(value_type = Object, example = json!(EventType::ContactCreated.sample()))]
-    data: serde_json::Value,
-    metadata: EnvelopeMetadata,
-}
-
-/// The origin of an event.
-#[derive(ToSchema)]
-#[schema(rename_all = "camelCase")]
-#[expect(dead_code, reason = "documentation: the bytes come from `Event::envelope`")]
-struct EnvelopeMetadata {
-    /// `company_…`
-    company_id: String,
-    /// `event_…`, the same on every attempt and for every subscription.
-    event_id: String,
-    /// What caused the event.
-    #[schema(example = "api")]
-    source: String,
-}
-
 /// A page of the feed.
 #[derive(Serialize, ToSchema)]
 struct Feed {
@@ -201,7 +174,7 @@ struct Feed {
     #[schema(example = true)]
     success: bool,
     /// Oldest first.
-    #[schema(value_type = Vec<Envelope>)]
+    #[schema(value_type = Vec<AnyEvent>)]
     data: Vec<Box<RawValue>>,
     meta: FeedMeta,
 }
@@ -266,6 +239,7 @@ fn raw(event: &Event) -> Result<Box<RawValue>, ApiError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::events::EventType;
 
     #[test]
     fn a_cursor_reads_back_and_nothing_else_does() {

@@ -324,11 +324,27 @@ impl World {
     pub async fn everything_written(&self) -> String {
         sqlx::query_scalar(
             "SELECT concat((SELECT json_agg(t ORDER BY id) FROM contacts t), (SELECT json_agg(t ORDER BY id) FROM deals t),
+                           (SELECT json_agg(t ORDER BY number) FROM deal_stages t),
                            (SELECT json_agg(t ORDER BY id) FROM subscriptions t), (SELECT json_agg(t ORDER BY seq) FROM events t), (SELECT json_agg(id ORDER BY id) FROM replays))",
         )
         .fetch_one(&self.pool)
         .await
         .unwrap()
+    }
+
+    /// Causes events of every type; how many.
+    pub async fn cause_every_event(&self) -> usize {
+        let contact = self.contact("Jane Smith", "+33987654321").await;
+        let contact = contact["id"].as_str().unwrap();
+        self.put(&format!("/contacts/{contact}"), serde_json::json!({"city": "Paris"})).await;
+        for status in ["won", "lost"] {
+            let deal = self.deal(serde_json::json!({"title": "Big", "contactId": contact})).await;
+            let path = format!("/deals/{}", deal["id"].as_str().unwrap());
+            self.put(&path, serde_json::json!({"stage": "closed", "status": status})).await;
+            self.delete(&path).await;
+        }
+        self.delete(&format!("/contacts/{contact}")).await;
+        3 + 2 * 5
     }
 
     /// A subscription; its data.

@@ -4,8 +4,8 @@ use rust_decimal::Decimal;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::fields::{ValueKind, words_of};
 use super::{Filters, FiltersError};
-use crate::model::deal_words::{Priority, Status};
 use crate::model::decimal::exact_decimal;
 use crate::model::phone::{phone_key, phone_part};
 use crate::model::text::tidy;
@@ -24,9 +24,9 @@ pub(super) enum Scalar {
 pub(super) fn contains(field: &str, wanted: &[Scalar], raw: &RawValue) -> bool {
     Scalar::stored(raw.get()).is_some_and(|value| {
         // These are kept as they were written, and compared like everywhere else.
-        let key: Option<fn(&str) -> String> = match field {
-            "phoneNumber" => Some(phone_part),
-            "email" => Some(str::to_lowercase),
+        let key: Option<fn(&str) -> String> = match ValueKind::of(field) {
+            ValueKind::PhoneNumber => Some(phone_part),
+            ValueKind::Email => Some(str::to_lowercase),
             _ => None,
         };
         match (key, &value) {
@@ -62,38 +62,37 @@ impl Scalar {
             expected,
         };
         let tidied = tidy(&text).into_owned();
-        let word = |words: &[&str]| match words.contains(&&*tidied) {
-            true => Ok(Self::Text(tidied.clone())),
-            false => Err(impossible(format!("it has one of {}", words.join(", ")))),
-        };
-        match field {
-            "status" => word(Status::WORDS),
-            "priority" => word(Priority::WORDS),
-            "value" | "probability" => match exact_decimal(&tidied) {
+        match ValueKind::of(field) {
+            ValueKind::Word => {
+                let words = words_of(field).unwrap_or_default();
+                match words.contains(&&*tidied) {
+                    true => Ok(Self::Text(tidied)),
+                    false => Err(impossible(format!("it has one of {}", words.join(", ")))),
+                }
+            }
+            ValueKind::Number => match exact_decimal(&tidied) {
                 Some(number) => Ok(Self::Number(number)),
                 None => Err(impossible("it has a number".to_owned())),
             },
-            "currency" => {
+            ValueKind::Currency => {
                 let code = tidied.to_ascii_uppercase();
                 let is_code = code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_uppercase());
                 is_code
                     .then_some(Self::Text(code))
                     .ok_or_else(|| impossible("it has a code like EUR".to_owned()))
             }
-            "phoneNumber" => match phone_key(&tidied) {
+            ValueKind::PhoneNumber => match phone_key(&tidied) {
                 Some(_) => Ok(Self::Text(tidied)),
                 None => Err(impossible("it has a phone number like +33123456789".to_owned())),
             },
-            "email" if !tidied.contains('@') => {
+            ValueKind::Email if !tidied.contains('@') => {
                 Err(impossible("it has an email address like jane@example.com".to_owned()))
             }
-            "createdAt" | "updatedAt" | "expectedCloseDate" | "actualCloseDate" => {
-                match parse_time(&tidied) {
-                    Some(time) => Ok(Self::Text(wire_time(time))),
-                    None => Err(impossible("it has a time like 2024-11-08T10:30:00.000Z".to_owned())),
-                }
-            }
-            _ => Ok(Self::Text(tidied)),
+            ValueKind::Time => match parse_time(&tidied) {
+                Some(time) => Ok(Self::Text(wire_time(time))),
+                None => Err(impossible("it has a time like 2024-11-08T10:30:00.000Z".to_owned())),
+            },
+            ValueKind::Email | ValueKind::Text => Ok(Self::Text(tidied)),
         }
     }
 

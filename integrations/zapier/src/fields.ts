@@ -40,23 +40,19 @@ export function outputFields(fields: Field[], primary: PrimaryKey[] = ['id']): P
   });
 }
 
-/** The sentences of a description that hold for this use of the field. */
+/** The parts of a description that hold for this use of the field. */
 function helpOf(field: Field, purpose: 'create' | 'update'): string | undefined {
   const dropped = purpose === 'create' ? /^Required when/ : /^Required when|when absent|the present when/;
-  const sentences = field.description
-    .split(/(?<=[.;])\s+/)
-    .filter((sentence) => !dropped.test(sentence))
-    .map((sentence) =>
-      sentence
-        .replace(/[.;]$/, '')
-        .replace(/^(`\w+`) when absent$/, 'Becomes $1 when absent')
-        .replace(/when absent$/, 'when left empty')
-        .replace(/^./, (letter) => letter.toUpperCase()),
-    );
-  const text = sentences.join('. ');
+  const kept = field.description.split(/(?<=[.;])\s+/).filter((part) => !dropped.test(part));
+  const text = kept
+    .join(' ')
+    .replace(/;$/, '.')
+    .replace(/^(`\w+`) when absent/, 'Becomes $1 when absent')
+    .replaceAll('when absent', 'when left empty')
+    .replace(/^./, (letter) => letter.toUpperCase());
   // Help that only repeats the label helps nobody.
-  const repeats = text.toLowerCase() === labelOf(field.key).toLowerCase();
-  return text === '' || repeats ? undefined : `${text}.`;
+  const repeats = text.replace(/^The /, '').toLowerCase() === `${labelOf(field.key)}.`.toLowerCase();
+  return text === '' || repeats ? undefined : text;
 }
 
 /** What an action adds to the fields of the catalogue, by key. */
@@ -90,9 +86,12 @@ export const CHOICES: Additions = {
   stage: { dynamic: 'stage_list.id.stage' },
 };
 
-/** The choice of fields that an update empties. */
-export function clearField(fields: Field[]): PlainInputField {
-  const clearable = fields.filter((field) => field.nullable).map((field) => field.key);
+/** The choice of fields that an update empties: those that a record may be without. */
+export function clearField(fields: Field[], record: Field[]): PlainInputField {
+  const clearable = fields.map(({ key }) => key).filter((key) =>
+    // `contactId` sets `contact`.
+    record.some((field) => field.key === key.replace(/Id$/, '') && (field.nullable || field.list)),
+  );
   return {
     key: CLEAR,
     label: 'Fields to Clear',

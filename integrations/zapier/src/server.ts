@@ -86,8 +86,15 @@ export function throwIfRefused(response: HttpResponse): void {
     );
   }
   const text = explanation(response);
+  const code = response.data?.code;
   if (status === 401) throw new errors.ExpiredAuthError(text);
-  throw new errors.Error(text, response.data?.code ?? 'SERVER_ERROR', status);
+  // Twins are to be expected. A Zap that meets many is stopped for that run, not turned off.
+  if (code === 'ALREADY_EXISTS') throw new errors.HaltedError(text);
+  // A request that the server was too busy to begin can be sent again.
+  if (code === 'OVERLOADED') {
+    throw new errors.ThrottledError(text, Number(response.getHeader('retry-after')) || undefined);
+  }
+  throw new errors.Error(text, code ?? 'SERVER_ERROR', status);
 }
 
 /** Explains refusals, unless the caller looks at the status. Zapier itself handles 429. */

@@ -61,7 +61,7 @@ const definitions: Definition[] = [
     form: [
       idField('Contact'),
       ...inputFields(inputs.createContact, 'update', CHOICES),
-      clearField(inputs.createContact),
+      clearField(inputs.createContact, records.Contact),
     ],
   },
   {
@@ -83,7 +83,7 @@ const definitions: Definition[] = [
     form: [
       idField('Deal'),
       ...inputFields(inputs.createDeal, 'update', CHOICES),
-      clearField(inputs.createDeal),
+      clearField(inputs.createDeal, records.Deal),
     ],
   },
   {

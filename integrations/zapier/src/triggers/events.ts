@@ -101,7 +101,7 @@ const definitions: Definition[] = [
 
 const ignoreOwn: PlainInputField = {
   key: 'ignoreOwn',
-  label: 'Ignore Changes by Zapier',
+  label: 'Ignore Changes by This Connection',
   type: 'boolean',
   required: false,
   helpText:
@@ -123,7 +123,7 @@ function trigger({ key, event, noun, label, description, primary, filters = [] }
         event,
         target_url: bundle.targetUrl,
         filters: Object.fromEntries(chosen(bundle)),
-        ignore_own: bundle.inputData.ignoreOwn === true,
+        ignore_own: bundle.inputData.ignoreOwn || false,
       },
     });
     return response.data.data;

@@ -2,7 +2,7 @@
 import { expect, test, type TestContext } from 'vitest';
 import App from '../../src/index.js';
 import { differences } from '../shape.js';
-import { authData, contact, deal, run, unique, type Item } from './isao.js';
+import { authData, contact, deal, memberId, run, unique, type Item } from './isao.js';
 
 const operationOf = (key: string): Item => (App.triggers as Item)[key].operation;
 
@@ -43,6 +43,7 @@ test('member_list gives the members', async (context) => {
   const { perform, outputFields } = operationOf('member_list');
   const items: Item[] = await run(perform);
   expect(items).toEqual(expect.any(Array));
+  if (memberId) expect(items).toContainEqual({ id: memberId, name: 'Alice Martin', email: 'alice.martin@example.com' });
   for (const item of items) expect(differences(item, outputFields)).toEqual([]);
 });
 

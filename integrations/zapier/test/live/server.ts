@@ -1,17 +1,24 @@
 // Starts the server under test, with a database of its own. ISAO_BIN names the binary.
 // With ISAO_URL and ISAO_KEY the tests use a server that is there already.
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { chmod, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import type { TestProject } from 'vitest/node';
 
 declare module 'vitest' {
   export interface ProvidedContext {
     url: string;
     key: string;
+    /** A member of the company, and a key that may only read contacts; empty with ISAO_URL. */
+    memberId: string;
+    readKey: string;
   }
 }
+
+/** The company that a new server has. */
+const COMPANY = 'Demo Company';
 
 /** Longer than a start that has to fetch PostgreSQL first. */
 const START_TIMEOUT_MS = 180_000;
@@ -26,6 +33,8 @@ export default async function setup(project: TestProject) {
   if (ISAO_URL && ISAO_KEY) {
     project.provide('url', ISAO_URL);
     project.provide('key', ISAO_KEY);
+    project.provide('memberId', '');
+    project.provide('readKey', '');
     return;
   }
   if (!ISAO_BIN) throw new Error('Set ISAO_BIN to a server binary; see integrations/README.md');
@@ -69,6 +78,16 @@ export default async function setup(project: TestProject) {
   }
   project.provide('url', url);
   project.provide('key', (await readFile(join(data, 'demo-key'), 'utf8')).trim());
+
+  /** Runs a command of the server's binary on its database. */
+  const command = async (...words: string[]) => {
+    const { stdout } = await promisify(execFile)(ISAO_BIN, [...words, '--company', COMPANY, '--json', '--data-dir', data], { env });
+    return JSON.parse(stdout);
+  };
+  const member = await command('members', 'create', '--name', 'Alice Martin', '--email', 'alice.martin@example.com');
+  const key = await command('keys', 'create', '--name', 'Reader', '--permissions', 'contacts:read');
+  project.provide('memberId', member.id);
+  project.provide('readKey', key.key);
 
   return async () => {
     server.kill('SIGTERM');

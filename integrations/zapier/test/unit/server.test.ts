@@ -70,6 +70,17 @@ describe('an answer', () => {
     expect(error).toMatchObject({ name: 'ThrottledError', delay: 7 });
   });
 
+  test('503 of a busy server makes Zapier wait, too', async () => {
+    const body = { message: 'The server is busy', code: 'OVERLOADED' };
+    const error = await refused({ status: 503, headers: { 'retry-after': '3' }, body });
+    expect(error).toMatchObject({ name: 'ThrottledError', message: 'The server is busy', delay: 3 });
+  });
+
+  test('503 of a server without its database is an error', async () => {
+    const error = await refused({ status: 503, body: { message: 'No database', code: 'DATABASE_UNAVAILABLE' } });
+    expect(error).toMatchObject({ name: 'AppError', code: 'DATABASE_UNAVAILABLE' });
+  });
+
   test('500 has a request id to quote', async () => {
     const { message } = await refused({ status: 500, headers: { 'x-request-id': 'req_1' }, body: { message: 'Our fault' } });
     expect(message).toBe('Our fault\nRequest id: req_1');

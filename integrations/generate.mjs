@@ -89,7 +89,7 @@ function catalogue() {
   const records = {};
   const events = Object.entries(document.webhooks).map(([event, { post }]) => {
     const { schema, example } = post.requestBody.content['application/json'];
-    const data = schema.properties.data;
+    const { data } = propertiesOf(schema);
     const record = nameOf(data);
     records[record] ??= fieldsOf(data);
     return { event, summary: post.summary, record, sample: example.data };

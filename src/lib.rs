@@ -23,6 +23,7 @@
 pub mod admin;
 pub mod cli;
 pub mod clock;
+pub mod dashboard;
 pub mod database;
 pub mod delivery;
 pub mod diagnostics;

@@ -11,6 +11,7 @@ use tokio::io::AsyncWriteExt;
 
 use super::companies::{self, Company};
 use super::keys::{self, NewKey, State};
+use super::users::{self, Link, Role};
 use super::{Admin, Error, members};
 use crate::model::api_key::{ApiKey, ServiceType};
 use crate::model::ids::CompanyId;
@@ -21,6 +22,8 @@ use crate::model::words::Words;
 const COMPANY: &str = "Demo Company";
 /// Who works there.
 const MEMBERS: [(&str, &str); 2] = [("Anna Schmidt", "anna@demo.example"), ("Ben Weber", "ben@demo.example")];
+/// Who signs in to its dashboard: address and name.
+const USER: (&str, &str) = ("demo@demo.example", "Demo");
 /// The name of its key.
 const KEY: &str = "demo";
 /// Where the key is kept, in the embedded database's data directory.
@@ -112,6 +115,22 @@ pub async fn company(pool: &PgPool) -> Result<Option<CompanyId>, Error> {
     Ok(existing(&mut *pool.acquire().await?).await?.map(|company| company.id))
 }
 
+/// The secret part of a link that signs its reader in as a user of the demo company, once.
+///
+/// # Errors
+/// When the database is away.
+pub async fn sign_in_link(admin: &Admin) -> Result<Option<String>, Error> {
+    let mut connection = admin.pool.acquire().await?;
+    let Some(company) = existing(&mut connection).await? else { return Ok(None) };
+    match users::create(admin, &company, USER, Role::Admin).await {
+        Ok(_) | Err(Error::MemberAlready { .. }) => {}
+        Err(error) => return Err(error),
+    }
+    let user = users::find(&admin.pool, USER.0).await?;
+    let link = users::link(&mut connection, admin, user, (Link::SignIn, users::SIGN_IN_LINK)).await?;
+    Ok(Some(link))
+}
+
 /// The oldest company of the demo's name.
 async fn existing(connection: &mut PgConnection) -> Result<Option<Company>, sqlx::Error> {
     sqlx::query!(
@@ -177,8 +196,18 @@ async fn write(file: &Path, key: &ApiKey) -> io::Result<()> {
 }
 
 /// What the server says once it listens on `address`: where it is and what to paste first.
-pub fn welcome(address: SocketAddr, key: Option<&ApiKey>, now: DateTime<Utc>) -> String {
+pub fn welcome(
+    address: SocketAddr,
+    (key, link): (Option<&ApiKey>, Option<&str>),
+    now: DateTime<Utc>,
+) -> String {
     let base = format!("http://{}", reachable(address));
+    let dashboard = match link {
+        Some(link) => {
+            format!("Dashboard: {base}/dashboard/sign-in/{link} (signs you in, once, within an hour)\n")
+        }
+        None => format!("Dashboard: {base}/dashboard (make a user first: isao users create --help)\n"),
+    };
     let api = format!("{base}/api/external");
     let first_steps = match key {
         Some(key) => {
@@ -206,7 +235,7 @@ Read the latest ones, as Zapier polls them:
         .to_owned(),
     };
     format!(
-        "isao listens on {base}\n\n{first_steps}\nMore: README.md, and {api}/openapi.json for every route.\n"
+        "isao listens on {base}\n\n{dashboard}\n{first_steps}\nMore: README.md, and {api}/openapi.json for every route.\n"
     )
 }
 
@@ -231,7 +260,7 @@ mod tests {
     #[test]
     fn the_welcome_can_be_pasted() {
         let key = ApiKey::generate(ServiceType::Generic, [0xab; 32]);
-        let text = welcome("0.0.0.0:8080".parse().unwrap(), Some(&key), at(1_700_000_000));
+        let text = welcome("0.0.0.0:8080".parse().unwrap(), (Some(&key), None), at(1_700_000_000));
         let lines: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("  ")).collect();
         assert_eq!(lines.len(), 3, "{text}");
         for line in lines {
@@ -244,7 +273,7 @@ mod tests {
 
     #[test]
     fn without_a_demo_key_the_welcome_says_how_to_make_one() {
-        let text = welcome("[::]:80".parse().unwrap(), None, at(0));
+        let text = welcome("[::]:80".parse().unwrap(), (None, None), at(0));
         assert!(text.contains("http://[::1]:80\n") && text.contains("isao keys create"), "{text}");
     }
 

@@ -53,6 +53,11 @@ pub enum State {
 }
 
 impl State {
+    /// Does it open anything?
+    pub fn is_active(&self) -> bool {
+        matches!(self, Self::Active)
+    }
+
     fn of(expires_at: Option<DateTime<Utc>>, revoked_at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Self {
         match (revoked_at, expires_at) {
             (Some(_), _) => Self::Revoked,

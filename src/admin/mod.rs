@@ -1,12 +1,15 @@
-//! What the operator does, beside the API: companies, their keys and team
-//! members, and the demo. The CLI and the start of the server share it.
+//! What the operator does, beside the API: companies, their keys, team
+//! members and users, and the demo. The CLI and the start of the server share it.
 //!
 //! Everything here works on the database alone, so also while a server runs on it.
 
+pub mod audit;
 pub mod companies;
 pub mod demo;
 pub mod keys;
 pub mod members;
+pub mod passwords;
+pub mod users;
 
 use std::path::PathBuf;
 
@@ -49,6 +52,12 @@ pub enum Error {
         path.display()
     )]
     DamagedKeyFile { path: PathBuf },
+    #[error("there is no user with the address {0:?}; `isao users list` lists the users")]
+    NoUser(String),
+    #[error("{email} works in {company:?} already")]
+    MemberAlready { email: String, company: String },
+    #[error("the password could not be hashed")]
+    Password,
     #[error("the database reported an error ({0})")]
     Database(#[from] sqlx::Error),
 }

@@ -6,6 +6,7 @@ pub mod keys;
 pub mod members;
 pub mod print;
 mod usage;
+pub mod users;
 mod values;
 
 use std::io;
@@ -64,6 +65,9 @@ pub enum Command {
     /// Team members, to whom deals are assigned
     #[command(subcommand)]
     Members(members::Command),
+    /// Users of the dashboard, and what they may do
+    #[command(subcommand)]
+    Users(users::Command),
     /// Print the database's address, or run a command on it
     Database(database::Command),
     /// Stop the embedded PostgreSQL once nobody uses it; isao starts this by itself
@@ -118,6 +122,7 @@ pub fn run(command: Command) -> Result<ExitCode, Error> {
             Command::Companies(command) => command.run().await?,
             Command::Keys(command) => command.run().await?,
             Command::Members(command) => command.run().await?,
+            Command::Users(command) => command.run().await?,
             Command::Database(command) => return command.run().await,
             Command::PostgresSupervisor { .. } => {}
         }

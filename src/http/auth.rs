@@ -15,8 +15,9 @@ use super::error::{ApiError, Code};
 use super::rate_limit::{RateLimits, Usage};
 use crate::clock::Clock;
 use crate::log::Author;
+use crate::model::actor::Actor;
 use crate::model::api_key::ApiKey;
-use crate::model::ids::{CompanyId, KeyId};
+use crate::model::ids::{CompanyId, KeyId, UserId};
 use crate::model::permission::Permission;
 
 /// How long a key is taken for what it was: a revocation is heard sooner than in a second.
@@ -53,31 +54,65 @@ struct KeyRecord {
 /// The caller of a request; a handler gets it as [`Allowed`](super::allowed::Allowed).
 #[derive(Clone, Debug)]
 pub struct Caller {
-    key: Arc<KeyRecord>,
+    who: Who,
     /// Did the request come through a proxy? Then being on loopback says nothing
     /// about where the caller is.
     pub proxied: bool,
 }
 
+#[derive(Clone, Debug)]
+enum Who {
+    Key(Arc<KeyRecord>),
+    User(Arc<SignedIn>),
+}
+
+/// Somebody who is signed in, at work for one company.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct SignedIn {
+    pub user: UserId,
+    pub company: CompanyId,
+    pub company_name: String,
+    pub permissions: Vec<Permission>,
+}
+
 impl Caller {
-    /// The company that the key belongs to.
+    /// A caller on a page of the dashboard.
+    pub fn on_a_page(signed_in: Arc<SignedIn>, proxied: bool) -> Self {
+        Self { who: Who::User(signed_in), proxied }
+    }
+
+    /// The company whose data it is about.
     pub fn company(&self) -> CompanyId {
-        self.key.company
+        match &self.who {
+            Who::Key(key) => key.company,
+            Who::User(user) => user.company,
+        }
     }
 
     /// In whose name it writes.
     pub fn author(&self) -> Author {
-        Author { company: self.key.company, key: self.key.id }
+        let actor = match &self.who {
+            Who::Key(key) => Actor::Key(key.id),
+            Who::User(user) => Actor::User(user.user),
+        };
+        Author { company: self.company(), actor }
     }
 
-    /// Its name.
+    /// The company's name.
     pub fn company_name(&self) -> &str {
-        &self.key.company_name
+        match &self.who {
+            Who::Key(key) => &key.company_name,
+            Who::User(user) => &user.company_name,
+        }
     }
 
-    /// What the key may do.
+    /// What it may do.
     pub fn permissions(&self) -> &[Permission] {
-        &self.key.permissions
+        match &self.who {
+            Who::Key(key) => &key.permissions,
+            Who::User(user) => &user.permissions,
+        }
     }
 
     /// 403 unless the key has the permission.
@@ -102,7 +137,7 @@ pub async fn authenticate(State(auth): State<Auth>, mut request: Request, next: 
         Some(usage) if !usage.allowed => rate_limited(usage).into_response(),
         _ => {
             let proxied = is_proxied(request.headers());
-            request.extensions_mut().insert(Caller { key: known, proxied });
+            request.extensions_mut().insert(Caller { who: Who::Key(known), proxied });
             next.run(request).await
         }
     };
@@ -125,7 +160,7 @@ fn rate_limited(usage: Usage) -> ApiError {
 }
 
 /// RFC 7239 and the headers before it.
-fn is_proxied(headers: &HeaderMap) -> bool {
+pub fn is_proxied(headers: &HeaderMap) -> bool {
     headers.keys().any(|name| name == header::FORWARDED || name.as_str().starts_with("x-forwarded-"))
 }
 
@@ -171,7 +206,9 @@ impl Auth {
     /// Is the caller's key still in force, and does it still have the permission? For
     /// whatever outlasts a request.
     pub async fn still_grants(&self, caller: &Caller, wanted: Permission) -> Result<bool, ApiError> {
-        let known = self.in_force(caller.key.hash).await?;
+        // A page does not outlast its request.
+        let Who::Key(key) = &caller.who else { return Ok(false) };
+        let known = self.in_force(key.hash).await?;
         Ok(known.is_some_and(|known| known.permissions.iter().any(|held| held.grants(wanted))))
     }
 

@@ -147,7 +147,8 @@ fn render(mut response: Response, clock: &Clock) -> Response {
 
 /// Answers of axum's own that have no body in our shape.
 fn foreign(response: &Response) -> Option<ApiError> {
-    let ours = response.headers().get(header::CONTENT_TYPE).is_some_and(|is| is == "application/json");
+    let kind = response.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    let ours = kind == b"application/json" || kind.starts_with(b"text/html");
     match response.status() {
         StatusCode::METHOD_NOT_ALLOWED => Some(ApiError::new(
             Code::MethodNotAllowed,

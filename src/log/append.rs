@@ -7,8 +7,9 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{Author, CHANNEL, LogState, NewEvent};
-use crate::model::events::{Event, EventType, SOURCE_API};
-use crate::model::ids::{CompanyId, EventId, Ids, KeyId};
+use crate::model::actor::Actor;
+use crate::model::events::{Event, EventType};
+use crate::model::ids::{CompanyId, EventId, Ids};
 
 /// What is to be appended, as the columns of the statement that does.
 #[derive(Clone)]
@@ -19,6 +20,7 @@ pub struct Entries {
     pub(crate) records: Vec<Uuid>,
     pub(crate) data: Vec<String>,
     pub(crate) actors: Vec<Uuid>,
+    pub(crate) sources: Vec<&'static str>,
     pub(crate) previous: Vec<Option<String>>,
     /// The time of the events, or the log's last time if that is later.
     pub(crate) now: DateTime<Utc>,
@@ -93,10 +95,10 @@ macro_rules! appending {
                    RETURNING seq - cardinality($1::uuid[]) AS before, at, ctid::text
                ), appended AS (
                    INSERT INTO events (seq, company_id, type, id, record_id, source, at, data, actor, previous)
-                   SELECT head.before + new.number, new.company_id, new.type, new.id, new.record_id, $7, head.at, new.data,
+                   SELECT head.before + new.number, new.company_id, new.type, new.id, new.record_id, new.source, head.at, new.data,
                           new.actor, new.previous
-                   FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::text[], $11::uuid[], $12::text[])
-                       WITH ORDINALITY AS new (id, company_id, type, record_id, data, actor, previous, number) "#
+                   FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::text[], $7::text[], $11::uuid[], $12::text[])
+                       WITH ORDINALITY AS new (id, company_id, type, record_id, data, source, actor, previous, number) "#
                 + $join
                 + r#" head ON true
                )
@@ -110,7 +112,7 @@ macro_rules! appending {
             &entries.records,
             &entries.data,
             entries.now,
-            $crate::model::events::SOURCE_API,
+            &entries.sources as &[&str],
             entries.notify,
             $crate::log::CHANNEL,
             entries.head.as_ref().map(|head| &*head.ctid),
@@ -152,7 +154,8 @@ impl Appender {
         let mut entries = Entries {
             ids: events.iter().map(|_| self.ids.next(now)).collect(),
             companies: authors.iter().map(|author| author.company.0).collect(),
-            actors: authors.iter().map(|author| author.key.0).collect(),
+            actors: authors.iter().map(|author| author.actor.id()).collect(),
+            sources: authors.iter().map(|author| author.actor.source()).collect(),
             event_types: events.iter().map(|event| event.event_type).collect(),
             records: events.iter().map(|event| event.record).collect(),
             data: Vec::with_capacity(events.len()),
@@ -203,22 +206,24 @@ impl Entries {
         let seq = numbers.before + self.ids.len() as i64;
         let head = numbers.ctid.map(|ctid| HeadRow { ctid, seq });
         let rows = self.ids.into_iter().zip(self.companies).zip(self.event_types);
-        let rows = rows.zip(self.records).zip(self.data).zip(self.actors).zip(self.previous);
-        let rows = rows.zip(numbers.before + 1..);
-        let events = rows.map(|(((((((id, company), event_type), record), data), actor), previous), seq)| {
-            Arc::new(Event {
-                seq,
-                company: CompanyId(company),
-                event_type,
-                id: EventId(id),
-                record,
-                source: SOURCE_API.to_owned(),
-                at: numbers.at,
-                data,
-                actor: Some(KeyId(actor)),
-                previous,
-            })
-        });
+        let rows = rows.zip(self.records).zip(self.data).zip(self.actors.into_iter().zip(self.sources));
+        let rows = rows.zip(self.previous).zip(numbers.before + 1..);
+        let events = rows.map(
+            |(((((((id, company), event_type), record), data), (actor, source)), previous), seq)| {
+                Arc::new(Event {
+                    seq,
+                    company: CompanyId(company),
+                    event_type,
+                    id: EventId(id),
+                    record,
+                    source: source.to_owned(),
+                    at: numbers.at,
+                    data,
+                    actor: Some(Actor::stored(actor, source)),
+                    previous,
+                })
+            },
+        );
         Appended { events: events.collect(), version: numbers.version, xid: numbers.xid, head }
     }
 }

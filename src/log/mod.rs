@@ -17,8 +17,9 @@ pub(crate) use append::appending;
 pub use append::{Appender, Entries, Numbers};
 pub use state::LogState;
 
+use crate::model::actor::Actor;
 use crate::model::events::{Event, EventType};
-use crate::model::ids::{CompanyId, KeyId};
+use crate::model::ids::CompanyId;
 
 /// The channel on which processes tell each other that the log or the subscriptions
 /// changed. A notification is a hint only: whoever waits for one also reads from time to time.
@@ -42,8 +43,8 @@ pub struct NewEvent {
 pub struct Author {
     /// The company whose data is written.
     pub company: CompanyId,
-    /// The API key that writes.
-    pub key: KeyId,
+    /// Who writes.
+    pub actor: Actor,
 }
 
 /// A committed batch, as handed to the tail of this process.

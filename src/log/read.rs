@@ -6,8 +6,9 @@ use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 use uuid::Uuid;
 
+use crate::model::actor::Actor;
 use crate::model::events::{Event, EventType, EventTypes};
-use crate::model::ids::{CompanyId, EventId, KeyId};
+use crate::model::ids::{CompanyId, EventId};
 
 /// Events in a page of [`after`].
 const PAGE: usize = 500;
@@ -40,10 +41,10 @@ impl Row {
             event_type: EventType::parse(&self.r#type)?,
             id: EventId(self.id),
             record: self.record_id,
+            actor: self.actor.map(|id| Actor::stored(id, &self.source)),
             source: self.source,
             at: self.at,
             data: self.data,
-            actor: self.actor.map(KeyId),
             previous: self.previous,
         }))
     }

@@ -23,7 +23,8 @@ pub enum ServiceType {
 }
 
 impl ServiceType {
-    const ALL: [Self; 5] = [Self::Generic, Self::Zapier, Self::Make, Self::Webhook, Self::Custom];
+    /// Every type.
+    pub const ALL: [Self; 5] = [Self::Generic, Self::Zapier, Self::Make, Self::Webhook, Self::Custom];
 
     /// What a key of this type begins with, before the underscore.
     pub fn prefix(self) -> &'static str {

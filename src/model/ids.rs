@@ -66,6 +66,10 @@ id!(
     KeyId, "key_"
 );
 id!(
+    /// Somebody who signs in to the dashboard.
+    UserId, "user_"
+);
+id!(
     /// A team member, to whom deals are assigned.
     MemberId, "member_"
 );

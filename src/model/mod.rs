@@ -1,5 +1,6 @@
 //! The values everything else speaks of, free of any I/O.
 
+pub mod actor;
 pub mod api_key;
 pub mod attempt;
 pub mod deal_words;

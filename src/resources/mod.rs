@@ -22,6 +22,7 @@ use chrono::{DateTime, Utc};
 use serde_json::value::RawValue;
 use sqlx::PgConnection;
 
+use crate::admin::Admin;
 use crate::clock::Clock;
 use crate::database::Reads;
 use crate::http::answer;
@@ -66,6 +67,8 @@ pub struct Tools {
     pub streams: feed::Streams,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// For what pages show beside it: users, sessions and keys.
+    pub admin: Admin,
     /// Makes tests of subscriptions.
     pub tester: Tester,
 }

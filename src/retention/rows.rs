@@ -11,6 +11,8 @@ const ROWS: i64 = 5_000;
 pub const IDEMPOTENCY_KEYS_KEPT: TimeDelta = TimeDelta::hours(24);
 /// How long deleted subscriptions are kept.
 const SUBSCRIPTIONS_KEPT: TimeDelta = TimeDelta::days(30);
+/// How long sessions of the dashboard are kept that nobody uses: longer than one lasts.
+const SESSIONS_KEPT: TimeDelta = TimeDelta::days(30);
 /// How long gaps are kept: they outlast the events, but not for ever, since a subscription
 /// that stays paused gets another one with every partition.
 const GAPS_KEPT: TimeDelta = TimeDelta::days(365);
@@ -79,6 +81,23 @@ async fn delete_some(pool: &PgPool, now: DateTime<Utc>, keep: Duration) -> Resul
     )
     .execute(pool)
     .await?;
-    let rows = [answers, subscriptions, gaps, replays, keys, secrets].map(|done| done.rows_affected());
+    let sessions = sqlx::query!(
+        "DELETE FROM sessions WHERE ctid = ANY (ARRAY(
+             SELECT ctid FROM sessions WHERE seen_at <= $1 ORDER BY seen_at LIMIT $2))",
+        now - SESSIONS_KEPT,
+        ROWS,
+    )
+    .execute(pool)
+    .await?;
+    let links = sqlx::query!(
+        "DELETE FROM one_time_links WHERE ctid = ANY (ARRAY(
+             SELECT ctid FROM one_time_links WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2))",
+        now,
+        ROWS,
+    )
+    .execute(pool)
+    .await?;
+    let rows = [answers, subscriptions, gaps, replays, keys, secrets, sessions, links]
+        .map(|done| done.rows_affected());
     Ok(rows.into_iter().max().unwrap_or_default())
 }

@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use crate::admin::Admin;
 use crate::clock::Clock;
 use crate::database::{Reads, postgres};
 use crate::delivery::{Delivery, Tuning};
@@ -151,6 +152,7 @@ impl Server {
         let looking = tokio::spawn(listeners.clone().look(brief.clone()));
 
         let (stop_http, stopped) = watch::channel(false);
+        let admin = Admin { pool: brief.clone(), clock: clock.clone(), ids: ids.clone() };
         let auth = Auth::new(brief, clock.clone());
         let streams = Streams::new(listeners, stopped.clone());
         let tester = Tester::new(client, settings.tuning.timeout);
@@ -163,6 +165,7 @@ impl Server {
             targets,
             streams,
             metrics,
+            admin,
             tester,
         });
         let service = router(api, settings.role);

@@ -20,6 +20,7 @@ use utoipa::{Modify, OpenApi, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::dashboard::{self, Dashboard};
 use crate::diagnostics;
 use crate::http::allowed::{Allowed, AnyKey};
 use crate::http::auth::authenticate;
@@ -149,9 +150,14 @@ pub fn router(api: Api, role: Role) -> NormalizePath<Router> {
         .route("/openapi.json", get(async move || answer::json_text(StatusCode::OK, document.clone())))
         .layer(RequestDecompressionLayer::new())
         .layer(cors());
-    let router = match role {
-        Role::All | Role::Api => Router::new().nest(BASE, external),
-        Role::Deliver => Router::new(),
+    let (router, pages) = match role {
+        Role::All | Role::Api => {
+            // Whoever asks from within has been let in already.
+            let inside = Router::new().nest(BASE, checked(routes())).with_state(api.clone());
+            let dashboard = Dashboard::new(api.admin.clone(), inside, BASE);
+            (Router::new().nest(BASE, external), dashboard::router(dashboard))
+        }
+        Role::Deliver => (Router::new(), Router::new()),
     };
     let outermost = Outermost {
         clock: api.clock.clone(),
@@ -163,10 +169,11 @@ pub fn router(api: Api, role: Role) -> NormalizePath<Router> {
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
+        .with_state(api)
+        .merge(pages)
         .fallback(layers::not_found)
         .layer(from_fn_with_state(Arc::new(outermost), layers::outermost))
-        .layer(from_fn(unread::drain))
-        .with_state(api);
+        .layer(from_fn(unread::drain));
     NormalizePathLayer::trim_trailing_slash().layer(router)
 }
 

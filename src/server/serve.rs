@@ -84,6 +84,11 @@ async fn start(config: &Config, connections: usize) -> Result<(Database, Server)
     })
     .await?;
     let address = server.address();
+    // Whoever reads this on the machine's own terminal may come in.
+    let link = match loopback_for.filter(|_| address.ip().is_loopback()) {
+        Some(_) => demo::sign_in_link(&admin).await?,
+        None => None,
+    };
     tracing::info!(%address, "listening");
     if address.ip().is_loopback() && loopback_for.is_some() {
         tracing::info!(
@@ -93,7 +98,7 @@ async fn start(config: &Config, connections: usize) -> Result<(Database, Server)
     }
     // To stdout, not to the log: it holds a key. Nobody needs to be there to read it.
     let mut stdout = io::stdout();
-    let _ = write!(stdout, "{}", demo::welcome(address, key.as_ref(), admin.clock.now()));
+    let _ = write!(stdout, "{}", demo::welcome(address, (key.as_ref(), link.as_deref()), admin.clock.now()));
     let _ = stdout.flush();
     Ok((database, server))
 }

@@ -8,6 +8,7 @@ mod progress;
 mod store;
 
 use chrono::{DateTime, Utc};
+use uuid::Uuid;
 
 pub use progress::{Health, Owed, Progress, ReadAhead};
 pub use store::{
@@ -15,7 +16,7 @@ pub use store::{
 };
 
 use crate::model::events::{Change, EventSelection, Filters, Include};
-use crate::model::ids::{CompanyId, KeyId, SubscriptionId};
+use crate::model::ids::{CompanyId, SubscriptionId};
 use crate::model::words::words;
 use crate::outbound::address::TargetUrl;
 use crate::outbound::custom_headers::CustomHeaders;
@@ -37,8 +38,8 @@ pub struct Subscription {
     /// The conditions of before, for events that may still wait: up to a number of the log each, the
     /// oldest first.
     pub earlier_filters: Vec<(i64, Filters)>,
-    /// The API key whose own writes are left out.
-    pub ignored_actor: Option<KeyId>,
+    /// Whose own writes are left out: an API key, or a user.
+    pub ignored_actor: Option<Uuid>,
     /// What its deliveries carry beyond the envelope of the page.
     pub include: Include,
     /// Headers of the subscriber's own.

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{Health, Ordering, OrderingWord, Progress, ReadAhead, Status, Subscription};
 use crate::model::events::{EventSelection, Filters, Include};
-use crate::model::ids::{CompanyId, KeyId, SubscriptionId};
+use crate::model::ids::{CompanyId, SubscriptionId};
 use crate::outbound::address::TargetUrl;
 use crate::outbound::custom_headers::CustomHeaders;
 use crate::outbound::signature::Secrets;
@@ -77,7 +77,7 @@ impl Row {
             filters: Filters::stored(&serde_json::from_str(&self.filters).ok()?)?,
             earlier_filters: earlier_filters(&self.earlier_filters)?,
             events,
-            ignored_actor: self.ignored_actor.map(KeyId),
+            ignored_actor: self.ignored_actor,
             include: Include::parse([&*self.include]).ok()?,
             headers: CustomHeaders::stored(&self.headers)?,
             secrets: Secrets::read(&self.secret, &self.previous_secrets)?,

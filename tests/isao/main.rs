@@ -12,6 +12,7 @@ mod connections;
 mod contacts;
 mod contention;
 mod crash;
+mod dashboard;
 mod deals;
 mod deliveries;
 mod delivery;

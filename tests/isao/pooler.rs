@@ -22,17 +22,18 @@ async fn pgbouncer(database: &Database, mode: &str) -> (Child, String) {
     let name = url.path().trim_start_matches('/').to_owned();
     let socket = url.query_pairs().find(|(key, _)| key == "host").map(|(_, host)| host.into_owned());
     let host = socket.or(url.host_str().map(str::to_owned)).unwrap();
-    let (user, password) = (url.username().to_owned(), url.password().unwrap_or_default().to_owned());
+    let user = url.username().to_owned();
+    let password = url.password().map_or_else(String::new, |password| format!(" password='{password}'"));
     let settings = format!(
-        "[databases]\n{name} = host={host} port={} dbname={name} user={user} password={password}\n[pgbouncer]\n\
-         listen_addr = 127.0.0.1\nlisten_port = {port}\nauth_type = any\npool_mode = {mode}\nmax_prepared_statements = 0\n\
+        "[databases]\n{name} = host={host} port={} dbname={name} user={user}{password}\n[pgbouncer]\n\
+         listen_addr = 127.0.0.1\nlisten_port = {port}\nauth_type = any\npool_mode = {mode}\n\
          default_pool_size = 50\nunix_socket_dir =\n",
         url.port().unwrap_or(5432)
     );
     let file = directory.join("pgbouncer.ini");
     fs::write(&file, settings).unwrap();
     let mut command = Command::new("pgbouncer");
-    command.arg(&file).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+    command.arg(&file).stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true);
     // It refuses to be run by root.
     if embedded_postgres::is_root().unwrap() {
         // Whose the socket is.

@@ -3,12 +3,10 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::{Change, EventType};
-use crate::model::ids::{CompanyId, EventId, KeyId};
+use crate::model::actor::Actor;
+use crate::model::ids::{CompanyId, EventId};
 use crate::model::time::wire_time;
 use crate::model::words::words;
-
-/// `source` of events that a call of this API caused.
-pub const SOURCE_API: &str = "api";
 
 /// One entry of the log: something that happened to a record.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,8 +27,8 @@ pub struct Event {
     pub at: DateTime<Utc>,
     /// The record as JSON text.
     pub data: String,
-    /// The API key that caused the event. None for an event that an older version wrote.
-    pub actor: Option<KeyId>,
+    /// Who caused the event. None for an event that an older version wrote.
+    pub actor: Option<Actor>,
     /// Of a change: a JSON object with the values before the change of the fields that changed.
     pub previous: Option<String>,
 }
@@ -105,8 +103,9 @@ impl Event {
         let previous = self.previous.as_deref().filter(|_| include.previous);
         let previous = previous.map_or_else(String::new, |previous| format!(r#","previous":{previous}"#));
         let actor = self.actor.filter(|_| include.actor);
-        let actor =
-            actor.map_or_else(String::new, |key| format!(r#","actor":{{"type":"api_key","id":"{key}"}}"#));
+        let actor = actor.map_or_else(String::new, |actor| {
+            format!(r#","actor":{{"type":"{}","id":"{actor}"}}"#, actor.word())
+        });
         // Ids, type names, times and sources need no escaping; `data` and `previous` are JSON already.
         Bytes::from(format!(
             r#"{{"event":"{}","timestamp":"{}","data":{}{previous},"metadata":{{"companyId":"{}","eventId":"{}","source":"{}"{actor}}}}}"#,
@@ -121,13 +120,15 @@ impl Event {
 
     /// What subscriptions judge the event by.
     pub fn change(&self) -> Change<'_> {
-        Change { data: &self.data, previous: self.previous.as_deref(), actor: self.actor }
+        Change { data: &self.data, previous: self.previous.as_deref(), actor: self.actor.map(Actor::id) }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::actor::SOURCE_API;
+    use crate::model::ids::KeyId;
 
     #[test]
     fn the_envelope_has_the_keys_of_the_page_in_its_order() {
@@ -140,7 +141,7 @@ mod tests {
             source: SOURCE_API.into(),
             at: DateTime::from_timestamp_millis(1_731_061_800_000).unwrap(),
             data: r#"{"id":"contact_1"}"#.into(),
-            actor: Some(KeyId(Uuid::from_u128(4))),
+            actor: Some(Actor::Key(KeyId(Uuid::from_u128(4)))),
             previous: Some(r#"{"city":null}"#.into()),
         };
         assert_eq!(

@@ -8,9 +8,9 @@ use serde_json::value::RawValue;
 
 pub use fields::{FilterField, ValueKind};
 use scalar::Scalar;
+use uuid::Uuid;
 
 use super::{EventSelection, EventType};
-use crate::model::ids::KeyId;
 use crate::model::words::Words;
 
 /// Conditions on the fields of a record. Several fields must all match; of a
@@ -31,7 +31,7 @@ pub struct Change<'a> {
     /// known.
     pub previous: Option<&'a str>,
     /// The API key that caused the event, if that is known.
-    pub actor: Option<KeyId>,
+    pub actor: Option<Uuid>,
 }
 
 /// The name under which the fields stand that must have changed.

@@ -6,7 +6,8 @@ mod filter;
 mod sample;
 mod selection;
 
-pub use envelope::{Event, Include, IncludeError, IncludeWord, SOURCE_API};
+pub use crate::model::actor::SOURCE_API;
+pub use envelope::{Event, Include, IncludeError, IncludeWord};
 pub use filter::{Change, FilterField, Filters, FiltersError, ValueKind};
 pub use selection::{EventSelection, EventSelectionError, EventTypes};
 

@@ -13,6 +13,7 @@ use crate::http::error::ApiError;
 use crate::http::id::{Id, not_found};
 use crate::http::openapi::ReadErrors;
 use crate::log::read;
+use crate::model::actor::Actor;
 use crate::model::events::{Event, EventType};
 use crate::model::ids::DeliveryId;
 use crate::outbound::request;
@@ -47,7 +48,7 @@ pub(super) async fn show(
         at: event.at,
         data: Some(event.data.clone()),
         previous: event.previous.clone(),
-        actor: event.actor,
+        actor: event.actor.map(Actor::id),
     });
     let summaries: Vec<_> = attempts.iter().map(|attempt| &attempt.summary).collect();
     let skipped = store::skipped(pool, company, &[&id]).await?.contains(&id);

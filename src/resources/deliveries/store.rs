@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::model::attempt::{AttemptCause, AttemptOutcome};
 use crate::model::events::{Change, EventType};
-use crate::model::ids::{CompanyId, DeliveryId, EventId, KeyId, SubscriptionId};
+use crate::model::ids::{CompanyId, DeliveryId, EventId, SubscriptionId};
 use crate::subscription::Stored;
 
 /// A piece of a walk.
@@ -241,7 +241,7 @@ pub(super) struct EventSummary {
     pub(super) data: Option<String>,
     /// Likewise, what changed.
     pub(super) previous: Option<String>,
-    pub(super) actor: Option<KeyId>,
+    pub(super) actor: Option<Uuid>,
 }
 
 impl EventSummary {
@@ -279,7 +279,7 @@ pub(super) async fn events(
             at: row.at,
             data: row.data,
             previous: row.previous,
-            actor: row.actor.map(KeyId),
+            actor: row.actor,
         };
         (row.seq, summary)
     });

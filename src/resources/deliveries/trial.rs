@@ -19,7 +19,7 @@ use crate::http::error::ApiError;
 use crate::http::field::{Field, Problems, Text};
 use crate::http::id::{Id, not_found};
 use crate::http::openapi::{IdempotencyKeyHeader, WriteErrors};
-use crate::model::events::{Change, Event, EventSelection, EventType, Include, RecordKind, SOURCE_API};
+use crate::model::events::{Change, Event, EventSelection, EventType, Include, RecordKind};
 use crate::model::ids::{CompanyId, ContactId, DealId, EventId, SubscriptionId};
 use crate::model::records::StageChange;
 use crate::outbound::client::Client;
@@ -179,10 +179,10 @@ fn trial(api: &Api, caller: &Caller, event_type: EventType, data: String) -> Eve
         event_type,
         id: EventId(api.ids.next(at)),
         record: Uuid::nil(),
-        source: SOURCE_API.into(),
+        source: caller.author().actor.source().into(),
         at,
         data,
-        actor: Some(caller.author().key),
+        actor: Some(caller.author().actor),
         previous: event_type.sample_previous().map(|previous| previous.to_string()),
     }
 }

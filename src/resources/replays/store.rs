@@ -6,7 +6,7 @@ use sqlx::PgPool;
 use utoipa::ToSchema;
 
 use crate::model::events::{Change, EventType};
-use crate::model::ids::{CompanyId, DeliveryId, EventId, KeyId, ReplayId, SubscriptionId};
+use crate::model::ids::{CompanyId, DeliveryId, EventId, ReplayId, SubscriptionId};
 use crate::model::time::serialize_time;
 use crate::resources::subscriptions::{NewReplay, ReplayView};
 use crate::subscription::{Status, Stored, Subscription};
@@ -69,7 +69,7 @@ pub async fn is_done(
     .fetch_optional(pool)
     .await?;
     let event = event.filter(|event| {
-        let (data, previous, actor) = (&*event.data, event.previous.as_deref(), event.actor.map(KeyId));
+        let (data, previous, actor) = (&*event.data, event.previous.as_deref(), event.actor);
         event.attempted || subscription.wants(seq, Change { data, previous, actor })
     });
     Ok(event.map(|event| event.ended || seq <= progress.done))
@@ -111,7 +111,7 @@ pub async fn dry_run(
             .filter(|_| rows.len() >= usize::try_from(PAGE).unwrap_or(0))
             .map_or(new.to, |row| row.seq);
         for row in rows {
-            let (data, previous, actor) = (&*row.data, row.previous.as_deref(), row.actor.map(KeyId));
+            let (data, previous, actor) = (&*row.data, row.previous.as_deref(), row.actor);
             if !subscription.wants_now(Change { data, previous, actor }) {
                 continue;
             }

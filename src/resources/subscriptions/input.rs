@@ -4,12 +4,12 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::Value;
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 use crate::http::error::ApiError;
 use crate::http::field::{Field, FromJson, Problems, Text, Time};
 use crate::http::json::inexact_number;
 use crate::model::events::{EventSelection, Filters, Include, IncludeError, IncludeWord};
-use crate::model::ids::KeyId;
 use crate::model::words::words;
 use crate::outbound::address::TargetUrl;
 use crate::outbound::custom_headers::CustomHeaders;
@@ -208,7 +208,7 @@ pub struct NewSubscription {
     /// What was sent.
     pub(super) include: Option<Include>,
     /// The key of the request, if its writes are left out; as it was asked for.
-    pub(super) ignored_actor: Option<Option<KeyId>>,
+    pub(super) ignored_actor: Option<Option<Uuid>>,
     /// The one that was sent.
     pub(super) secret: Option<Secret>,
     /// One to use if none was sent, and the URL has none.
@@ -229,7 +229,7 @@ impl SubscribeInput {
     pub(super) async fn into_new(
         self,
         (targets, whose): (&Targets, Whose),
-        (key, made): (KeyId, Secret),
+        (actor, made): (Uuid, Secret),
     ) -> Result<(NewSubscription, Option<DateTime<Utc>>), ApiError> {
         let mut problems = Problems::default();
         let event = problems.optional("event", self.event).value();
@@ -252,7 +252,7 @@ impl SubscribeInput {
         let headers = problems.optional("headers", self.headers).or_default();
         let include = problems.optional("include", self.include).or_default();
         let ignore_own = problems.optional("ignore_own", self.ignore_own).or_default();
-        let ignored_actor = ignore_own.map(|ignores| ignores.then_some(key));
+        let ignored_actor = ignore_own.map(|ignores| ignores.then_some(actor));
         let secret = problems.optional("secret", self.secret).value();
         let word = problems.optional("ordering", self.ordering).value();
         let concurrency = problems.optional("concurrency", self.concurrency).value();
@@ -360,7 +360,7 @@ pub struct Changes {
     pub(super) headers: Option<CustomHeaders>,
     pub(super) include: Option<Include>,
     /// The key of the request, if its writes are left out.
-    pub(super) ignored_actor: Option<Option<KeyId>>,
+    pub(super) ignored_actor: Option<Option<Uuid>>,
     /// Likewise, where the present ordering is known.
     pub(super) ordering: Option<OrderingWord>,
     pub(super) concurrency: Option<Concurrency>,
@@ -373,7 +373,7 @@ impl ChangeInput {
     pub(super) async fn into_changes(
         self,
         (targets, whose): (&Targets, Whose),
-        key: KeyId,
+        actor: Uuid,
     ) -> Result<Changes, ApiError> {
         let mut problems = Problems::default();
         let active = problems.kept("is_active", self.is_active);
@@ -383,7 +383,7 @@ impl ChangeInput {
         let headers = problems.optional("headers", self.headers).or_default();
         let include = problems.optional("include", self.include).or_default();
         let ignore_own = problems.optional("ignore_own", self.ignore_own).or_default();
-        let ignored_actor = ignore_own.map(|ignores| ignores.then_some(key));
+        let ignored_actor = ignore_own.map(|ignores| ignores.then_some(actor));
         let ordering = problems.kept("ordering", self.ordering);
         let concurrency = problems.kept("concurrency", self.concurrency);
         let resume = problems.kept("resume", self.resume);

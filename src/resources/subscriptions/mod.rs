@@ -96,7 +96,7 @@ async fn subscribe(
     let random = random::bytes().map_err(|error| ApiError::internal(&error))?;
     let input = payload.json::<SubscribeInput>()?;
     let (mut new, since) = input
-        .into_new((&api.targets, whose(&caller)), (caller.author().key, Secret::generate(random)))
+        .into_new((&api.targets, whose(&caller)), (caller.author().actor.id(), Secret::generate(random)))
         .await?;
     if let Some(since) = since {
         new.start = Some(seek::before(&*api.reads.of(caller.company()).await?, since).await?);
@@ -167,7 +167,7 @@ async fn change(
 ) -> Result<Response, ApiError> {
     let changes = payload
         .json::<ChangeInput>()?
-        .into_changes((&api.targets, whose(&caller)), caller.author().key)
+        .into_changes((&api.targets, whose(&caller)), caller.author().actor.id())
         .await?;
     api.write(&caller, None, Command::Change(id, changes)).await
 }

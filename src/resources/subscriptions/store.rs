@@ -224,7 +224,7 @@ pub async fn store(
         &column(&changed, |subscription| subscription.secrets.previous.iter().map(|(_, until)| *until).min()) as &[Option<DateTime<Utc>>],
         &column(&changed, |subscription| subscription.resumed_at) as &[Option<DateTime<Utc>>],
         &column(&changed, |subscription| serde_json::from_str(&subscription.headers.to_json()).unwrap_or_default()) as &[serde_json::Value],
-        &column(&changed, |subscription| subscription.ignored_actor.map(|key| key.0)) as &[Option<Uuid>],
+        &column(&changed, |subscription| subscription.ignored_actor) as &[Option<Uuid>],
         &column(&changed, |subscription| subscription.include.stored()),
         &column(&changed, |subscription| earlier_filters(&subscription.earlier_filters)) as &[serde_json::Value],
         version,

@@ -30,6 +30,7 @@ use tokio::task::JoinSet;
 use tower::{Service, ServiceExt as _};
 
 use crate::clock::Clock;
+use crate::dashboard::Peer;
 use crate::http::error::ApiError;
 use guests::{Guest, Guests};
 use shaped::Shaped;
@@ -69,7 +70,12 @@ pub(super) async fn listen<S>(
                 match guests.welcome(from.ip()) {
                     Some(guest) => {
                         let guest = Arc::new(guest);
-                        let answered = answer(socket, (service.clone(), clock.clone()), guest, stop.clone());
+                        let answered = answer(
+                            socket,
+                            (service.clone(), clock.clone()),
+                            (guest, Peer(from.ip())),
+                            stop.clone(),
+                        );
                         answering.spawn(answered);
                     }
                     None => refuse(&socket, &clock),
@@ -117,13 +123,14 @@ fn refuse(socket: &TcpStream, clock: &Clock) {
 async fn answer<S>(
     socket: TcpStream,
     (service, clock): (S, Clock),
-    guest: Arc<Guest>,
+    (guest, peer): (Arc<Guest>, Peer),
     mut stop: watch::Receiver<bool>,
 ) where
     S: Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone + Send + 'static,
 {
     let requests = guest.clone();
-    let answering = service_fn(move |request: hyper::Request<Incoming>| {
+    let answering = service_fn(move |mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(peer);
         let busy = requests.busy();
         let answer = service.clone().oneshot(request.map(Body::new));
         async move { answer.await.map(|answer| answer.map(|body| busy.until_sent(body))) }

@@ -1,0 +1,188 @@
+//! What every page needs for protection: where a request comes from, which headers its answer has, and
+//! how often somebody may try to sign in.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::extract::Request;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+
+/// Where a connection comes from; the listener notes it with each request.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer(pub IpAddr);
+
+/// Nothing but what this server sends: no script or style within a page, no other host, no frame.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
+                      connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+/// Attempts to sign in that may fail, of one address for one account, and of one address.
+const FAILURES: [usize; 2] = [5, 50];
+/// Within this time.
+const WINDOW: Duration = Duration::from_secs(15 * 60);
+/// The number of addresses and accounts from which old ones are forgotten.
+const SWEEP_AT: usize = 10_000;
+
+/// Sees to it that pages of other sites change nothing, and that the answer says how a browser may use it.
+pub(super) async fn protect(request: Request, next: Next) -> Response {
+    let safe = matches!(*request.method(), Method::GET | Method::HEAD);
+    let mut response = if safe || is_from_here(request.headers()) {
+        next.run(request).await
+    } else {
+        (StatusCode::FORBIDDEN, "This form was sent by another site; nothing was changed.\n").into_response()
+    };
+    for (name, value) in [
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "same-origin"),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+    ] {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    let headers = response.headers_mut();
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
+/// Was the request made by a page of ours? Browsers say so: `Sec-Fetch-Site`, and older ones `Origin`.
+fn is_from_here(headers: &HeaderMap) -> bool {
+    match headers.get("sec-fetch-site") {
+        Some(site) => site == "same-origin",
+        None => {
+            let origin = headers.get(header::ORIGIN).and_then(|origin| origin.to_str().ok());
+            let origin = origin.and_then(|origin| origin.split_once("://")).map(|(_, host)| host);
+            let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+            origin.is_some() && origin == host
+        }
+    }
+}
+
+/// Did the browser speak TLS, as far as a proxy says so?
+pub(super) fn is_secure(headers: &HeaderMap) -> bool {
+    headers.get("x-forwarded-proto").is_some_and(|proto| proto == "https")
+}
+
+/// Where the request comes from: the connection's other end, or what the proxy there says.
+pub(super) fn address(headers: &HeaderMap, peer: Option<Peer>) -> String {
+    let mut told = headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
+    let told = told.next_back().and_then(|list| list.rsplit(',').next()?.trim().parse::<IpAddr>().ok());
+    let told = told.filter(|_| peer.is_some_and(|Peer(ip)| is_near(ip)));
+    told.or(peer.map(|Peer(ip)| ip)).map_or_else(|| "unknown".to_owned(), |ip| ip.to_canonical().to_string())
+}
+
+/// May a proxy of ours have this address? Others could write what they like into the header.
+fn is_near(ip: IpAddr) -> bool {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => ip.is_loopback() || ip.is_private(),
+        IpAddr::V6(ip) => ip.is_loopback() || ip.is_unique_local(),
+    }
+}
+
+/// Counts attempts to sign in that failed. An account is not locked: whoever tries from elsewhere is
+/// counted elsewhere.
+#[derive(Default)]
+pub(super) struct Throttle(Mutex<HashMap<String, Vec<Duration>>>);
+
+impl Throttle {
+    /// May this address try this account now? Then it counts as failed, until it has not. By
+    /// [`Clock::monotonic`](crate::clock::Clock::monotonic).
+    pub(super) fn begin(&self, address: &str, account: &str, now: Duration) -> bool {
+        let mut failed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if failed.len() >= SWEEP_AT {
+            failed.retain(|_, times| times.iter().any(|time| now.saturating_sub(*time) < WINDOW));
+        }
+        let allowed = keys(address, account).into_iter().zip(FAILURES).all(|(key, most)| {
+            let recent = |times: &Vec<Duration>| {
+                times.iter().filter(|time| now.saturating_sub(**time) < WINDOW).count()
+            };
+            failed.get(&key).map_or(0, recent) < most
+        });
+        if allowed {
+            for (key, most) in keys(address, account).into_iter().zip(FAILURES) {
+                let times = failed.entry(key).or_default();
+                times.push(now);
+                let old = times.len().saturating_sub(most);
+                times.drain(..old);
+            }
+        }
+        allowed
+    }
+
+    /// The attempt did not fail.
+    pub(super) fn succeeded(&self, address: &str, account: &str, now: Duration) {
+        let mut failed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for key in keys(address, account) {
+            if let Some(times) = failed.get_mut(&key)
+                && let Some(at) = times.iter().rposition(|time| *time == now)
+            {
+                times.remove(at);
+            }
+        }
+    }
+}
+
+fn keys(address: &str, account: &str) -> [String; 2] {
+    [format!("{address} {}", account.chars().take(255).collect::<String>()), address.to_owned()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+            .collect()
+    }
+
+    #[test]
+    fn only_our_own_pages_change_anything() {
+        for (told, ours) in [
+            (&[("sec-fetch-site", "same-origin")][..], true),
+            (&[("sec-fetch-site", "same-site")], false),
+            (&[("sec-fetch-site", "cross-site"), ("origin", "http://x"), ("host", "x")], false),
+            (&[("sec-fetch-site", "none")], false),
+            (&[("origin", "http://a:8080"), ("host", "a:8080")], true),
+            (&[("origin", "http://b"), ("host", "a")], false),
+            (&[("origin", "null"), ("host", "a")], false),
+            (&[("host", "a")], false),
+        ] {
+            assert_eq!(is_from_here(&headers(told)), ours, "{told:?}");
+        }
+    }
+
+    #[test]
+    fn whoever_fails_too_often_waits_and_the_owner_elsewhere_does_not() {
+        let throttle = Throttle::default();
+        let at = |minutes: u64| Duration::from_secs(60 * minutes);
+        for _ in 0..5 {
+            assert!(throttle.begin("10.0.0.1", "anna@x", at(0)));
+        }
+        assert!(!throttle.begin("10.0.0.1", "anna@x", at(14)));
+        assert!(throttle.begin("10.0.0.2", "anna@x", at(1)) && throttle.begin("10.0.0.1", "ben@x", at(1)));
+        assert!(throttle.begin("10.0.0.1", "anna@x", at(15)));
+        for number in 0..50 {
+            throttle.begin("10.0.0.3", &number.to_string(), at(20));
+        }
+        assert!(!throttle.begin("10.0.0.3", "ben@x", at(21)));
+        for number in 0..100 {
+            let now = Duration::from_secs(number);
+            assert!(throttle.begin("10.0.0.4", "anna@x", now), "{number}");
+            throttle.succeeded("10.0.0.4", "anna@x", now);
+        }
+    }
+
+    #[test]
+    fn the_nearest_proxy_says_where_a_request_comes_from() {
+        let peer = Some(Peer("10.0.0.1".parse().unwrap()));
+        assert_eq!(address(&headers(&[]), peer), "10.0.0.1");
+        let told = headers(&[("x-forwarded-for", "6.6.6.6, 203.0.113.7")]);
+        assert_eq!(address(&told, peer), "203.0.113.7");
+        assert_eq!(address(&headers(&[("x-forwarded-for", "nonsense")]), peer), "10.0.0.1");
+        let far = Some(Peer("198.51.100.1".parse().unwrap()));
+        assert_eq!(address(&told, far), "198.51.100.1", "that is no proxy of ours");
+    }
+}

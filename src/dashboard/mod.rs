@@ -1,0 +1,180 @@
+//! The dashboard: pages for people, made from what the API's routes answer.
+//!
+//! A page is a request of somebody who is signed in. It calls the API's routes in that person's name
+//! ([`inside`]), and shows their answers; so it has their rules, and no query of its own but for what
+//! the API does not know: users, sessions and API keys.
+
+mod assets;
+mod guard;
+mod inside;
+mod page;
+mod pages;
+mod session;
+mod texts;
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{FromRequestParts, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::middleware::from_fn;
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::{get, post};
+use sqlx::PgPool;
+
+use crate::admin::{self, Admin};
+use crate::http::auth::is_proxied;
+use guard::Throttle;
+use inside::{For, Inside, Told};
+use page::Page;
+use session::Session;
+use texts::Language;
+
+pub use guard::Peer;
+
+/// Where the pages live.
+pub const BASE: &str = "/dashboard";
+
+/// What pages have at hand; cheap to clone.
+#[derive(Clone)]
+pub struct Dashboard(Arc<Tools>);
+
+/// What there is to have at hand.
+pub struct Tools {
+    admin: Admin,
+    inside: Inside,
+    throttle: Throttle,
+}
+
+impl Deref for Dashboard {
+    type Target = Tools;
+
+    fn deref(&self) -> &Tools {
+        &self.0
+    }
+}
+
+impl Dashboard {
+    /// Pages about what `routes` answer, which are below `base` and ask for no key. Users and sessions
+    /// are in the database of `admin`.
+    pub fn new(admin: Admin, routes: Router, base: &'static str) -> Self {
+        Self(Arc::new(Tools { admin, inside: Inside { routes, base }, throttle: Throttle::default() }))
+    }
+
+    fn pool(&self) -> &PgPool {
+        &self.admin.pool
+    }
+}
+
+/// Why there is no page.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    /// What a route answered instead.
+    #[error("a route answered {}", .0.status)]
+    Told(Told),
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+    #[error(transparent)]
+    Admin(#[from] admin::Error),
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+    #[error(transparent)]
+    Http(#[from] axum::http::Error),
+    #[error(transparent)]
+    Body(#[from] axum::Error),
+    #[error(transparent)]
+    Template(#[from] askama::Error),
+    /// Somebody without the role for it.
+    #[error("the role does not allow it")]
+    Forbidden,
+}
+
+/// A request of somebody who is signed in.
+struct SignedIn {
+    session: Session,
+    language: Language,
+    proxied: bool,
+    address: String,
+}
+
+impl SignedIn {
+    fn whose(&self) -> For<'_> {
+        For { session: &self.session, proxied: self.proxied }
+    }
+
+    /// A page for this person, with the menu's entry `here`.
+    fn page(&self, here: &'static str, title: impl Into<String>) -> Page {
+        Page::new(self.language, Some(&self.session), here, title.into())
+    }
+
+    fn fails(&self, failure: &Failure) -> Response {
+        page::failure(self.language, Some(&self.session), failure)
+    }
+}
+
+impl FromRequestParts<Dashboard> for SignedIn {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, dashboard: &Dashboard) -> Result<Self, Response> {
+        let now = dashboard.admin.clock.now();
+        let found = session::of(dashboard.pool(), &parts.headers, now).await;
+        let language = |user: Option<&str>| language(&parts.headers, user);
+        match found {
+            Ok(Some(session)) => Ok(Self {
+                language: language(session.language.as_deref()),
+                proxied: is_proxied(&parts.headers),
+                address: guard::address(&parts.headers, parts.extensions.get().copied()),
+                session,
+            }),
+            // After signing in it goes on with the page that was wanted.
+            Ok(None) => {
+                let wanted = parts.uri.path_and_query().map_or("", |wanted| wanted.as_str());
+                let wanted = format!("{BASE}{}", wanted.trim_end_matches('/'));
+                let wanted: String = url::form_urlencoded::byte_serialize(wanted.as_bytes()).collect();
+                Err(Redirect::to(&format!("{BASE}/sign-in?to={wanted}")).into_response())
+            }
+            Err(error) => Err(page::failure(language(None), None, &error.into())),
+        }
+    }
+}
+
+/// The language of a request's pages.
+fn language(headers: &HeaderMap, user: Option<&str>) -> Language {
+    let accepts = headers.get(header::ACCEPT_LANGUAGE).and_then(|accepts| accepts.to_str().ok());
+    Language::choose(session::cookie(headers, "isao_language"), user, accepts)
+}
+
+/// The pages.
+pub fn router(dashboard: Dashboard) -> Router {
+    let pages = Router::new()
+        .route("/", get(pages::overview::show))
+        .route("/sign-in", get(pages::sign_in::show).post(pages::sign_in::enter))
+        .route("/sign-in/{secret}", get(pages::sign_in::by_link))
+        .route("/password/{secret}", get(pages::sign_in::password).post(pages::sign_in::choose))
+        .route("/sign-out", post(pages::sign_in::leave))
+        .route("/webhooks", get(pages::webhooks::list))
+        .route("/webhooks/{id}", get(pages::webhooks::show))
+        .route("/webhooks/{id}/{action}", post(pages::webhooks::act))
+        .route("/undelivered", get(pages::deliveries::undelivered))
+        .route("/deliveries/{id}", get(pages::deliveries::show))
+        .route("/deliveries/{id}/redeliver", post(pages::deliveries::redeliver))
+        .route("/contacts", get(pages::contacts::list).post(pages::contacts::create))
+        .route("/contacts/new", get(pages::contacts::new))
+        .route("/contacts/{id}", get(pages::contacts::show).post(pages::contacts::change))
+        .route("/contacts/{id}/delete", post(pages::contacts::delete))
+        .route("/settings/api-keys", get(pages::keys::list).post(pages::keys::create))
+        .route("/settings/api-keys/{id}/revoke", post(pages::keys::revoke))
+        .route("/assets/{name}", get(assets::serve))
+        .fallback(not_found)
+        .layer(from_fn(guard::protect))
+        .with_state(dashboard);
+    Router::new().route("/", get(async || Redirect::to(BASE))).nest(BASE, pages)
+}
+
+async fn not_found(State(dashboard): State<Dashboard>, headers: HeaderMap, _: Uri) -> Response {
+    let session = session::of(dashboard.pool(), &headers, dashboard.admin.clock.now()).await.ok().flatten();
+    let language = language(&headers, session.as_ref().and_then(|session| session.language.as_deref()));
+    page::message(language, session.as_ref(), StatusCode::NOT_FOUND, language.texts().not_found)
+}

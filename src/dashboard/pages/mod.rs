@@ -1,0 +1,36 @@
+//! The pages.
+
+pub(super) mod contacts;
+pub(super) mod deliveries;
+pub(super) mod keys;
+pub(super) mod overview;
+pub(super) mod sign_in;
+pub(super) mod webhooks;
+
+use axum::http::StatusCode;
+use axum::response::Response;
+
+use super::{Failure, SignedIn};
+
+/// A page, or the one that says why there is none.
+fn or_why(signed_in: &SignedIn, page: Result<Response, Failure>) -> Response {
+    page.unwrap_or_else(|failure| signed_in.fails(&failure))
+}
+
+/// What to say on the page after something was done: the next request asks for it by its name.
+fn said(signed_in: &SignedIn, done: Option<&str>) -> Option<&'static str> {
+    let t = signed_in.language.texts();
+    match done? {
+        "saved" => Some(t.saved),
+        "deleted" => Some(t.deleted),
+        "redelivered" => Some(t.redelivered),
+        _ => None,
+    }
+}
+
+/// Text in the query of an address.
+fn encoded(text: &str) -> String {
+    url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
+}
+
+const OK: StatusCode = StatusCode::OK;

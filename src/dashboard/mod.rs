@@ -1,7 +1,7 @@
 //! The dashboard: pages for people, made from what the API's routes answer.
 //!
 //! A page is a request of somebody who is signed in. It calls the API's routes in that person's name
-//! ([`inside`]), and shows their answers; so it has their rules, and no query of its own but for what
+//! (`inside.rs`), and shows their answers; so it has their rules, and no query of its own but for what
 //! the API does not know: users, sessions and API keys.
 
 mod assets;

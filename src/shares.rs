@@ -4,15 +4,57 @@
 //! share of it, so that one cannot take it all away from the others. This is the mechanism of every
 //! such bound that is counted in places or in bytes; `docs/security.md` lists them.
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::model::ids::CompanyId;
 
-/// The number of companies from which those are forgotten that have nothing.
-const COMPANIES: usize = 1024;
+/// The number of keys from which those are forgotten that have nothing.
+const FORGET_FROM: usize = 1024;
+
+/// A semaphore for each key, such as each company; all have as many places.
+#[derive(Debug)]
+pub struct Each<K> {
+    places: usize,
+    known: Mutex<Known<K>>,
+}
+
+#[derive(Debug)]
+struct Known<K> {
+    /// Whoever has a place, or waits for one, holds on to the semaphore.
+    semaphores: HashMap<K, Arc<Semaphore>>,
+    forget_at: usize,
+}
+
+impl<K: Eq + Hash> Each<K> {
+    /// So many places for each.
+    pub fn new(places: usize) -> Self {
+        Self { places, known: Mutex::new(Known { semaphores: HashMap::new(), forget_at: FORGET_FROM }) }
+    }
+
+    /// The semaphore of one.
+    pub fn of<Q>(&self, key: &Q) -> Arc<Semaphore>
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
+    {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(semaphore) = known.semaphores.get(key) {
+            return semaphore.clone();
+        }
+        if known.semaphores.len() >= known.forget_at {
+            known.semaphores.retain(|_, semaphore| Arc::strong_count(semaphore) > 1);
+            known.forget_at = FORGET_FROM.max(known.semaphores.len() * 2);
+        }
+        let new = Arc::new(Semaphore::new(self.places));
+        known.semaphores.insert(key.to_owned(), new.clone());
+        new
+    }
+}
 
 /// The places that there are; cheap to clone, all clones share them.
 #[derive(Clone, Debug)]
@@ -22,15 +64,7 @@ pub struct Shares(Arc<Inner>);
 struct Inner {
     all: Arc<Semaphore>,
     in_all: usize,
-    per_company: usize,
-    companies: Mutex<Companies>,
-}
-
-#[derive(Debug)]
-struct Companies {
-    /// Whoever has a place, or waits for one, holds on to the semaphore of its company.
-    known: HashMap<CompanyId, Weak<Semaphore>>,
-    forget_at: usize,
+    companies: Each<CompanyId>,
 }
 
 /// A place, for as long as this lives.
@@ -52,14 +86,14 @@ pub enum NoPlace {
 impl Shares {
     /// So many places `in_all`, and so many of them `per_company`.
     pub fn new(in_all: usize, per_company: usize) -> Self {
-        let companies = Mutex::new(Companies { known: HashMap::new(), forget_at: COMPANIES });
-        Self(Arc::new(Inner { all: Arc::new(Semaphore::new(in_all)), in_all, per_company, companies }))
+        let all = Arc::new(Semaphore::new(in_all));
+        Self(Arc::new(Inner { all, in_all, companies: Each::new(per_company) }))
     }
 
     /// Waits for a place, in the order of asking. First for the company's share, so that whoever
     /// waits for that takes no place away from other companies.
     pub async fn take(&self, company: CompanyId) -> Option<Place> {
-        let company = self.company(company).acquire_owned().await.ok()?;
+        let company = self.0.companies.of(&company).acquire_owned().await.ok()?;
         let all = self.0.all.clone().acquire_owned().await.ok()?;
         Some(Place { _company: company, _all: all })
     }
@@ -78,8 +112,9 @@ impl Shares {
     /// # Errors
     /// Of whom too many places are taken.
     pub fn try_take_many(&self, company: CompanyId, places: usize) -> Result<Place, NoPlace> {
-        let places = u32::try_from(places.min(self.0.per_company)).unwrap_or(u32::MAX);
-        let company = self.company(company).try_acquire_many_owned(places).map_err(|_| NoPlace::Company)?;
+        let places = u32::try_from(places.min(self.0.companies.places)).unwrap_or(u32::MAX);
+        let company =
+            self.0.companies.of(&company).try_acquire_many_owned(places).map_err(|_| NoPlace::Company)?;
         let all = self.0.all.clone().try_acquire_many_owned(places).map_err(|_| NoPlace::All)?;
         Ok(Place { _company: company, _all: all })
     }
@@ -87,20 +122,6 @@ impl Shares {
     /// How many are taken.
     pub fn taken(&self) -> usize {
         self.0.in_all - self.0.all.available_permits()
-    }
-
-    fn company(&self, company: CompanyId) -> Arc<Semaphore> {
-        let mut companies = self.0.companies.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = companies.known.get(&company).and_then(Weak::upgrade) {
-            return known;
-        }
-        if companies.known.len() >= companies.forget_at {
-            companies.known.retain(|_, known| known.strong_count() > 0);
-            companies.forget_at = COMPANIES.max(companies.known.len() * 2);
-        }
-        let new = Arc::new(Semaphore::new(self.0.per_company));
-        companies.known.insert(company, Arc::downgrade(&new));
-        new
     }
 }
 
@@ -164,7 +185,7 @@ mod tests {
             shares.take(company(number)).await;
         }
         assert!(kept.is_some());
-        let companies = shares.0.companies.lock().unwrap();
-        assert!(companies.known.len() <= COMPANIES && companies.known.contains_key(&company(0)));
+        let companies = shares.0.companies.known.lock().unwrap();
+        assert!(companies.semaphores.len() <= FORGET_FROM && companies.semaphores.contains_key(&company(0)));
     }
 }

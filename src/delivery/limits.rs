@@ -5,13 +5,12 @@
 //! served in the order they came, so that a subscription with sixty deliveries at a
 //! time gets no more turns than one with a single one.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::model::ids::CompanyId;
-use crate::shares::{Place, Shares};
+use crate::shares::{Each, Place, Shares};
 
 /// Attempts in flight in this process: bounds sockets and memory.
 pub const IN_FLIGHT: usize = 1024;
@@ -32,9 +31,6 @@ const COMPANY_LEAST: usize = 4;
 const COMPANY_SHARE: usize = 2;
 /// Attempts that one company may have in any case, where there are few: those that hang are not all.
 const SHARED_FROM: usize = 16;
-/// Hosts are forgotten when there are twice as many as were in use last time, and at
-/// least this number.
-const FORGET_FROM: usize = 256;
 
 /// What is known of a receiver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,22 +46,16 @@ pub(super) enum Reputation {
 /// The permits that there are.
 pub(super) struct Limits {
     all: Arc<Semaphore>,
-    companies: Shares,
+    companies: Each<CompanyId>,
     new: Shares,
     suspect: Shares,
-    per_host: usize,
-    hosts: Mutex<Hosts>,
-}
-
-struct Hosts {
-    known: HashMap<String, Arc<Semaphore>>,
-    forget_at: usize,
+    hosts: Each<String>,
 }
 
 /// The right to make one attempt, for as long as this lives.
 pub(super) struct Permit {
     _share: Option<Place>,
-    _company: Place,
+    _company: OwnedSemaphorePermit,
     _host: OwnedSemaphorePermit,
     _all: OwnedSemaphorePermit,
 }
@@ -74,28 +64,11 @@ impl Limits {
     pub(super) fn new(in_flight: usize, per_host: usize) -> Self {
         Self {
             all: Arc::new(Semaphore::new(in_flight)),
-            // For their parts alone: who takes how much of all comes last.
-            companies: Shares::new(Semaphore::MAX_PERMITS, (in_flight / COMPANY_SHARE).max(SHARED_FROM)),
+            companies: Each::new((in_flight / COMPANY_SHARE).max(SHARED_FROM)),
             new: shares(in_flight / NEW_SHARE),
             suspect: shares(in_flight / SUSPECT_SHARE),
-            per_host,
-            hosts: Mutex::new(Hosts { known: HashMap::new(), forget_at: FORGET_FROM }),
+            hosts: Each::new(per_host),
         }
-    }
-
-    fn host(&self, host: &str) -> Arc<Semaphore> {
-        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = hosts.known.get(host) {
-            return known.clone();
-        }
-        if hosts.known.len() >= hosts.forget_at {
-            // Whoever has a permit, or waits for one, holds on to its semaphore.
-            hosts.known.retain(|_, known| Arc::strong_count(known) > 1);
-            hosts.forget_at = FORGET_FROM.max(hosts.known.len() * 2);
-        }
-        let new = Arc::new(Semaphore::new(self.per_host));
-        hosts.known.insert(host.to_owned(), new.clone());
-        new
     }
 
     /// The share that such receivers have to do with.
@@ -118,15 +91,14 @@ impl Limits {
             Some(share) => Some(share.try_take(company).ok()?),
             None => None,
         };
-        let company = self.companies.try_take(company).ok()?;
-        let host = self.host(host).try_acquire_owned().ok()?;
+        let company = self.companies.of(&company).try_acquire_owned().ok()?;
+        let host = self.hosts.of(host).try_acquire_owned().ok()?;
         let all = self.all.clone().try_acquire_owned().ok()?;
         Some(Permit { _share: share, _company: company, _host: host, _all: all })
     }
 
-    /// Waits for a permit. First for the share, then for
-    /// the company's part of all, then for the host: whoever waits for a
-    /// share that is used up takes no room at its host away from those that do well, and
+    /// Waits for a permit. First for the share, then for the company's part of all, then for
+    /// the host: whoever waits for a share that is used up takes no room at its host away from those that do well, and
     /// whoever waits for a busy host takes none away at others.
     pub(super) async fn acquire(
         self: Arc<Self>,
@@ -138,8 +110,8 @@ impl Limits {
             Some(share) => Some(share.take(company).await?),
             None => None,
         };
-        let company = self.companies.take(company).await?;
-        let host = self.host(&host).acquire_owned().await.ok()?;
+        let company = self.companies.of(&company).acquire_owned().await.ok()?;
+        let host = self.hosts.of(&*host).acquire_owned().await.ok()?;
         let all = self.all.clone().acquire_owned().await.ok()?;
         Some(Permit { _share: share, _company: company, _host: host, _all: all })
     }
@@ -201,18 +173,6 @@ mod tests {
         for waiting in waiting {
             assert!(waiting.await.unwrap().is_some());
         }
-    }
-
-    #[test]
-    fn hosts_that_nobody_uses_are_forgotten() {
-        let limits = Limits::new(8, 3);
-        let kept = limits.try_acquire(company(9), "kept:80", Reputation::Good);
-        for number in 0..10_000 {
-            limits.try_acquire(company(1), &format!("h{number}:80"), Reputation::Good);
-        }
-        assert!(kept.is_some());
-        let hosts = limits.hosts.lock().unwrap();
-        assert!(hosts.known.len() <= FORGET_FROM && hosts.known.contains_key("kept:80"));
     }
 
     #[test]

@@ -38,7 +38,7 @@ impl Reads {
         Self { pool, shares: Shares::new(postgres::CONNECTIONS as usize, PER_COMPANY) }
     }
 
-    /// Waits for the company's turn.
+    /// Waits for the company's turn. Nobody asks for one who has one.
     ///
     /// # Errors
     /// When it does not come in time.

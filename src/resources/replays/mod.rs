@@ -66,12 +66,16 @@ async fn replay(
         Some(until) => seek::before(&reads, until).await?.min(stored.progress.done),
         None => stored.progress.done,
     };
+    // Whoever has one turn to read and waits for another could wait for others who do the same.
+    drop(reads);
     let new = NewReplay::range(from, to, only_undelivered, per_second);
     if dry_run {
-        let counted = async { Ok(answer::data(store::dry_run(&reads, &stored.subscription, &new).await?)) };
+        let counted = async {
+            let reads = api.reads.of(caller.company()).await?;
+            Ok(answer::data(store::dry_run(&reads, &stored.subscription, &new).await?))
+        };
         return api.once(&caller, &payload, counted).await;
     }
-    drop(reads);
     start(&api, &caller, Some(&payload), id, new).await
 }
 
@@ -96,8 +100,10 @@ async fn redeliver(
             Code::NotFound => gone(),
             _ => error,
         })?;
-    let reads = api.reads.of(caller.company()).await?;
-    if !store::is_done(&reads, &stored, delivery.seq).await?.ok_or_else(gone)? {
+    let is_done = store::is_done(&*api.reads.of(caller.company()).await?, &stored, delivery.seq)
+        .await?
+        .ok_or_else(gone)?;
+    if !is_done {
         let message = "The event still waits for its first or next attempt and will be delivered; there is nothing to do";
         return Err(ApiError::new(Code::Conflict, "The delivery is not done yet", message));
     }

@@ -121,8 +121,8 @@ fn metadata() -> Object {
         .property(
             "actor",
             ObjectBuilder::new()
-                .property("type", text().enum_values(Some(["api_key"])))
-                .property("id", text().description(Some("`key_…`")))
+                .property("type", text().enum_values(Some(["api_key", "user"])))
+                .property("id", text().description(Some("`key_…` of an API key, `user_…` of somebody on a page of the dashboard")))
                 .required("type")
                 .required("id")
                 .description(Some("Who caused the event; with `include: [\"actor\"]` only")),

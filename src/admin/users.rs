@@ -25,7 +25,7 @@ words! {
     pub enum Role {
         /// Everything, also keys, users and settings.
         Admin = "admin",
-        /// Contacts, deals and deliveries.
+        /// Contacts and deals; looking at all else.
         Member = "member",
         /// Looking.
         ReadOnly = "read_only",

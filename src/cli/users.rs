@@ -22,7 +22,7 @@ pub enum Command {
         /// The user's full name
         #[arg(long, value_parser = values::name)]
         name: String,
-        /// What the user may do: admin, member (contacts, deals and deliveries) or read_only
+        /// What the user may do: admin, member (contacts and deals; looks at deliveries) or read_only
         #[arg(long, default_value = "admin", value_parser = role)]
         role: Role,
         #[command(flatten)]

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::session::Session;
 use super::texts::{Language, Texts};
 use super::{Failure, assets};
-use crate::admin::users::Role;
+use crate::admin::{self, users::Role};
 use crate::database::postgres::is_unavailable;
 use crate::model::time::wire_time;
 
@@ -100,6 +100,7 @@ pub(super) fn failure(language: Language, session: Option<&Session>, failure: &F
         {
             (told.status, told.message().to_owned())
         }
+        Failure::Admin(admin::Error::NoKey) => (StatusCode::NOT_FOUND, t.not_found.to_owned()),
         Failure::Forbidden => (StatusCode::FORBIDDEN, t.may_not.to_owned()),
         Failure::Database(error) if is_unavailable(error) => {
             (StatusCode::SERVICE_UNAVAILABLE, t.away.to_owned())

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{OK, encoded, or_why, said};
+use super::{OK, after, encoded, or_why, said};
 use crate::admin::users::Role;
 use crate::dashboard::inside::Told;
 use crate::dashboard::page::{Listed, One, Page, shown};
@@ -44,6 +44,7 @@ struct Contacts {
     total: i64,
     search: String,
     may: bool,
+    said: Option<&'static str>,
     next: Option<String>,
 }
 
@@ -54,12 +55,13 @@ pub(in crate::dashboard) async fn list(
 ) -> Response {
     let listed = async {
         let search = wanted.search.unwrap_or_default();
-        let cursor = wanted.cursor.map_or_else(String::new, |cursor| format!("&cursor={}", encoded(&cursor)));
+        let cursor = after(wanted.cursor.as_deref());
         let path = format!("/contacts?limit=50&search={}{cursor}", encoded(&search));
         let found: Listed<Contact> = dashboard.inside.get(&signed_in.whose(), &path).await?;
         let page = signed_in.page("contacts", signed_in.language.texts().contacts);
         let (total, next, may) = (found.meta.total, found.meta.next_cursor, may(&signed_in));
-        Ok(shown(OK, &Contacts { page, found: found.data, total, search, may, next }))
+        let said = said(&signed_in, wanted.done.as_deref());
+        Ok(shown(OK, &Contacts { page, found: found.data, total, search, may, said, next }))
     };
     or_why(&signed_in, listed.await)
 }

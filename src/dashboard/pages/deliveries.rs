@@ -7,7 +7,7 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{OK, encoded, or_why, said};
+use super::{OK, after, encoded, or_why, said};
 use crate::admin::users::Role;
 use crate::dashboard::page::{Listed, One, Page, shown};
 use crate::dashboard::texts::Texts;
@@ -76,7 +76,7 @@ pub(in crate::dashboard) async fn undelivered(
     Query(wanted): Query<Wanted>,
 ) -> Response {
     let listed = async {
-        let cursor = wanted.cursor.map_or_else(String::new, |cursor| format!("&cursor={}", encoded(&cursor)));
+        let cursor = after(wanted.cursor.as_deref());
         let path = format!("/webhooks/undelivered?limit=50{cursor}");
         let found: Listed<Delivery> = dashboard.inside.get(&signed_in.whose(), &path).await?;
         let page = signed_in.page("undelivered", signed_in.language.texts().undelivered);

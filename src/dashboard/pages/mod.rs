@@ -28,6 +28,11 @@ fn said(signed_in: &SignedIn, done: Option<&str>) -> Option<&'static str> {
     }
 }
 
+/// The part of a list's address that says after what it goes on.
+fn after(cursor: Option<&str>) -> String {
+    cursor.map_or_else(String::new, |cursor| format!("&cursor={}", encoded(cursor)))
+}
+
 /// Text in the query of an address.
 fn encoded(text: &str) -> String {
     url::form_urlencoded::byte_serialize(text.as_bytes()).collect()

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::deliveries::Delivery;
-use super::{OK, encoded, or_why, said};
+use super::{OK, after, encoded, or_why, said};
 use crate::admin::users::Role;
 use crate::dashboard::page::{Listed, One, Page, shown};
 use crate::dashboard::texts::Texts;
@@ -102,7 +102,7 @@ pub(in crate::dashboard) async fn list(
     Query(wanted): Query<Wanted>,
 ) -> Response {
     let listed = async {
-        let cursor = wanted.cursor.map_or_else(String::new, |cursor| format!("&cursor={}", encoded(&cursor)));
+        let cursor = after(wanted.cursor.as_deref());
         let path = format!("/webhooks?status=all&limit=50{cursor}");
         let found: Listed<Subscription> = dashboard.inside.get(&signed_in.whose(), &path).await?;
         let page = signed_in.page("webhooks", signed_in.language.texts().webhooks);
@@ -132,7 +132,7 @@ pub(in crate::dashboard) async fn show(
         let whose = signed_in.whose();
         let path = format!("/webhooks/{}", encoded(&id));
         let subscription: One<Subscription> = dashboard.inside.get(&whose, &path).await?;
-        let cursor = wanted.cursor.map_or_else(String::new, |cursor| format!("&cursor={}", encoded(&cursor)));
+        let cursor = after(wanted.cursor.as_deref());
         let path = format!("{path}/deliveries?limit=50{cursor}");
         let found: Listed<Delivery> = dashboard.inside.get(&whose, &path).await?;
         let title = subscription.data.target_url.clone();

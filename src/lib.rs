@@ -39,4 +39,5 @@ pub mod retention;
 pub mod server;
 pub mod shares;
 pub mod subscription;
+pub mod tallies;
 pub mod writer;

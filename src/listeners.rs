@@ -41,7 +41,8 @@ pub struct Listener {
     company: CompanyId,
     head: watch::Receiver<i64>,
     listeners: Listeners,
-    _place: Place,
+    /// Given back when this is dropped.
+    place: Option<Place>,
 }
 
 impl Default for Listeners {
@@ -57,12 +58,19 @@ impl Listeners {
     /// When there is none left.
     pub fn listen(&self, company: CompanyId) -> Result<Listener, NoPlace> {
         let place = self.places.try_take(company)?;
+        let mut listener = self.watch(company);
+        listener.place = Some(place);
+        Ok(listener)
+    }
+
+    /// The same for somebody who has a place elsewhere.
+    pub fn watch(&self, company: CompanyId) -> Listener {
         let mut companies = self.lock();
         let entry =
             companies.entry(company).or_insert_with(|| Company { count: 0, head: watch::Sender::new(0) });
         entry.count += 1;
         let head = entry.head.subscribe();
-        Ok(Listener { company, head, listeners: self.clone(), _place: place })
+        Listener { company, head, listeners: self.clone(), place: None }
     }
 
     /// Tells of events that are committed, in the order of the log.
@@ -87,7 +95,7 @@ impl Listeners {
     pub async fn look(self, pool: PgPool) {
         loop {
             tokio::time::sleep(LOOK).await;
-            if self.count() == 0 {
+            if self.lock().is_empty() {
                 continue;
             }
             match sqlx::query_scalar!("SELECT seq FROM log_head").fetch_one(&pool).await {

@@ -15,6 +15,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Metric, Registry, Unit};
 
 use crate::model::attempt::AttemptOutcome;
+use crate::tallies::Tallies;
 
 /// What [`Metrics::render`] makes.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -28,6 +29,8 @@ const ATTEMPT_SECONDS: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.
 /// Everything that is counted.
 pub struct Metrics {
     registry: Registry,
+    /// What is counted by company, for the dashboard alone.
+    pub tallies: Tallies,
     /// Transactions of the writer that committed or had nothing to commit.
     pub write_batches: Counter,
     /// Commands in them, refused ones included.
@@ -104,6 +107,7 @@ impl Default for Metrics {
     fn default() -> Self {
         let mut new = New(Registry::with_prefix("isao"));
         Self {
+            tallies: Tallies::default(),
             write_batches: new
                 .metric("write_batches", "Transactions that the writer of this process committed"),
             write_commands: new

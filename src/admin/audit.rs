@@ -1,5 +1,9 @@
 //! Who changed what: keys, users, subscriptions, settings.
 
+use chrono::{DateTime, Utc};
+use sqlx::PgPool;
+use uuid::Uuid;
+
 use super::{Admin, Error};
 use crate::model::ids::CompanyId;
 
@@ -39,4 +43,44 @@ pub async fn note(
     .execute(&admin.pool)
     .await?;
     Ok(())
+}
+
+/// What was noted.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Entry {
+    pub id: Uuid,
+    pub at: DateTime<Utc>,
+    pub by: By,
+    pub action: String,
+    pub subject: String,
+    pub details: String,
+}
+
+/// What was noted for a company before an entry, the newest first.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn list(
+    pool: &PgPool,
+    company: CompanyId,
+    before: Option<Uuid>,
+    limit: i64,
+) -> Result<Vec<Entry>, Error> {
+    let rows = sqlx::query!(
+        "SELECT id, at, actor, actor_name, action, subject, details, address FROM audit_log
+         WHERE company_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3",
+        company.0,
+        before.unwrap_or(Uuid::max()),
+        limit,
+    );
+    let rows = rows.fetch_all(pool).await?.into_iter().map(|row| Entry {
+        id: row.id,
+        at: row.at,
+        by: By { id: row.actor, name: row.actor_name, address: row.address },
+        action: row.action,
+        subject: row.subject,
+        details: row.details,
+    });
+    Ok(rows.collect())
 }

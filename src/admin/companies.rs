@@ -39,6 +39,12 @@ pub(super) async fn insert(executor: impl PgExecutor<'_>, company: &Company) -> 
     Ok(())
 }
 
+/// Gives a company another name.
+pub async fn rename(pool: &PgPool, company: CompanyId, name: &str) -> Result<(), Error> {
+    sqlx::query!("UPDATE companies SET name = $2 WHERE id = $1", company.0, name).execute(pool).await?;
+    Ok(())
+}
+
 /// All companies, the oldest first.
 pub async fn list(pool: &PgPool) -> Result<Vec<Company>, Error> {
     Ok(sqlx::query!("SELECT id, name, created_at FROM companies ORDER BY created_at, id")

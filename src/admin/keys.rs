@@ -38,6 +38,11 @@ pub struct Key {
     pub created_at: DateTime<Utc>,
     #[serde(serialize_with = "serialize_time_option")]
     pub revoked_at: Option<DateTime<Utc>>,
+    /// To the minute.
+    #[serde(serialize_with = "serialize_time_option")]
+    pub last_used_at: Option<DateTime<Utc>>,
+    /// The address of whoever used it then.
+    pub last_used_from: Option<String>,
 }
 
 /// Whether a key opens anything.
@@ -182,7 +187,8 @@ async fn fetch(
     let now = admin.clock.now();
     sqlx::query!(
         "SELECT k.id, k.hint, k.company_id, c.name AS company_name, k.name, k.description, k.service_type,
-                k.permissions, k.rate_limit, k.expires_at, k.created_at, k.revoked_at
+                k.permissions, k.rate_limit, k.expires_at, k.created_at, k.revoked_at,
+                k.last_used_at, k.last_used_from
          FROM api_keys k JOIN companies c ON c.id = k.company_id
          WHERE ($1::uuid IS NULL OR k.company_id = $1) AND ($2::uuid IS NULL OR k.id = $2)
          ORDER BY c.created_at, c.id, k.created_at, k.id",
@@ -203,6 +209,8 @@ async fn fetch(
         expires_at: row.expires_at,
         created_at: row.created_at,
         revoked_at: row.revoked_at,
+        last_used_at: row.last_used_at,
+        last_used_from: row.last_used_from,
     })
     .fetch_all(&admin.pool)
     .await

@@ -213,3 +213,65 @@ pub async fn link(
     .await?;
     Ok(secret)
 }
+
+/// Has the user chosen a password?
+pub async fn has_password(pool: &PgPool, user: UserId) -> Result<bool, Error> {
+    let has =
+        sqlx::query_scalar!(r#"SELECT password IS NOT NULL AS "has!" FROM users WHERE id = $1"#, user.0);
+    Ok(has.fetch_one(pool).await?)
+}
+
+/// Does the user work in this company alone?
+pub async fn works_only_in(pool: &PgPool, company: CompanyId, user: UserId) -> Result<bool, Error> {
+    let only = sqlx::query_scalar!(
+        r#"SELECT NOT EXISTS (SELECT FROM memberships WHERE user_id = $2 AND company_id <> $1) AS "only!""#,
+        company.0,
+        user.0,
+    );
+    Ok(only.fetch_one(pool).await?)
+}
+
+/// Gives a user of the company a role. Returns false, and changes nothing, if nobody would be left who
+/// may change users.
+pub async fn set_role(pool: &PgPool, company: CompanyId, user: UserId, role: Role) -> Result<bool, Error> {
+    let mut transaction = pool.begin().await?;
+    sqlx::query!(
+        "UPDATE memberships SET role = $3 WHERE company_id = $1 AND user_id = $2",
+        company.0,
+        user.0,
+        role.word(),
+    )
+    .execute(&mut *transaction)
+    .await?;
+    keep_an_admin(transaction, company).await
+}
+
+/// Takes a user out of the company. Returns false, and changes nothing, if nobody would be left who may
+/// change users.
+pub async fn remove(pool: &PgPool, company: CompanyId, user: UserId) -> Result<bool, Error> {
+    let mut transaction = pool.begin().await?;
+    for statement in [
+        sqlx::query!("DELETE FROM sessions WHERE company_id = $1 AND user_id = $2", company.0, user.0),
+        sqlx::query!("DELETE FROM memberships WHERE company_id = $1 AND user_id = $2", company.0, user.0),
+    ] {
+        statement.execute(&mut *transaction).await?;
+    }
+    keep_an_admin(transaction, company).await
+}
+
+/// Commits, if the company has an administrator then.
+async fn keep_an_admin(
+    mut transaction: sqlx::Transaction<'_, sqlx::Postgres>,
+    company: CompanyId,
+) -> Result<bool, Error> {
+    // Two who send each other away wait here, one for the other.
+    let admins = sqlx::query_scalar!(
+        "SELECT user_id FROM memberships WHERE company_id = $1 AND role = 'admin' ORDER BY user_id FOR UPDATE",
+        company.0,
+    );
+    if admins.fetch_all(&mut *transaction).await?.is_empty() {
+        return Ok(false);
+    }
+    transaction.commit().await?;
+    Ok(true)
+}

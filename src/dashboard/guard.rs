@@ -2,7 +2,6 @@
 //! how often somebody may try to sign in.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -10,10 +9,6 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-
-/// Where a connection comes from; the listener notes it with each request.
-#[derive(Clone, Copy, Debug)]
-pub struct Peer(pub IpAddr);
 
 /// Nothing but what this server sends: no script or style within a page, no other host, no frame.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
@@ -62,22 +57,6 @@ fn is_from_here(headers: &HeaderMap) -> bool {
 /// Did the browser speak TLS, as far as a proxy says so?
 pub(super) fn is_secure(headers: &HeaderMap) -> bool {
     headers.get("x-forwarded-proto").is_some_and(|proto| proto == "https")
-}
-
-/// Where the request comes from: the connection's other end, or what the proxy there says.
-pub(super) fn address(headers: &HeaderMap, peer: Option<Peer>) -> String {
-    let mut told = headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
-    let told = told.next_back().and_then(|list| list.rsplit(',').next()?.trim().parse::<IpAddr>().ok());
-    let told = told.filter(|_| peer.is_some_and(|Peer(ip)| is_near(ip)));
-    told.or(peer.map(|Peer(ip)| ip)).map_or_else(|| "unknown".to_owned(), |ip| ip.to_canonical().to_string())
-}
-
-/// May a proxy of ours have this address? Others could write what they like into the header.
-fn is_near(ip: IpAddr) -> bool {
-    match ip.to_canonical() {
-        IpAddr::V4(ip) => ip.is_loopback() || ip.is_private(),
-        IpAddr::V6(ip) => ip.is_loopback() || ip.is_unique_local(),
-    }
 }
 
 /// Counts attempts to sign in that failed. An account is not locked: whoever tries from elsewhere is
@@ -173,16 +152,5 @@ mod tests {
             assert!(throttle.begin("10.0.0.4", "anna@x", now), "{number}");
             throttle.succeeded("10.0.0.4", "anna@x", now);
         }
-    }
-
-    #[test]
-    fn the_nearest_proxy_says_where_a_request_comes_from() {
-        let peer = Some(Peer("10.0.0.1".parse().unwrap()));
-        assert_eq!(address(&headers(&[]), peer), "10.0.0.1");
-        let told = headers(&[("x-forwarded-for", "6.6.6.6, 203.0.113.7")]);
-        assert_eq!(address(&told, peer), "203.0.113.7");
-        assert_eq!(address(&headers(&[("x-forwarded-for", "nonsense")]), peer), "10.0.0.1");
-        let far = Some(Peer("198.51.100.1".parse().unwrap()));
-        assert_eq!(address(&told, far), "198.51.100.1", "that is no proxy of ours");
     }
 }

@@ -4,13 +4,14 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, Bytes, to_bytes};
 use axum::http::{Method, Request, StatusCode, header};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tower::ServiceExt as _;
 
 use super::session::Session;
+use crate::admin::users::Role;
 use crate::http::auth::{Caller, SignedIn};
 use crate::http::error::ApiError;
 
@@ -28,7 +29,10 @@ pub(super) struct Inside {
 #[derive(Debug)]
 pub(super) struct Told {
     pub(super) status: StatusCode,
+    /// To be looked into; numbers in it are not exact.
     pub(super) json: Value,
+    /// As it was answered.
+    bytes: Bytes,
 }
 
 /// In whose name, and whether through a proxy.
@@ -51,6 +55,7 @@ impl Inside {
             company: session.company,
             company_name: session.company_name.clone(),
             permissions: session.role.permissions(),
+            redelivers: session.role != Role::ReadOnly,
         };
         let caller = Caller::on_a_page(Arc::new(signed_in), whose.proxied);
         let body = body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
@@ -66,11 +71,22 @@ impl Inside {
         };
         let status = answer.status();
         if let Some(error) = answer.extensions_mut().remove::<ApiError>() {
-            let json = serde_json::from_str(&error.body(chrono::DateTime::UNIX_EPOCH))?;
-            return Ok(Told { status: error.code.status(), json });
+            let bytes = Bytes::from(error.body(chrono::DateTime::UNIX_EPOCH));
+            return Ok(Told { status: error.code.status(), json: serde_json::from_slice(&bytes)?, bytes });
         }
         let bytes = to_bytes(answer.into_body(), MAX_ANSWER).await?;
-        Ok(Told { status, json: serde_json::from_slice(&bytes).unwrap_or_default() })
+        Ok(Told { status, json: serde_json::from_slice(&bytes).unwrap_or_default(), bytes })
+    }
+
+    /// The same, for what must succeed.
+    pub(super) async fn must(
+        &self,
+        whose: &For<'_>,
+        request: (Method, &str),
+        body: Option<&Value>,
+    ) -> Result<Told, super::Failure> {
+        let told = self.call(whose, request, body).await?;
+        if told.status.is_success() { Ok(told) } else { Err(super::Failure::Told(told)) }
     }
 
     /// What is there to read.
@@ -79,11 +95,8 @@ impl Inside {
         whose: &For<'_>,
         path: &str,
     ) -> Result<T, super::Failure> {
-        let told = self.call(whose, (Method::GET, path), None).await?;
-        if !told.status.is_success() {
-            return Err(super::Failure::Told(told));
-        }
-        Ok(serde_json::from_value(told.json)?)
+        let told = self.must(whose, (Method::GET, path), None).await?;
+        Ok(serde_json::from_slice(&told.bytes)?)
     }
 }
 

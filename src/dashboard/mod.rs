@@ -5,8 +5,12 @@
 //! the API does not know: users, sessions and API keys.
 
 mod assets;
+mod chart;
+mod form;
 mod guard;
 mod inside;
+mod listing;
+mod live;
 mod page;
 mod pages;
 mod session;
@@ -26,16 +30,20 @@ use sqlx::PgPool;
 
 use crate::admin::{self, Admin};
 use crate::http::auth::is_proxied;
+use crate::http::peer::address;
+use crate::listeners::Listeners;
+use crate::shares::Shares;
 use guard::Throttle;
 use inside::{For, Inside, Told};
 use page::Page;
 use session::Session;
-use texts::Language;
-
-pub use guard::Peer;
+use texts::{Language, Reader, Theme};
 
 /// Where the pages live.
 pub const BASE: &str = "/dashboard";
+/// What a browser remembers of its user's choices.
+const LANGUAGE_COOKIE: &str = "isao_language";
+const THEME_COOKIE: &str = "isao_theme";
 
 /// What pages have at hand; cheap to clone.
 #[derive(Clone)]
@@ -46,6 +54,9 @@ pub struct Tools {
     admin: Admin,
     inside: Inside,
     throttle: Throttle,
+    listeners: Listeners,
+    /// Places of pages that are told when something happens.
+    watchers: Shares,
 }
 
 impl Deref for Dashboard {
@@ -58,9 +69,15 @@ impl Deref for Dashboard {
 
 impl Dashboard {
     /// Pages about what `routes` answer, which are below `base` and ask for no key. Users and sessions
-    /// are in the database of `admin`.
-    pub fn new(admin: Admin, routes: Router, base: &'static str) -> Self {
-        Self(Arc::new(Tools { admin, inside: Inside { routes, base }, throttle: Throttle::default() }))
+    /// are in the database of `admin`; `listeners` hear of events.
+    pub fn new(admin: Admin, (routes, base): (Router, &'static str), listeners: Listeners) -> Self {
+        Self(Arc::new(Tools {
+            admin,
+            inside: Inside { routes, base },
+            throttle: Throttle::default(),
+            listeners,
+            watchers: Shares::new(live::PAGES.0, live::PAGES.1),
+        }))
     }
 
     fn pool(&self) -> &PgPool {
@@ -86,6 +103,13 @@ enum Failure {
     Body(#[from] axum::Error),
     #[error(transparent)]
     Template(#[from] askama::Error),
+    #[error(transparent)]
+    Csv(#[from] csv::Error),
+    #[error(transparent)]
+    Header(#[from] axum::http::header::InvalidHeaderValue),
+    /// What was there is not any more; why.
+    #[error("it is gone")]
+    Gone(&'static str),
     /// Somebody without the role for it.
     #[error("the role does not allow it")]
     Forbidden,
@@ -94,7 +118,7 @@ enum Failure {
 /// A request of somebody who is signed in.
 struct SignedIn {
     session: Session,
-    language: Language,
+    reader: Reader,
     proxied: bool,
     address: String,
 }
@@ -106,11 +130,11 @@ impl SignedIn {
 
     /// A page for this person, with the menu's entry `here`.
     fn page(&self, here: &'static str, title: impl Into<String>) -> Page {
-        Page::new(self.language, Some(&self.session), here, title.into())
+        Page::new(self.reader, Some(&self.session), here, title.into())
     }
 
     fn fails(&self, failure: &Failure) -> Response {
-        page::failure(self.language, Some(&self.session), failure)
+        page::failure(self.reader, Some(&self.session), failure)
     }
 }
 
@@ -120,12 +144,12 @@ impl FromRequestParts<Dashboard> for SignedIn {
     async fn from_request_parts(parts: &mut Parts, dashboard: &Dashboard) -> Result<Self, Response> {
         let now = dashboard.admin.clock.now();
         let found = session::of(dashboard.pool(), &parts.headers, now).await;
-        let language = |user: Option<&str>| language(&parts.headers, user);
+        let reader = |user: Option<&str>| reader(&parts.headers, user);
         match found {
             Ok(Some(session)) => Ok(Self {
-                language: language(session.language.as_deref()),
+                reader: reader(session.language.as_deref()),
                 proxied: is_proxied(&parts.headers),
-                address: guard::address(&parts.headers, parts.extensions.get().copied()),
+                address: address(&parts.headers, parts.extensions.get().copied()),
                 session,
             }),
             // After signing in it goes on with the page that was wanted.
@@ -135,15 +159,18 @@ impl FromRequestParts<Dashboard> for SignedIn {
                 let wanted: String = url::form_urlencoded::byte_serialize(wanted.as_bytes()).collect();
                 Err(Redirect::to(&format!("{BASE}/sign-in?to={wanted}")).into_response())
             }
-            Err(error) => Err(page::failure(language(None), None, &error.into())),
+            Err(error) => Err(page::failure(reader(None), None, &error.into())),
         }
     }
 }
 
-/// The language of a request's pages.
-fn language(headers: &HeaderMap, user: Option<&str>) -> Language {
+/// How the pages of a request are read.
+fn reader(headers: &HeaderMap, user: Option<&str>) -> Reader {
     let accepts = headers.get(header::ACCEPT_LANGUAGE).and_then(|accepts| accepts.to_str().ok());
-    Language::choose(session::cookie(headers, "isao_language"), user, accepts)
+    Reader {
+        language: Language::choose(session::cookie(headers, LANGUAGE_COOKIE), user, accepts),
+        theme: Theme::choose(session::cookie(headers, THEME_COOKIE)),
+    }
 }
 
 /// The pages.
@@ -154,16 +181,48 @@ pub fn router(dashboard: Dashboard) -> Router {
         .route("/sign-in/{secret}", get(pages::sign_in::by_link))
         .route("/password/{secret}", get(pages::sign_in::password).post(pages::sign_in::choose))
         .route("/sign-out", post(pages::sign_in::leave))
-        .route("/webhooks", get(pages::webhooks::list))
+        .route("/look", post(pages::account::look))
+        .route("/account", get(pages::account::show))
+        .route("/account/company", post(pages::account::company))
+        .route("/account/password", post(pages::account::change_password))
+        .route("/account/sessions/{which}/end", post(pages::account::end))
+        .route("/live", get(live::follow))
+        .route("/events", get(pages::events::list))
+        .route("/events.csv", get(pages::events::csv))
+        .route("/events/{id}", get(pages::events::show))
+        .route("/webhooks", get(pages::webhooks::list).post(pages::subscribing::create))
+        .route("/webhooks.csv", get(pages::webhooks::csv))
+        .route("/webhooks/new", get(pages::subscribing::new))
+        .route("/webhooks/check", get(pages::subscribing::check))
         .route("/webhooks/{id}", get(pages::webhooks::show))
+        .route("/webhooks/{id}/deliveries.csv", get(pages::webhooks::deliveries_csv))
+        .route("/webhooks/{id}/edit", get(pages::subscribing::edit).post(pages::subscribing::change))
+        .route("/webhooks/{id}/replay", post(pages::replays::start))
+        .route("/webhooks/{id}/replays/{replay}/cancel", post(pages::replays::cancel))
         .route("/webhooks/{id}/{action}", post(pages::webhooks::act))
         .route("/undelivered", get(pages::deliveries::undelivered))
+        .route("/undelivered.csv", get(pages::deliveries::csv))
+        .route("/undelivered/redeliver", post(pages::deliveries::redeliver_all))
         .route("/deliveries/{id}", get(pages::deliveries::show))
         .route("/deliveries/{id}/redeliver", post(pages::deliveries::redeliver))
         .route("/contacts", get(pages::contacts::list).post(pages::contacts::create))
+        .route("/contacts.csv", get(pages::contacts::csv))
         .route("/contacts/new", get(pages::contacts::new))
+        .route("/contacts/choices", get(pages::contacts::choices))
         .route("/contacts/{id}", get(pages::contacts::show).post(pages::contacts::change))
         .route("/contacts/{id}/delete", post(pages::contacts::delete))
+        .route("/deals", get(pages::deals::list).post(pages::deals::create))
+        .route("/deals.csv", get(pages::deals::csv))
+        .route("/deals/new", get(pages::deals::new))
+        .route("/deals/board", get(pages::board::show))
+        .route("/deals/{id}", get(pages::deals::show).post(pages::deals::change))
+        .route("/deals/{id}/move", post(pages::board::go))
+        .route("/deals/{id}/delete", post(pages::deals::delete))
+        .route("/settings/company", get(pages::settings::company).post(pages::settings::rename))
+        .route("/settings/company/members", post(pages::settings::add_member))
+        .route("/settings/users", get(pages::people::list).post(pages::people::invite))
+        .route("/settings/users/{id}/{action}", post(pages::people::act))
+        .route("/settings/audit-log", get(pages::settings::audit))
         .route("/settings/api-keys", get(pages::keys::list).post(pages::keys::create))
         .route("/settings/api-keys/{id}/revoke", post(pages::keys::revoke))
         .route("/assets/{name}", get(assets::serve))
@@ -175,6 +234,6 @@ pub fn router(dashboard: Dashboard) -> Router {
 
 async fn not_found(State(dashboard): State<Dashboard>, headers: HeaderMap, _: Uri) -> Response {
     let session = session::of(dashboard.pool(), &headers, dashboard.admin.clock.now()).await.ok().flatten();
-    let language = language(&headers, session.as_ref().and_then(|session| session.language.as_deref()));
-    page::message(language, session.as_ref(), StatusCode::NOT_FOUND, language.texts().not_found)
+    let reader = reader(&headers, session.as_ref().and_then(|session| session.language.as_deref()));
+    page::message(reader, session.as_ref(), StatusCode::NOT_FOUND, reader.texts().not_found)
 }

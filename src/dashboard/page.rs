@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 
 use super::session::Session;
-use super::texts::{Language, Texts};
+use super::texts::{Language, Reader, Texts, Theme};
 use super::{Failure, assets};
 use crate::admin::{self, users::Role};
 use crate::database::postgres::is_unavailable;
@@ -17,12 +17,24 @@ use crate::model::time::wire_time;
 pub(super) struct Page {
     pub(super) t: &'static Texts,
     pub(super) language: Language,
+    pub(super) theme: Theme,
     pub(super) title: String,
     /// The menu's entry for it.
     pub(super) here: &'static str,
     pub(super) who: Option<Who>,
     pub(super) style: String,
-    pub(super) script: String,
+    pub(super) scripts: Vec<String>,
+    /// Is it told when something happens?
+    pub(super) live: bool,
+}
+
+/// The role, in words.
+pub(super) fn role_text(role: Role, t: &'static Texts) -> &'static str {
+    match role {
+        Role::Admin => t.role_admin,
+        Role::Member => t.role_member,
+        Role::ReadOnly => t.role_read_only,
+    }
 }
 
 /// Who is signed in.
@@ -34,21 +46,21 @@ pub(super) struct Who {
 }
 
 impl Who {
+    pub(super) fn role_text(&self, t: &'static Texts) -> &'static str {
+        role_text(self.role, t)
+    }
+
     pub(super) fn is_admin(&self) -> bool {
         self.role == Role::Admin
     }
 }
 
 impl Page {
-    pub(super) fn new(
-        language: Language,
-        session: Option<&Session>,
-        here: &'static str,
-        title: String,
-    ) -> Self {
+    pub(super) fn new(reader: Reader, session: Option<&Session>, here: &'static str, title: String) -> Self {
         Self {
-            t: language.texts(),
-            language,
+            t: reader.texts(),
+            language: reader.language,
+            theme: reader.theme,
             title,
             here,
             who: session.map(|session| Who {
@@ -57,9 +69,16 @@ impl Page {
                 company: session.company_name.clone(),
                 role: session.role,
             }),
+            live: session.is_some(),
             style: assets::address("look.css"),
-            script: assets::address("times.js"),
+            scripts: ["page.js", "htmx.js", "hx-sse.js"].map(assets::address).into(),
         }
+    }
+
+    /// The page with another script.
+    pub(super) fn with_script(mut self, name: &str) -> Self {
+        self.scripts.push(assets::address(name));
+        self
     }
 
     /// Is it the menu's entry for this page?
@@ -82,18 +101,18 @@ struct Message {
 }
 
 pub(super) fn message(
-    language: Language,
+    reader: Reader,
     session: Option<&Session>,
     status: StatusCode,
     sentence: &str,
 ) -> Response {
-    let page = Page::new(language, session, "", sentence.to_owned());
+    let page = Page::new(reader, session, "", sentence.to_owned());
     shown(status, &Message { page, sentence: sentence.to_owned() })
 }
 
 /// The page that says why there is no other.
-pub(super) fn failure(language: Language, session: Option<&Session>, failure: &Failure) -> Response {
-    let t = language.texts();
+pub(super) fn failure(reader: Reader, session: Option<&Session>, failure: &Failure) -> Response {
+    let t = reader.texts();
     let (status, sentence) = match failure {
         Failure::Told(told)
             if told.status.is_client_error() || told.status == StatusCode::SERVICE_UNAVAILABLE =>
@@ -101,6 +120,7 @@ pub(super) fn failure(language: Language, session: Option<&Session>, failure: &F
             (told.status, told.message().to_owned())
         }
         Failure::Admin(admin::Error::NoKey) => (StatusCode::NOT_FOUND, t.not_found.to_owned()),
+        Failure::Gone(why) => (StatusCode::NOT_FOUND, (*why).to_owned()),
         Failure::Forbidden => (StatusCode::FORBIDDEN, t.may_not.to_owned()),
         Failure::Database(error) if is_unavailable(error) => {
             (StatusCode::SERVICE_UNAVAILABLE, t.away.to_owned())
@@ -110,7 +130,7 @@ pub(super) fn failure(language: Language, session: Option<&Session>, failure: &F
             (StatusCode::INTERNAL_SERVER_ERROR, t.failed.to_owned())
         }
     };
-    message(language, session, status, &sentence)
+    message(reader, session, status, &sentence)
 }
 
 /// The rendered page.

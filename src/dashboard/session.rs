@@ -120,6 +120,94 @@ pub(super) async fn end_others(pool: &PgPool, user: UserId, keep: &[u8]) -> Resu
     Ok(())
 }
 
+/// A session, as its owner sees it.
+pub(super) struct Known {
+    /// The hash, by which it is named.
+    pub(super) name: String,
+    pub(super) address: String,
+    pub(super) user_agent: String,
+    pub(super) seen_at: DateTime<Utc>,
+    /// Is it the one that asks?
+    pub(super) is_this: bool,
+}
+
+/// The sessions of a user that are in force, the one that was used last first.
+pub(super) async fn all(
+    pool: &PgPool,
+    session: &Session,
+    now: DateTime<Utc>,
+) -> Result<Vec<Known>, sqlx::Error> {
+    let rows = sqlx::query!(
+        "SELECT hash, address, user_agent, seen_at FROM sessions
+         WHERE user_id = $1 AND seen_at > $2 AND created_at > $3 ORDER BY seen_at DESC LIMIT 100",
+        session.user.0,
+        now - IDLE,
+        now - LASTS,
+    );
+    let rows = rows.fetch_all(pool).await?.into_iter().map(|row| Known {
+        name: row.hash.iter().map(|byte| format!("{byte:02x}")).collect(),
+        address: row.address,
+        user_agent: row.user_agent,
+        seen_at: row.seen_at,
+        is_this: row.hash == session.hash,
+    });
+    Ok(rows.collect())
+}
+
+/// Ends one session of a user, by its name.
+pub(super) async fn end_one(pool: &PgPool, user: UserId, name: &str) -> Result<(), sqlx::Error> {
+    sqlx::query!("DELETE FROM sessions WHERE user_id = $1 AND encode(hash, 'hex') = $2", user.0, name)
+        .execute(pool)
+        .await?;
+    Ok(())
+}
+
+/// The companies of a user: id, name, and whether it is the one at work for.
+pub(super) async fn companies(
+    pool: &PgPool,
+    session: &Session,
+) -> Result<Vec<(String, String, bool)>, sqlx::Error> {
+    let rows = sqlx::query!(
+        "SELECT c.id, c.name FROM memberships m JOIN companies c ON c.id = m.company_id
+         WHERE m.user_id = $1 ORDER BY c.name, c.id",
+        session.user.0,
+    );
+    let rows = rows.fetch_all(pool).await?.into_iter();
+    let rows = rows.map(|row| (CompanyId(row.id).to_string(), row.name, row.id == session.company.0));
+    Ok(rows.collect())
+}
+
+/// Goes to work for another company of the user.
+pub(super) async fn switch(pool: &PgPool, session: &Session, company: &str) -> Result<(), sqlx::Error> {
+    let company = CompanyId::parse(company).unwrap_or(session.company);
+    sqlx::query!(
+        "UPDATE sessions s SET company_id = m.company_id FROM memberships m
+         WHERE s.hash = $1 AND m.user_id = s.user_id AND m.company_id = $2",
+        &session.hash[..],
+        company.0,
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+/// What is kept of a user's password.
+pub(super) async fn password(pool: &PgPool, user: UserId) -> Result<Option<String>, sqlx::Error> {
+    sqlx::query_scalar!("SELECT password FROM users WHERE id = $1", user.0).fetch_one(pool).await
+}
+
+/// Keeps a password's hash.
+pub(super) async fn set_password(pool: &PgPool, user: UserId, hash: &str) -> Result<(), sqlx::Error> {
+    sqlx::query!("UPDATE users SET password = $2 WHERE id = $1", user.0, hash).execute(pool).await?;
+    Ok(())
+}
+
+/// Keeps a user's language.
+pub(super) async fn set_language(pool: &PgPool, user: UserId, language: &str) -> Result<(), sqlx::Error> {
+    sqlx::query!("UPDATE users SET language = $2 WHERE id = $1", user.0, language).execute(pool).await?;
+    Ok(())
+}
+
 /// Takes a link that works once; answers whose it was.
 pub(super) async fn take_link(
     pool: &PgPool,
@@ -159,6 +247,13 @@ pub(super) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> 
     cookies
         .flat_map(|cookies| cookies.split(';'))
         .find_map(|cookie| cookie.trim().strip_prefix(name)?.strip_prefix('='))
+}
+
+/// A cookie that lasts for a year; scripts need not see it.
+pub(super) fn lasting_cookie(name: &str, value: &str, secure: bool) -> Option<HeaderValue> {
+    let secure = if secure { "; Secure" } else { "" };
+    let text = format!("{name}={value}; Path=/; Max-Age=31536000; HttpOnly; SameSite=Lax{secure}");
+    HeaderValue::try_from(text).ok()
 }
 
 fn set_cookie(secret: &str, seconds: u64, secure: bool) -> Option<HeaderValue> {

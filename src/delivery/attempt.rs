@@ -122,6 +122,7 @@ impl EndedAttempt {
             shard: lane.shard.clone(),
             seq: event.seq,
             event: event.id,
+            occurred: event.at,
             number,
             cause,
             at: self.at,

@@ -10,6 +10,7 @@ use crate::model::attempt::{AttemptCause, AttemptOutcome};
 use crate::model::ids::{CompanyId, EventId, SubscriptionId};
 use crate::outbound::client::Response;
 use crate::shares::Place;
+use crate::tallies::{Ended, How};
 
 /// Attempts that wait to be written, of all companies. With 8 KiB each, they take some 32 MiB.
 pub(super) const ATTEMPTS: usize = 4096;
@@ -25,6 +26,8 @@ pub(super) struct Attempt {
     pub(super) shard: Arc<Shard>,
     pub(super) seq: i64,
     pub(super) event: EventId,
+    /// When the event occurred.
+    pub(super) occurred: DateTime<Utc>,
     pub(super) number: u8,
     pub(super) cause: AttemptCause,
     pub(super) at: DateTime<Utc>,
@@ -39,6 +42,19 @@ pub(super) struct Attempt {
 }
 
 impl Attempt {
+    /// How it counts.
+    pub(super) fn ended(&self) -> Ended {
+        let ended = self.at + self.duration;
+        let how = match self.outcome {
+            AttemptOutcome::Delivered => {
+                How::Delivered((self.cause == AttemptCause::Live).then_some(ended - self.occurred))
+            }
+            AttemptOutcome::Failed => How::Failed,
+            AttemptOutcome::Undelivered => How::Undelivered,
+        };
+        Ended { company: self.company, subscription: self.subscription, at: ended, how }
+    }
+
     /// Its size in a statement, more or less.
     pub(super) fn bytes(&self) -> usize {
         let answer = self.answer.as_ref().map_or(0, |answer| {

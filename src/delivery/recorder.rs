@@ -236,7 +236,8 @@ impl Recorder {
         // One that changed its URL may be there twice: the later lane knows more.
         let snapshots = lanes.iter().map(|lane| (lane.id, lane.snapshot())).collect::<HashMap<_, _>>();
         // Last the attempts: those that the snapshots count are here.
-        let attempts = std::iter::from_fn(|| self.attempts.try_recv().ok()).collect();
+        let attempts: Vec<_> = std::iter::from_fn(|| self.attempts.try_recv().ok()).collect();
+        self.metrics.tallies.attempts(attempts.iter().map(Attempt::ended));
         Gathered { checkpoints, lanes, snapshots: snapshots.into_values().collect(), attempts, more }
     }
 

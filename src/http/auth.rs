@@ -12,6 +12,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 
 use super::error::{ApiError, Code};
+use super::peer::address;
 use super::rate_limit::{RateLimits, Usage};
 use crate::clock::Clock;
 use crate::log::Author;
@@ -22,6 +23,8 @@ use crate::model::permission::Permission;
 
 /// How long a key is taken for what it was: a revocation is heard sooner than in a second.
 const CACHED_FOR: Duration = Duration::from_millis(500);
+/// How often it is noted that a key is in use.
+const NOTED_EVERY: Duration = Duration::from_secs(60);
 /// Keys remembered before old ones are swept out.
 const SWEEP_AT: usize = 4096;
 
@@ -34,6 +37,8 @@ struct Inner {
     clock: Clock,
     limits: RateLimits,
     cache: Mutex<Cache>,
+    /// When the use of keys was noted last, by [`Clock::monotonic`].
+    noted: Mutex<HashMap<KeyId, Duration>>,
 }
 
 /// Keys by their hash, and when each was looked up, by [`Clock::monotonic`].
@@ -74,6 +79,8 @@ pub struct SignedIn {
     pub company: CompanyId,
     pub company_name: String,
     pub permissions: Vec<Permission>,
+    /// May the user have events delivered again, without changing subscriptions?
+    pub redelivers: bool,
 }
 
 impl Caller {
@@ -115,6 +122,11 @@ impl Caller {
         }
     }
 
+    /// May a user who cannot change subscriptions have events delivered again?
+    pub fn redelivers(&self) -> bool {
+        matches!(&self.who, Who::User(user) if user.redelivers)
+    }
+
     /// 403 unless the key has the permission.
     pub fn require(&self, wanted: Permission) -> Result<(), ApiError> {
         if self.permissions().iter().any(|held| held.grants(wanted)) {
@@ -132,6 +144,7 @@ pub async fn authenticate(State(auth): State<Auth>, mut request: Request, next: 
         Err(error) => return error.into_response(),
     };
     let clock = &auth.0.clock;
+    auth.note_use(&known, address(request.headers(), request.extensions().get().copied()));
     let usage = known.rate_limit.map(|limit| auth.0.limits.count(known.id, limit, clock.monotonic()));
     let mut response = match usage {
         Some(usage) if !usage.allowed => rate_limited(usage).into_response(),
@@ -167,7 +180,13 @@ pub fn is_proxied(headers: &HeaderMap) -> bool {
 impl Auth {
     /// Recognises keys that are in the database.
     pub fn new(pool: PgPool, clock: Clock) -> Self {
-        Self(Arc::new(Inner { pool, clock, limits: RateLimits::default(), cache: Mutex::default() }))
+        Self(Arc::new(Inner {
+            pool,
+            clock,
+            limits: RateLimits::default(),
+            cache: Mutex::default(),
+            noted: Mutex::default(),
+        }))
     }
 
     /// Does the database answer?
@@ -201,6 +220,34 @@ impl Auth {
                 "This API key is unknown, expired or revoked",
             )
         })
+    }
+
+    /// Notes when and from where a key was used, once a minute at most.
+    fn note_use(&self, key: &KeyRecord, from: String) {
+        let now = self.0.clock.monotonic();
+        {
+            let mut noted = self.0.noted.lock().unwrap_or_else(PoisonError::into_inner);
+            if noted.get(&key.id).is_some_and(|at| now < *at + NOTED_EVERY) {
+                return;
+            }
+            if noted.len() >= SWEEP_AT {
+                noted.retain(|_, at| now < *at + NOTED_EVERY);
+            }
+            noted.insert(key.id, now);
+        }
+        let (auth, key, at) = (self.clone(), key.id, self.0.clock.now());
+        // Nobody waits for it, and without it nothing is missing but the note.
+        tokio::spawn(async move {
+            let noted = sqlx::query!(
+                "UPDATE api_keys SET last_used_at = $2, last_used_from = $3 WHERE id = $1",
+                key.0,
+                at,
+                from,
+            );
+            if let Err(error) = noted.execute(&auth.0.pool).await {
+                tracing::debug!(%error, "the use of an API key could not be noted");
+            }
+        });
     }
 
     /// Is the caller's key still in force, and does it still have the permission? For

@@ -8,7 +8,7 @@ use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 
 use super::error::ApiError;
-use crate::model::ids::{ContactId, DealId, DeliveryId, ReplayId, SubscriptionId};
+use crate::model::ids::{ContactId, DealId, DeliveryId, EventId, ReplayId, SubscriptionId};
 
 /// What the `{id}` of a path names. Text that is no such id names nothing: 404.
 #[derive(Clone, Copy, Debug)]
@@ -47,6 +47,7 @@ path_ids! {
     ContactId, "Contact", "`contact_…`", parse;
     DealId, "Deal", "`deal_…`", parse;
     DeliveryId, "Delivery", "`delivery_…`", parse;
+    EventId, "Event", "`event_…`", parse;
     ReplayId, "Replay", "`replay_…`", parse;
     SubscriptionId, "Webhook subscription", "`sub_…` or `hook_…`", parse_either;
 }

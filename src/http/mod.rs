@@ -13,6 +13,7 @@ pub mod json;
 pub mod layers;
 pub mod openapi;
 pub mod paging;
+pub mod peer;
 pub mod query;
 pub mod rate_limit;
 pub mod unread;

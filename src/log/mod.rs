@@ -5,6 +5,7 @@
 //! to a time ([`seek`]). What a process knows of the log without asking is its [`LogState`].
 
 pub mod append;
+pub mod history;
 pub mod read;
 pub mod seek;
 mod state;

@@ -15,26 +15,26 @@ const PAGE: usize = 500;
 
 /// Numbers that one statement covers. A statement that reaches from far behind to the end of
 /// the log is planned for all partitions, and the plan takes longer than the read.
-const SPAN: i64 = 100_000;
+pub(super) const SPAN: i64 = 100_000;
 
 /// A row of `events`.
-struct Row {
-    seq: i64,
-    company_id: Uuid,
-    r#type: String,
-    id: Uuid,
-    record_id: Uuid,
-    source: String,
-    at: DateTime<Utc>,
-    data: String,
-    actor: Option<Uuid>,
-    previous: Option<String>,
+pub(super) struct Row {
+    pub(super) seq: i64,
+    pub(super) company_id: Uuid,
+    pub(super) r#type: String,
+    pub(super) id: Uuid,
+    pub(super) record_id: Uuid,
+    pub(super) source: String,
+    pub(super) at: DateTime<Utc>,
+    pub(super) data: String,
+    pub(super) actor: Option<Uuid>,
+    pub(super) previous: Option<String>,
 }
 
 impl Row {
     /// Returns nothing for a type that this version does not know. Readers stop before such events:
     /// see [`end`].
-    fn decode(self) -> Option<Arc<Event>> {
+    pub(super) fn decode(self) -> Option<Arc<Event>> {
         Some(Arc::new(Event {
             seq: self.seq,
             company: CompanyId(self.company_id),

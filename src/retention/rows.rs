@@ -13,6 +13,9 @@ pub const IDEMPOTENCY_KEYS_KEPT: TimeDelta = TimeDelta::hours(24);
 const SUBSCRIPTIONS_KEPT: TimeDelta = TimeDelta::days(30);
 /// How long sessions of the dashboard are kept that nobody uses: longer than one lasts.
 const SESSIONS_KEPT: TimeDelta = TimeDelta::days(30);
+/// How long it is kept what was counted per minute, and per hour: what the dashboard shows, and some more.
+const MINUTES_KEPT: TimeDelta = TimeDelta::days(2);
+const HOURS_KEPT: TimeDelta = TimeDelta::days(92);
 /// How long gaps are kept: they outlast the events, but not for ever, since a subscription
 /// that stays paused gets another one with every partition.
 const GAPS_KEPT: TimeDelta = TimeDelta::days(365);
@@ -97,7 +100,17 @@ async fn delete_some(pool: &PgPool, now: DateTime<Utc>, keep: Duration) -> Resul
     )
     .execute(pool)
     .await?;
-    let rows = [answers, subscriptions, gaps, replays, keys, secrets, sessions, links]
+    let tallies = sqlx::query!(
+        "DELETE FROM tallies WHERE ctid = ANY (ARRAY(
+             (SELECT ctid FROM tallies WHERE unit = 'minute' AND at <= $1 ORDER BY at LIMIT $3)
+             UNION ALL (SELECT ctid FROM tallies WHERE unit = 'hour' AND at <= $2 ORDER BY at LIMIT $3)))",
+        now - MINUTES_KEPT,
+        now - HOURS_KEPT,
+        ROWS,
+    )
+    .execute(pool)
+    .await?;
+    let rows = [answers, subscriptions, gaps, replays, keys, secrets, sessions, links, tallies]
         .map(|done| done.rows_affected());
     Ok(rows.into_iter().max().unwrap_or_default())
 }

@@ -32,10 +32,13 @@ use crate::server::deliver::{DeliveryThreads, deliver};
 use crate::server::listen::listen;
 use crate::server::router::router;
 use crate::server::threads::Threads;
+use crate::tallies::Tallies;
 use crate::writer::{Batches, Writer};
 
 /// Batches that may wait for the tail; more, and it reads the log instead.
 const TAIL_QUEUE: usize = 64;
+/// How long the last counts are waited for.
+const COUNTS_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long requests in flight are waited for when the server stops.
 const REQUESTS_TIMEOUT: Duration = Duration::from_secs(10);
 /// How to run.
@@ -88,6 +91,9 @@ pub struct Server {
     delivery: JoinHandle<()>,
     retention: JoinHandle<()>,
     looking: JoinHandle<()>,
+    counting: JoinHandle<()>,
+    /// What is counted, and where it is written.
+    counted: (Tallies, PgPool),
     _writing: Threads,
 }
 
@@ -151,7 +157,11 @@ impl Server {
         let brief = postgres::small(&pool);
         let looking = tokio::spawn(listeners.clone().look(brief.clone()));
 
+        let counted = metrics.tallies.clone();
+        let counting = tokio::spawn(counted.clone().run(brief.clone()));
+
         let (stop_http, stopped) = watch::channel(false);
+        let counts = brief.clone();
         let admin = Admin { pool: brief.clone(), clock: clock.clone(), ids: ids.clone() };
         let auth = Auth::new(brief, clock.clone());
         let streams = Streams::new(listeners, stopped.clone());
@@ -179,6 +189,8 @@ impl Server {
             delivery,
             retention,
             looking,
+            counting,
+            counted: (counted, counts),
             _writing: writing,
         })
     }
@@ -195,6 +207,7 @@ impl Server {
             _ = &mut self.writer => "the writer",
             _ = &mut self.delivery => "the delivery",
             _ = &mut self.retention => "the retention",
+            _ = &mut self.counting => "the counting for the dashboard",
             _ = &mut self.looking => "the look at the log for event streams",
         }
     }
@@ -213,7 +226,7 @@ impl Server {
         };
         let _ = self.stop_delivery.send(true);
         well &= self.delivery.await.is_ok();
-        for task in [self.retention, self.looking] {
+        for task in [self.retention, self.looking, self.counting] {
             task.abort();
             well &= !matches!(task.await, Err(error) if error.is_panic());
         }
@@ -222,6 +235,8 @@ impl Server {
             tracing::warn!("the writer did not finish within 10 s and was stopped");
             self.writer.abort();
         }
+        let (counted, pool) = self.counted;
+        let _ = timeout(COUNTS_TIMEOUT, counted.write(&pool)).await;
         well
     }
 }

@@ -154,7 +154,8 @@ pub fn router(api: Api, role: Role) -> NormalizePath<Router> {
         Role::All | Role::Api => {
             // Whoever asks from within has been let in already.
             let inside = Router::new().nest(BASE, checked(routes())).with_state(api.clone());
-            let dashboard = Dashboard::new(api.admin.clone(), inside, BASE);
+            let dashboard =
+                Dashboard::new(api.admin.clone(), (inside, BASE), api.streams.listeners().clone());
             (Router::new().nest(BASE, external), dashboard::router(dashboard))
         }
         Role::Deliver => (Router::new(), Router::new()),

@@ -156,6 +156,7 @@ impl<D: Domain> Batches<D> {
             self.core.appender.committed(&appended);
             self.metrics.events_appended.inc_by(appended.events.len() as u64);
             self.listeners.tell(&appended.events);
+            self.metrics.tallies.events(&appended.events);
             // If the tail is behind it finds the gap and reads the log itself.
             let _ = self.tail.try_send(Committed { events: appended.events, version: appended.version });
         }

@@ -1,20 +1,43 @@
 //! Contacts: found, made, changed, deleted.
 
-use std::collections::HashMap;
-
 use askama::Template;
 use axum::Form;
 use axum::extract::{Path, Query, State};
 use axum::http::Method;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use super::{OK, after, encoded, or_why, said};
+use super::deals::Deal;
+use super::events::{self, Event};
+use super::{OK, encoded, or_why, said};
 use crate::admin::users::Role;
+use crate::dashboard::form::{self, Field, Kind, Sent};
 use crate::dashboard::inside::Told;
+use crate::dashboard::listing::{List, Wanted};
 use crate::dashboard::page::{Listed, One, Page, shown};
 use crate::dashboard::{BASE, Dashboard, Failure, SignedIn};
+
+const LIST: List<'_> =
+    List { path: "/contacts", filters: &["search", "tags", "createdSince", "updatedSince", "sort"] };
+const COLUMNS: [&str; 14] = [
+    "id",
+    "name",
+    "firstName",
+    "lastName",
+    "phoneNumber",
+    "email",
+    "position",
+    "currentCompany",
+    "industrySector",
+    "city",
+    "country",
+    "tags",
+    "createdAt",
+    "updatedAt",
+];
+/// Contacts that are suggested.
+const SUGGESTED: usize = 10;
 
 /// A contact in a list, as the API shows it.
 #[derive(Deserialize)]
@@ -29,22 +52,16 @@ struct Contact {
     updated_at: String,
 }
 
-#[derive(Deserialize)]
-pub(in crate::dashboard) struct Wanted {
-    search: Option<String>,
-    cursor: Option<String>,
-    done: Option<String>,
-}
-
 #[derive(Template)]
 #[template(path = "contacts.html")]
 struct Contacts {
     page: Page,
     found: Vec<Contact>,
     total: i64,
-    search: String,
+    wanted: Wanted,
     may: bool,
     said: Option<&'static str>,
+    problem: Option<String>,
     next: Option<String>,
 }
 
@@ -54,29 +71,64 @@ pub(in crate::dashboard) async fn list(
     Query(wanted): Query<Wanted>,
 ) -> Response {
     let listed = async {
-        let search = wanted.search.unwrap_or_default();
-        let cursor = after(wanted.cursor.as_deref());
-        let path = format!("/contacts?limit=50&search={}{cursor}", encoded(&search));
-        let found: Listed<Contact> = dashboard.inside.get(&signed_in.whose(), &path).await?;
-        let page = signed_in.page("contacts", signed_in.language.texts().contacts);
-        let (total, next, may) = (found.meta.total, found.meta.next_cursor, may(&signed_in));
-        let said = said(&signed_in, wanted.done.as_deref());
-        Ok(shown(OK, &Contacts { page, found: found.data, total, search, may, said, next }))
+        let found = wanted.read(&dashboard, &signed_in, LIST).await?;
+        let contacts = Contacts {
+            page: signed_in.page("contacts", signed_in.reader.texts().contacts),
+            may: may(&signed_in),
+            said: said(&signed_in, wanted.get("done")),
+            next: wanted.next(&found.meta),
+            total: found.meta.total,
+            problem: found.problem,
+            found: found.rows,
+            wanted,
+        };
+        Ok(shown(OK, &contacts))
     };
     or_why(&signed_in, listed.await)
 }
 
-fn may(signed_in: &SignedIn) -> bool {
-    signed_in.session.role != Role::ReadOnly
+pub(in crate::dashboard) async fn csv(
+    State(dashboard): State<Dashboard>,
+    signed_in: SignedIn,
+    Query(wanted): Query<Wanted>,
+) -> Response {
+    let csv = wanted.csv((&dashboard, &signed_in), LIST, ("contacts", &COLUMNS));
+    or_why(&signed_in, csv.await)
 }
 
-/// A field of the form.
-struct Field {
-    name: &'static str,
-    label: &'static str,
-    value: String,
-    required: bool,
-    problem: Option<String>,
+#[derive(Template)]
+#[template(path = "choices.html")]
+struct Choices {
+    options: Vec<(String, String)>,
+}
+
+#[derive(Deserialize)]
+pub(in crate::dashboard) struct Typed {
+    #[serde(default)]
+    contact: String,
+}
+
+/// Contacts that match what was typed so far, to choose from.
+pub(in crate::dashboard) async fn choices(
+    State(dashboard): State<Dashboard>,
+    signed_in: SignedIn,
+    Query(typed): Query<Typed>,
+) -> Response {
+    let found = async {
+        let path = format!("/contacts?limit={SUGGESTED}&search={}", encoded(&typed.contact));
+        let found: Listed<Contact> = dashboard.inside.get(&signed_in.whose(), &path).await?;
+        let option = |contact: Contact| {
+            let more = contact.email.unwrap_or(contact.phone_number);
+            (contact.id, format!("{} · {more}", contact.name))
+        };
+        Ok(shown(OK, &Choices { options: found.data.into_iter().map(option).collect() }))
+    };
+    or_why(&signed_in, found.await)
+}
+
+/// May the user change records?
+pub(super) fn may(signed_in: &SignedIn) -> bool {
+    signed_in.session.role != Role::ReadOnly
 }
 
 #[derive(Template)]
@@ -89,53 +141,42 @@ struct Shown {
     may: bool,
     said: Option<&'static str>,
     problem: Option<String>,
+    deals: Vec<Deal>,
+    events: Vec<Event>,
 }
 
-/// The form, with what is wrong with it if somebody sent it.
-fn form(
-    signed_in: &SignedIn,
-    (id, title): (Option<&str>, String),
-    value: impl Fn(&str) -> String,
-    (told, done): (Option<&Told>, Option<&str>),
-) -> Response {
-    let t = signed_in.language.texts();
-    let fields = [
-        ("name", t.name),
-        ("phoneNumber", t.phone),
-        ("email", t.email),
-        ("currentCompany", t.company),
-        ("position", t.position),
-        ("city", t.city),
-        ("country", t.country),
-        ("tags", t.tags),
-    ];
-    let fields = fields.map(|(name, label)| Field {
-        name,
-        label,
-        value: value(name),
-        required: matches!(name, "name" | "phoneNumber"),
-        problem: told.and_then(|told| told.field(name)).map(str::to_owned),
-    });
-    let wrong = |told: &Told| match fields.iter().any(|field| field.problem.is_some()) {
-        true => t.correct.to_owned(),
-        false => told.message().to_owned(),
-    };
-    let problem = told.map(wrong);
-    let shown_as = Shown {
-        page: signed_in.page("contacts", title),
-        id: id.map(str::to_owned),
-        action: id.map_or_else(|| format!("{BASE}/contacts"), |id| format!("{BASE}/contacts/{id}")),
-        may: may(signed_in),
-        said: said(signed_in, done),
-        problem,
-        fields: fields.into(),
-    };
-    shown(told.map_or(OK, |told| told.status), &shown_as)
+impl Shown {
+    /// The form, empty or filled in.
+    fn new(signed_in: &SignedIn, id: Option<&str>, title: String, value: impl Fn(&str) -> String) -> Self {
+        let t = signed_in.reader.texts();
+        let field = |name, label| Field::new(name, label, value(name));
+        Self {
+            page: signed_in.page("contacts", title),
+            id: id.map(str::to_owned),
+            action: id.map_or_else(|| format!("{BASE}/contacts"), |id| format!("{BASE}/contacts/{id}")),
+            fields: vec![
+                field("name", t.name).required(),
+                field("phoneNumber", t.phone).required(),
+                field("email", t.email),
+                field("currentCompany", t.company),
+                field("position", t.position),
+                field("industrySector", t.sector),
+                field("city", t.city),
+                field("country", t.country),
+                field("tags", t.tags).hint(t.tags_hint),
+            ],
+            may: may(signed_in),
+            said: None,
+            problem: None,
+            deals: Vec::new(),
+            events: Vec::new(),
+        }
+    }
 }
 
 pub(in crate::dashboard) async fn new(signed_in: SignedIn) -> Response {
-    let title = signed_in.language.texts().new_contact.to_owned();
-    form(&signed_in, (None, title), |_| String::new(), (None, None))
+    let title = signed_in.reader.texts().new_contact.to_owned();
+    shown(OK, &Shown::new(&signed_in, None, title, |_| String::new()))
 }
 
 pub(in crate::dashboard) async fn show(
@@ -145,14 +186,20 @@ pub(in crate::dashboard) async fn show(
     Query(wanted): Query<Wanted>,
 ) -> Response {
     let page = async {
+        let whose = signed_in.whose();
         let path = format!("/contacts/{}", encoded(&id));
-        let found: One<Value> = dashboard.inside.get(&signed_in.whose(), &path).await?;
+        let found: One<Value> = dashboard.inside.get(&whose, &path).await?;
         let value = |name: &str| match &found.data[name] {
             Value::String(text) => text.clone(),
             Value::Array(tags) => tags.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", "),
             _ => String::new(),
         };
-        Ok(form(&signed_in, (Some(&id), value("name")), value, (None, wanted.done.as_deref())))
+        let mut contact = Shown::new(&signed_in, Some(&id), value("name"), value);
+        let path = format!("/deals?limit=50&contactId={}", encoded(&id));
+        contact.deals = dashboard.inside.get::<Listed<Deal>>(&whose, &path).await?.data;
+        contact.events = events::of_record(&dashboard, &signed_in, &id).await?;
+        contact.said = said(&signed_in, wanted.get("done"));
+        Ok(shown(OK, &contact))
     };
     or_why(&signed_in, page.await)
 }
@@ -160,7 +207,7 @@ pub(in crate::dashboard) async fn show(
 pub(in crate::dashboard) async fn create(
     State(dashboard): State<Dashboard>,
     signed_in: SignedIn,
-    Form(sent): Form<HashMap<String, String>>,
+    Form(sent): Form<Sent>,
 ) -> Response {
     or_why(&signed_in, write(&dashboard, &signed_in, None, &sent).await)
 }
@@ -169,7 +216,7 @@ pub(in crate::dashboard) async fn change(
     State(dashboard): State<Dashboard>,
     signed_in: SignedIn,
     Path(id): Path<String>,
-    Form(sent): Form<HashMap<String, String>>,
+    Form(sent): Form<Sent>,
 ) -> Response {
     or_why(&signed_in, write(&dashboard, &signed_in, Some(&id), &sent).await)
 }
@@ -178,25 +225,37 @@ async fn write(
     dashboard: &Dashboard,
     signed_in: &SignedIn,
     id: Option<&str>,
-    sent: &HashMap<String, String>,
+    sent: &Sent,
 ) -> Result<Response, Failure> {
-    let fields: Map<_, _> = sent.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect();
+    let title = form::value(sent, "name");
+    let mut form = Shown::new(signed_in, id, title, |name| form::value(sent, name));
+    let names: Vec<_> = form.fields.iter().map(|field| field.name).collect();
+    let body = form::body(sent, &names);
     let request = match id {
         None => (Method::POST, "/contacts".to_owned()),
         Some(id) => (Method::PUT, format!("/contacts/{}", encoded(id))),
     };
-    let told =
-        dashboard.inside.call(&signed_in.whose(), (request.0, &request.1), Some(&fields.into())).await?;
+    let told = dashboard.inside.call(&signed_in.whose(), (request.0, &request.1), Some(&body)).await?;
     if told.status.is_success() {
         let id = told.json["data"]["id"].as_str().unwrap_or_default();
         return Ok(Redirect::to(&format!("{BASE}/contacts/{id}?done=saved")).into_response());
     }
-    if !matches!(told.status.as_u16(), 409 | 422) {
+    refused(signed_in, told, |told, t| {
+        form.problem = Some(form::judge(&mut form.fields, told, t));
+        shown(told.status, &form)
+    })
+}
+
+/// The form once more, if the answer is about what is in it.
+pub(super) fn refused(
+    signed_in: &SignedIn,
+    told: Told,
+    form: impl FnOnce(&Told, &'static crate::dashboard::texts::Texts) -> Response,
+) -> Result<Response, Failure> {
+    if !matches!(told.status.as_u16(), 409 | 412 | 422) {
         return Err(Failure::Told(told));
     }
-    let title = sent.get("name").cloned().unwrap_or_default();
-    let value = |name: &str| sent.get(name).cloned().unwrap_or_default();
-    Ok(form(signed_in, (id, title), value, (Some(&told), None)))
+    Ok(form(&told, signed_in.reader.texts()))
 }
 
 pub(in crate::dashboard) async fn delete(
@@ -206,10 +265,7 @@ pub(in crate::dashboard) async fn delete(
 ) -> Response {
     let done = async {
         let path = format!("/contacts/{}", encoded(&id));
-        let told = dashboard.inside.call(&signed_in.whose(), (Method::DELETE, &path), None).await?;
-        if !told.status.is_success() {
-            return Err(Failure::Told(told));
-        }
+        dashboard.inside.must(&signed_in.whose(), (Method::DELETE, &path), None).await?;
         Ok(Redirect::to(&format!("{BASE}/contacts?done=deleted")).into_response())
     };
     or_why(&signed_in, done.await)

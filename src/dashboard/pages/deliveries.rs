@@ -7,11 +7,34 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{OK, after, encoded, or_why, said};
-use crate::admin::users::Role;
+use super::contacts::may;
+use super::events::pretty;
+use super::{OK, encoded, or_why, said};
+use crate::dashboard::listing::{List, Wanted};
 use crate::dashboard::page::{Listed, One, Page, shown};
 use crate::dashboard::texts::Texts;
-use crate::dashboard::{BASE, Dashboard, Failure, SignedIn};
+use crate::dashboard::{BASE, Dashboard, SignedIn};
+use crate::model::events::EventType;
+
+/// What deliveries can be chosen by.
+pub(super) const FILTERS: &[&str] = &["state", "eventType", "recordId", "since", "until"];
+const LIST: List<'_> =
+    List { path: "/webhooks/undelivered", filters: &["eventType", "recordId", "since", "until"] };
+pub(super) const COLUMNS: [&str; 11] = [
+    "id",
+    "subscription_id",
+    "target_url",
+    "event",
+    "event_id",
+    "record_id",
+    "occurred_at",
+    "state",
+    "attempts",
+    "last_attempt_at",
+    "last_error",
+];
+/// Deliveries that are sent again by one click; the next click sends the next ones.
+const AT_ONCE: usize = 200;
 
 /// A delivery in a list, as the API shows it.
 #[derive(Deserialize)]
@@ -25,6 +48,7 @@ pub(super) struct Delivery {
     pub(super) last_error: Option<String>,
     pub(super) attempts: i64,
     pub(super) occurred_at: Option<String>,
+    pub(super) next_attempt_at: Option<String>,
 }
 
 impl Delivery {
@@ -46,7 +70,8 @@ fn tone(state: &str) -> &'static str {
     }
 }
 
-fn state(state: &str, t: &'static Texts) -> &'static str {
+/// The state, in words.
+pub(super) fn state(state: &str, t: &'static Texts) -> &'static str {
     match state {
         "delivered" => t.delivered,
         "retrying" => t.retrying,
@@ -56,17 +81,16 @@ fn state(state: &str, t: &'static Texts) -> &'static str {
     }
 }
 
-#[derive(Deserialize)]
-pub(in crate::dashboard) struct Wanted {
-    cursor: Option<String>,
-    done: Option<String>,
-}
-
 #[derive(Template)]
 #[template(path = "undelivered.html")]
 struct Undelivered {
     page: Page,
     found: Vec<Delivery>,
+    types: &'static [&'static str],
+    wanted: Wanted,
+    may: bool,
+    said: Option<String>,
+    problem: Option<String>,
     next: Option<String>,
 }
 
@@ -76,22 +100,75 @@ pub(in crate::dashboard) async fn undelivered(
     Query(wanted): Query<Wanted>,
 ) -> Response {
     let listed = async {
-        let cursor = after(wanted.cursor.as_deref());
-        let path = format!("/webhooks/undelivered?limit=50{cursor}");
-        let found: Listed<Delivery> = dashboard.inside.get(&signed_in.whose(), &path).await?;
-        let page = signed_in.page("undelivered", signed_in.language.texts().undelivered);
-        Ok(shown(OK, &Undelivered { page, found: found.data, next: found.meta.next_cursor }))
+        let found = wanted.read(&dashboard, &signed_in, LIST).await?;
+        let t = signed_in.reader.texts();
+        let done = wanted.get("done");
+        let again = done
+            .parse()
+            .ok()
+            .map(|count: i64| format!("{} {}", signed_in.reader.language.number(&count), t.sent_again));
+        let undelivered = Undelivered {
+            page: signed_in.page("undelivered", t.undelivered),
+            types: EventType::WORDS,
+            may: may(&signed_in),
+            said: again,
+            next: wanted.next(&found.meta),
+            problem: found.problem,
+            found: found.rows,
+            wanted,
+        };
+        Ok(shown(OK, &undelivered))
     };
     or_why(&signed_in, listed.await)
 }
 
+pub(in crate::dashboard) async fn csv(
+    State(dashboard): State<Dashboard>,
+    signed_in: SignedIn,
+    Query(wanted): Query<Wanted>,
+) -> Response {
+    or_why(&signed_in, wanted.csv((&dashboard, &signed_in), LIST, ("undelivered", &COLUMNS)).await)
+}
+
+/// Sends again what matches, oldest last, so many at once. What is being sent leaves the list only when it
+/// has arrived, so the next click begins behind it.
+pub(in crate::dashboard) async fn redeliver_all(
+    State(dashboard): State<Dashboard>,
+    signed_in: SignedIn,
+    Query(wanted): Query<Wanted>,
+) -> Response {
+    let done = async {
+        let whose = signed_in.whose();
+        let path = wanted.api(LIST, AT_ONCE, Some(wanted.get("cursor")).filter(|cursor| !cursor.is_empty()));
+        let found: Listed<Delivery> = dashboard.inside.get(&whose, &path).await?;
+        // In the order in which they occurred.
+        for delivery in found.data.iter().rev() {
+            let path = format!("/webhooks/deliveries/{}/redeliver", encoded(&delivery.id));
+            dashboard.inside.must(&whose, (Method::POST, &path), Some(&json!({}))).await?;
+        }
+        let next = wanted.next(&found.meta).unwrap_or_else(|| format!("?{}", wanted.same()));
+        let then = format!("{BASE}/undelivered{next}&done={}", found.data.len());
+        Ok(Redirect::to(&then).into_response())
+    };
+    or_why(&signed_in, done.await)
+}
+
 /// One attempt, as it is shown.
 struct Attempt {
-    title: String,
+    number: i64,
+    status: Option<i64>,
     at: String,
     duration_ms: i64,
     error: Option<String>,
-    answer: Option<String>,
+    remote: Option<String>,
+    replay: bool,
+    answer: Option<Message>,
+}
+
+/// What was sent or answered.
+pub(super) struct Message {
+    pub(super) headers: String,
+    pub(super) body: String,
 }
 
 #[derive(Template)]
@@ -100,13 +177,18 @@ struct Shown {
     page: Page,
     id: String,
     event: String,
+    event_id: String,
+    subscription: String,
     target_url: String,
     state: &'static str,
     tone: &'static str,
+    next_attempt_at: Option<String>,
+    waits_behind: Option<String>,
     may: bool,
     said: Option<&'static str>,
     attempts: Vec<Attempt>,
-    request: String,
+    request: Message,
+    curl: Option<String>,
 }
 
 pub(in crate::dashboard) async fn show(
@@ -118,18 +200,24 @@ pub(in crate::dashboard) async fn show(
     let page = async {
         let path = format!("/webhooks/deliveries/{}", encoded(&id));
         let found: One<Value> = dashboard.inside.get(&signed_in.whose(), &path).await?;
-        let text = |name: &str| found.data[name].as_str().unwrap_or_default().to_owned();
-        let (event, was) = (text("event"), text("state"));
+        let text = |name: &str| found.data[name].as_str().map(str::to_owned);
+        let (event, was) = (text("event").unwrap_or_default(), text("state").unwrap_or_default());
         let attempts = found.data["history"].as_array().into_iter().flatten().map(attempt);
+        let target_url = text("target_url").unwrap_or_default();
         let delivery = Shown {
-            page: signed_in.page("undelivered", event.clone()),
-            id: text("id"),
-            target_url: text("target_url"),
-            state: state(&was, signed_in.language.texts()),
+            page: signed_in.page("webhooks", event.clone()),
+            id: text("id").unwrap_or_default(),
+            event_id: text("event_id").unwrap_or_default(),
+            subscription: text("subscription_id").unwrap_or_default(),
+            curl: curl(&target_url, &found.data["request"]),
+            target_url,
+            state: state(&was, signed_in.reader.texts()),
             tone: tone(&was),
+            next_attempt_at: text("next_attempt_at"),
+            waits_behind: text("waits_behind"),
             // What is still to come needs no second way.
-            may: signed_in.session.role == Role::Admin && !matches!(&*was, "waiting" | "retrying"),
-            said: said(&signed_in, wanted.done.as_deref()),
+            may: may(&signed_in) && !matches!(&*was, "waiting" | "retrying"),
+            said: said(&signed_in, wanted.get("done")),
             attempts: attempts.collect(),
             request: message(&found.data["request"]),
             event,
@@ -140,23 +228,44 @@ pub(in crate::dashboard) async fn show(
 }
 
 fn attempt(attempt: &Value) -> Attempt {
-    let status = attempt["status"].as_i64().map(|status| format!(" · {status}"));
+    let text = |name: &str| attempt[name].as_str().map(str::to_owned);
     Attempt {
-        title: format!("{}{}", attempt["attempt"], status.unwrap_or_default()),
-        at: attempt["at"].as_str().unwrap_or_default().to_owned(),
+        number: attempt["attempt"].as_i64().unwrap_or_default(),
+        status: attempt["status"].as_i64(),
+        at: text("at").unwrap_or_default(),
         duration_ms: attempt["duration_ms"].as_i64().unwrap_or_default(),
-        error: attempt["error"].as_str().map(str::to_owned),
+        error: text("error"),
+        remote: text("remote_addr"),
+        replay: attempt["cause"] == "replay",
         answer: attempt["response"].is_object().then(|| message(&attempt["response"])),
     }
 }
 
-/// Headers and body, as they go over the wire.
-fn message(message: &Value) -> String {
+fn headers(message: &Value) -> impl Iterator<Item = (&str, &str)> {
     let headers = message["headers"].as_array().into_iter().flatten();
-    let headers = headers.map(|header| {
-        format!("{}: {}\n", header[0].as_str().unwrap_or_default(), header[1].as_str().unwrap_or_default())
+    headers.map(|header| (header[0].as_str().unwrap_or_default(), header[1].as_str().unwrap_or_default()))
+}
+
+/// Headers and body, as people read them.
+pub(super) fn message(message: &Value) -> Message {
+    let body = message["body"].as_str().unwrap_or_default();
+    let is_json = serde_json::from_str::<&serde_json::value::RawValue>(body).is_ok();
+    Message {
+        headers: headers(message).map(|(name, value)| format!("{name}: {value}\n")).collect(),
+        body: if is_json { pretty(body) } else { body.to_owned() },
+    }
+}
+
+/// The same request, for a shell.
+fn curl(url: &str, request: &Value) -> Option<String> {
+    let body = request["body"].as_str()?;
+    let quoted = |text: &str| format!("'{}'", text.replace('\'', r"'\''"));
+    let sent = headers(request).filter(|(name, _)| {
+        !name.eq_ignore_ascii_case("host") && !name.eq_ignore_ascii_case("content-length")
     });
-    format!("{}\n{}", headers.collect::<String>(), message["body"].as_str().unwrap_or_default())
+    let headers: String =
+        sent.map(|(name, value)| format!(" \\\n  -H {}", quoted(&format!("{name}: {value}")))).collect();
+    Some(format!("curl -X POST {}{headers} \\\n  --data-raw {}", quoted(url), quoted(body)))
 }
 
 pub(in crate::dashboard) async fn redeliver(
@@ -166,10 +275,7 @@ pub(in crate::dashboard) async fn redeliver(
 ) -> Response {
     let done = async {
         let path = format!("/webhooks/deliveries/{}/redeliver", encoded(&id));
-        let told = dashboard.inside.call(&signed_in.whose(), (Method::POST, &path), Some(&json!({}))).await?;
-        if !told.status.is_success() {
-            return Err(Failure::Told(told));
-        }
+        dashboard.inside.must(&signed_in.whose(), (Method::POST, &path), Some(&json!({}))).await?;
         Ok(Redirect::to(&format!("{BASE}/deliveries/{id}?done=redelivered")).into_response())
     };
     or_why(&signed_in, done.await)

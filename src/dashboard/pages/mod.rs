@@ -1,10 +1,18 @@
 //! The pages.
 
+pub(super) mod account;
+pub(super) mod board;
 pub(super) mod contacts;
+pub(super) mod deals;
 pub(super) mod deliveries;
+pub(super) mod events;
 pub(super) mod keys;
 pub(super) mod overview;
+pub(super) mod people;
+pub(super) mod replays;
+pub(super) mod settings;
 pub(super) mod sign_in;
+pub(super) mod subscribing;
 pub(super) mod webhooks;
 
 use axum::http::StatusCode;
@@ -18,23 +26,20 @@ fn or_why(signed_in: &SignedIn, page: Result<Response, Failure>) -> Response {
 }
 
 /// What to say on the page after something was done: the next request asks for it by its name.
-fn said(signed_in: &SignedIn, done: Option<&str>) -> Option<&'static str> {
-    let t = signed_in.language.texts();
-    match done? {
+fn said(signed_in: &SignedIn, done: &str) -> Option<&'static str> {
+    let t = signed_in.reader.texts();
+    match done {
         "saved" => Some(t.saved),
         "deleted" => Some(t.deleted),
         "redelivered" => Some(t.redelivered),
+        "moved" => Some(t.moved),
+        "replaying" => Some(t.replaying),
         _ => None,
     }
 }
 
-/// The part of a list's address that says after what it goes on.
-fn after(cursor: Option<&str>) -> String {
-    cursor.map_or_else(String::new, |cursor| format!("&cursor={}", encoded(cursor)))
-}
-
 /// Text in the query of an address.
-fn encoded(text: &str) -> String {
+pub(super) fn encoded(text: &str) -> String {
     url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }
 

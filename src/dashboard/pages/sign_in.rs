@@ -10,11 +10,12 @@ use serde::Deserialize;
 use super::OK;
 use crate::admin::passwords;
 use crate::admin::users::{self, Link};
-use crate::dashboard::guard::{Peer, address, is_secure};
+use crate::dashboard::guard::is_secure;
 use crate::dashboard::page::{self, Page, shown};
 use crate::dashboard::session::{self, From};
-use crate::dashboard::texts::Language;
-use crate::dashboard::{BASE, Dashboard, Failure, SignedIn, language};
+use crate::dashboard::texts::Reader;
+use crate::dashboard::{BASE, Dashboard, Failure, SignedIn, reader};
+use crate::http::peer::{Peer, address};
 use crate::model::ids::UserId;
 
 #[derive(Template)]
@@ -32,16 +33,16 @@ pub(in crate::dashboard) struct Wanted {
 }
 
 pub(in crate::dashboard) async fn show(headers: HeaderMap, Query(wanted): Query<Wanted>) -> Response {
-    form(language(&headers, None), OK, (wanted.to.unwrap_or_default(), String::new()), None)
+    form(reader(&headers, None), OK, (wanted.to.unwrap_or_default(), String::new()), None)
 }
 
 fn form(
-    language: Language,
+    reader: Reader,
     status: StatusCode,
     (to, email): (String, String),
     problem: Option<&'static str>,
 ) -> Response {
-    let page = Page::new(language, None, "", language.texts().sign_in.to_owned());
+    let page = Page::new(reader, None, "", reader.texts().sign_in.to_owned());
     shown(status, &SignInForm { page, to, email, problem })
 }
 
@@ -59,20 +60,20 @@ pub(in crate::dashboard) async fn enter(
     headers: HeaderMap,
     Form(sent): Form<Sent>,
 ) -> Response {
-    let language = language(&headers, None);
-    let t = language.texts();
+    let reader = reader(&headers, None);
+    let t = reader.texts();
     let from = address(&headers, peer.map(|axum::Extension(peer)| peer));
     let (account, now) = (users::email_key(&sent.email), dashboard.admin.clock.monotonic());
     if !dashboard.throttle.begin(&from, &account, now) {
-        return form(language, StatusCode::TOO_MANY_REQUESTS, (sent.to, sent.email), Some(t.too_often));
+        return form(reader, StatusCode::TOO_MANY_REQUESTS, (sent.to, sent.email), Some(t.too_often));
     }
     match check(&dashboard, &account, sent.password).await {
         Ok(Some(user)) => {
             dashboard.throttle.succeeded(&from, &account, now);
             let_in(&dashboard, (&headers, &from), user, &sent.to).await
         }
-        Ok(None) => form(language, StatusCode::UNAUTHORIZED, (sent.to, sent.email), Some(t.wrong_sign_in)),
-        Err(error) => page::failure(language, None, &error),
+        Ok(None) => form(reader, StatusCode::UNAUTHORIZED, (sent.to, sent.email), Some(t.wrong_sign_in)),
+        Err(error) => page::failure(reader, None, &error),
     }
 }
 
@@ -110,7 +111,7 @@ async fn let_in(
         Some(to).filter(|to| *to == BASE || to.starts_with("/dashboard/") || to.starts_with("/dashboard?"));
     match begun.await {
         Ok(cookie) => go(to.unwrap_or(BASE), cookie),
-        Err(error) => page::failure(language(headers, None), None, &error),
+        Err(error) => page::failure(reader(headers, None), None, &error),
     }
 }
 
@@ -133,13 +134,13 @@ pub(in crate::dashboard) async fn by_link(
     match session::take_link(&dashboard.admin.pool, &secret, Link::SignIn, now).await {
         Ok(Some(user)) => let_in(&dashboard, (&headers, &from), user, BASE).await,
         Ok(None) => over(&headers),
-        Err(error) => page::failure(language(&headers, None), None, &error.into()),
+        Err(error) => page::failure(reader(&headers, None), None, &error.into()),
     }
 }
 
 fn over(headers: &HeaderMap) -> Response {
-    let language = language(headers, None);
-    page::message(language, None, StatusCode::NOT_FOUND, language.texts().link_is_over)
+    let reader = reader(headers, None);
+    page::message(reader, None, StatusCode::NOT_FOUND, reader.texts().link_is_over)
 }
 
 #[derive(Template)]
@@ -149,8 +150,8 @@ struct Password {
     problem: Option<String>,
 }
 
-fn password_form(language: Language, status: StatusCode, problem: Option<String>) -> Response {
-    let page = Page::new(language, None, "", language.texts().choose_password.to_owned());
+fn password_form(reader: Reader, status: StatusCode, problem: Option<String>) -> Response {
+    let page = Page::new(reader, None, "", reader.texts().choose_password.to_owned());
     shown(status, &Password { page, problem })
 }
 
@@ -159,12 +160,12 @@ pub(in crate::dashboard) async fn password(
     headers: HeaderMap,
     Path(secret): Path<String>,
 ) -> Response {
-    let language = language(&headers, None);
+    let reader = reader(&headers, None);
     let now = dashboard.admin.clock.now();
     match session::knows_link(&dashboard.admin.pool, &secret, Link::Password, now).await {
-        Ok(true) => password_form(language, OK, None),
+        Ok(true) => password_form(reader, OK, None),
         Ok(false) => over(&headers),
-        Err(error) => page::failure(language, None, &error.into()),
+        Err(error) => page::failure(reader, None, &error.into()),
     }
 }
 
@@ -180,10 +181,10 @@ pub(in crate::dashboard) async fn choose(
     Path(secret): Path<String>,
     Form(chosen): Form<Chosen>,
 ) -> Response {
-    let language = language(&headers, None);
+    let reader = reader(&headers, None);
     if let Some(refusal) = passwords::refusal(&chosen.password) {
-        let problem = format!("{} {refusal}", language.texts().password);
-        return password_form(language, StatusCode::UNPROCESSABLE_ENTITY, Some(problem));
+        let problem = format!("{} {refusal}", reader.texts().password);
+        return password_form(reader, StatusCode::UNPROCESSABLE_ENTITY, Some(problem));
     }
     let from = address(&headers, peer.map(|axum::Extension(peer)| peer));
     let done = async {
@@ -191,9 +192,7 @@ pub(in crate::dashboard) async fn choose(
         let now = dashboard.admin.clock.now();
         let user = session::take_link(&dashboard.admin.pool, &secret, Link::Password, now).await?;
         let Some(user) = user else { return Ok(None) };
-        sqlx::query!("UPDATE users SET password = $2 WHERE id = $1", user.0, hash)
-            .execute(&dashboard.admin.pool)
-            .await?;
+        session::set_password(&dashboard.admin.pool, user, &hash).await?;
         // Whoever knew the old one is out.
         session::end_others(&dashboard.admin.pool, user, &[]).await?;
         Ok::<_, Failure>(Some(user))
@@ -201,7 +200,7 @@ pub(in crate::dashboard) async fn choose(
     match done.await {
         Ok(Some(user)) => let_in(&dashboard, (&headers, &from), user, BASE).await,
         Ok(None) => over(&headers),
-        Err(error) => page::failure(language, None, &error),
+        Err(error) => page::failure(reader, None, &error),
     }
 }
 

@@ -1,18 +1,45 @@
-//! Subscriptions, and what can be done about each.
+//! Subscriptions: how each does, and what can be done about it.
 
 use askama::Template;
+use axum::Form;
 use axum::extract::{Path, Query, State};
 use axum::http::Method;
 use axum::response::{IntoResponse as _, Redirect, Response};
+use chrono::TimeDelta;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::de::IgnoredAny;
+use serde_json::{Map, Value, json};
 
-use super::deliveries::Delivery;
-use super::{OK, after, encoded, or_why, said};
+use super::deliveries::{self, Delivery};
+use super::overview;
+use super::replays::Replay;
+use super::{OK, encoded, or_why, said};
 use crate::admin::users::Role;
+use crate::dashboard::chart::Chart;
+use crate::dashboard::form::{self, Sent};
+use crate::dashboard::listing::{List, Wanted};
 use crate::dashboard::page::{Listed, One, Page, shown};
 use crate::dashboard::texts::Texts;
 use crate::dashboard::{BASE, Dashboard, Failure, SignedIn};
+use crate::model::events::EventSelection;
+use crate::model::ids::SubscriptionId;
+use crate::tallies;
+
+const LIST: List<'_> = List { path: "/webhooks", filters: &["status"] };
+const COLUMNS: [&str; 8] = [
+    "subscription_id",
+    "event_type",
+    "target_url",
+    "status",
+    "status_reason",
+    "ordering",
+    "created_at",
+    "delivery.last_success_at",
+];
+/// Events that wait are counted so far.
+const COUNTED: usize = 200;
+/// Hours in the chart of a subscription.
+const HOURS: usize = 24;
 
 /// A subscription, as the API shows it.
 #[derive(Deserialize)]
@@ -20,10 +47,19 @@ pub(super) struct Subscription {
     pub(super) id: String,
     pub(super) subscription_id: String,
     pub(super) event_type: String,
+    pub(super) events: Vec<String>,
     pub(super) target_url: String,
+    pub(super) filters: Map<String, Value>,
+    pub(super) headers: Map<String, Value>,
+    pub(super) include: Vec<String>,
+    pub(super) ordering: String,
     pub(super) status: String,
     pub(super) status_reason: Option<String>,
+    pub(super) created_at: String,
     delivery: Option<Health>,
+    /// How its deliveries went in the last 24 hours.
+    #[serde(skip)]
+    pub(super) chart: Option<Chart>,
 }
 
 #[derive(Deserialize)]
@@ -52,6 +88,7 @@ impl Subscription {
             "active" => t.active,
             "degraded" => t.degraded,
             "deactivated" => t.deactivated,
+            "deleted" => t.removed,
             _ => t.paused,
         }
     }
@@ -79,13 +116,18 @@ impl Subscription {
     pub(super) fn last_error(&self) -> Option<&str> {
         self.delivery.as_ref()?.last_error.as_deref()
     }
-}
 
-#[derive(Deserialize)]
-pub(in crate::dashboard) struct Wanted {
-    cursor: Option<String>,
-    done: Option<String>,
-    test: Option<String>,
+    /// The types that it has, patterns spelt out.
+    pub(super) fn types(&self) -> Vec<String> {
+        let selection = EventSelection::parse(self.events.iter().map(String::as_str));
+        selection.map(|selection| selection.types().words()).unwrap_or_default()
+    }
+
+    /// The filters, for people: fields and their values.
+    pub(super) fn filter_lines(&self) -> Vec<(String, String)> {
+        let lines = self.filters.iter().map(|(field, values)| (field.clone(), form::listed(values)));
+        lines.collect()
+    }
 }
 
 #[derive(Template)]
@@ -93,6 +135,10 @@ pub(in crate::dashboard) struct Wanted {
 struct Webhooks {
     page: Page,
     found: Vec<Subscription>,
+    wanted: Wanted,
+    may: bool,
+    said: Option<&'static str>,
+    problem: Option<String>,
     next: Option<String>,
 }
 
@@ -102,13 +148,81 @@ pub(in crate::dashboard) async fn list(
     Query(wanted): Query<Wanted>,
 ) -> Response {
     let listed = async {
-        let cursor = after(wanted.cursor.as_deref());
-        let path = format!("/webhooks?status=all&limit=50{cursor}");
-        let found: Listed<Subscription> = dashboard.inside.get(&signed_in.whose(), &path).await?;
-        let page = signed_in.page("webhooks", signed_in.language.texts().webhooks);
-        Ok(shown(OK, &Webhooks { page, found: found.data, next: found.meta.next_cursor }))
+        let wanted = wanted.or("status", "all");
+        let mut found = wanted.read(&dashboard, &signed_in, LIST).await?;
+        add_charts(&dashboard, &signed_in, &mut found.rows).await?;
+        let webhooks = Webhooks {
+            page: signed_in.page("webhooks", signed_in.reader.texts().webhooks),
+            may: may(&signed_in),
+            said: said(&signed_in, wanted.get("done")),
+            next: wanted.next(&found.meta),
+            problem: found.problem,
+            found: found.rows,
+            wanted,
+        };
+        Ok(shown(OK, &webhooks))
     };
     or_why(&signed_in, listed.await)
+}
+
+pub(in crate::dashboard) async fn csv(
+    State(dashboard): State<Dashboard>,
+    signed_in: SignedIn,
+    Query(wanted): Query<Wanted>,
+) -> Response {
+    let wanted = wanted.or("status", "all");
+    or_why(&signed_in, wanted.csv((&dashboard, &signed_in), LIST, ("webhooks", &COLUMNS)).await)
+}
+
+/// Adds to subscriptions how their deliveries went in the last 24 hours.
+pub(super) async fn add_charts(
+    dashboard: &Dashboard,
+    signed_in: &SignedIn,
+    subscriptions: &mut [Subscription],
+) -> Result<(), Failure> {
+    let span = overview::span(dashboard.admin.clock.now(), HOURS, TimeDelta::hours(1));
+    let ids =
+        subscriptions.iter().filter_map(|subscription| SubscriptionId::parse(&subscription.subscription_id));
+    let ids: Vec<_> = ids.map(|id| id.0).collect();
+    let company = signed_in.session.company;
+    let counted = tallies::of_subscriptions(dashboard.pool(), company, &ids, span.from).await?;
+    let (language, t) = (signed_in.reader.language, signed_in.reader.texts());
+    for subscription in subscriptions {
+        let id = SubscriptionId::parse(&subscription.subscription_id).map(|id| id.0).unwrap_or_default();
+        let mut values = [(0, 0); HOURS];
+        for (at, delivered, failed) in counted.get(&id).into_iter().flatten() {
+            if let Some(index) = span.index(*at) {
+                values[index] = (*delivered, *failed);
+            }
+        }
+        subscription.chart = Some(Chart::new(language, t.deliveries.to_owned(), span, &values));
+    }
+    Ok(())
+}
+
+/// May the user change subscriptions?
+pub(super) fn may(signed_in: &SignedIn) -> bool {
+    signed_in.session.role == Role::Admin
+}
+
+/// What came of a test.
+pub(super) struct Tested {
+    good: bool,
+    summary: String,
+    sent: String,
+    answered: String,
+}
+
+/// What is said on the page about what was just done.
+#[derive(Default)]
+pub(super) struct Done {
+    pub(super) said: Option<String>,
+    pub(super) problem: Option<String>,
+    /// Shown once.
+    pub(super) secret: Option<String>,
+    pub(super) tested: Option<Tested>,
+    /// The events that a replay would send, before it is begun.
+    pub(super) counted: Option<super::replays::Counted>,
 }
 
 #[derive(Template)]
@@ -117,8 +231,14 @@ struct Webhook {
     page: Page,
     subscription: Subscription,
     may: bool,
-    said: Option<String>,
+    done: Done,
+    /// How many events wait, if any.
+    waiting: Option<String>,
+    replays: Vec<Replay>,
     found: Vec<Delivery>,
+    states: [(&'static str, &'static str); 5],
+    wanted: Wanted,
+    problem: Option<String>,
     next: Option<String>,
 }
 
@@ -128,59 +248,117 @@ pub(in crate::dashboard) async fn show(
     Path(id): Path<String>,
     Query(wanted): Query<Wanted>,
 ) -> Response {
-    let page = async {
-        let whose = signed_in.whose();
-        let path = format!("/webhooks/{}", encoded(&id));
-        let subscription: One<Subscription> = dashboard.inside.get(&whose, &path).await?;
-        let cursor = after(wanted.cursor.as_deref());
-        let path = format!("{path}/deliveries?limit=50{cursor}");
-        let found: Listed<Delivery> = dashboard.inside.get(&whose, &path).await?;
-        let title = subscription.data.target_url.clone();
-        let said = said(&signed_in, wanted.done.as_deref()).map(str::to_owned);
-        let webhook = Webhook {
-            page: signed_in.page("webhooks", title),
-            subscription: subscription.data,
-            may: signed_in.session.role == Role::Admin,
-            said: wanted.test.or(said),
-            found: found.data,
-            next: found.meta.next_cursor,
-        };
-        Ok(shown(OK, &webhook))
-    };
-    or_why(&signed_in, page.await)
+    let done = Done { said: said(&signed_in, wanted.get("done")).map(str::to_owned), ..Done::default() };
+    or_why(&signed_in, page(&dashboard, &signed_in, &id, wanted, done).await)
 }
 
-/// Pauses, resumes, or sends a test.
+/// The page of a subscription.
+pub(super) async fn page(
+    dashboard: &Dashboard,
+    signed_in: &SignedIn,
+    id: &str,
+    wanted: Wanted,
+    done: Done,
+) -> Result<Response, Failure> {
+    let (whose, t) = (signed_in.whose(), signed_in.reader.texts());
+    let path = format!("/webhooks/{}", encoded(id));
+    let subscription: One<Subscription> = dashboard.inside.get(&whose, &path).await?;
+    let waiting = match subscription.data.is_waiting() {
+        true => Some(count_waiting(dashboard, signed_in, &path).await?),
+        false => None,
+    };
+    let replays: Listed<Replay> = dashboard.inside.get(&whose, &format!("{path}/replays")).await?;
+    let list = format!("{path}/deliveries");
+    let list = List { path: &list, filters: deliveries::FILTERS };
+    let found = wanted.read(dashboard, signed_in, list).await?;
+    let states = ["delivered", "waiting", "retrying", "undelivered", "skipped"];
+    let webhook = Webhook {
+        page: signed_in.page("webhooks", subscription.data.target_url.clone()),
+        subscription: subscription.data,
+        may: may(signed_in),
+        done,
+        waiting,
+        replays: replays.data.into_iter().take(super::replays::SHOWN).collect(),
+        next: wanted.next(&found.meta),
+        problem: found.problem,
+        found: found.rows,
+        states: states.map(|state| (state, deliveries::state(state, t))),
+        wanted,
+    };
+    Ok(shown(OK, &webhook))
+}
+
+async fn count_waiting(dashboard: &Dashboard, signed_in: &SignedIn, path: &str) -> Result<String, Failure> {
+    let path = format!("{path}/deliveries?state=waiting&limit={COUNTED}");
+    let found: Listed<IgnoredAny> = dashboard.inside.get(&signed_in.whose(), &path).await?;
+    let more = if found.meta.next_cursor.is_some() { "+" } else { "" };
+    Ok(format!("{}{more}", found.data.len()))
+}
+
+pub(in crate::dashboard) async fn deliveries_csv(
+    State(dashboard): State<Dashboard>,
+    signed_in: SignedIn,
+    Path(id): Path<String>,
+    Query(wanted): Query<Wanted>,
+) -> Response {
+    let path = format!("/webhooks/{}/deliveries", encoded(&id));
+    let list = List { path: &path, filters: deliveries::FILTERS };
+    let csv = wanted.csv((&dashboard, &signed_in), list, ("deliveries", &deliveries::COLUMNS));
+    or_why(&signed_in, csv.await)
+}
+
+/// Pauses, resumes, skips, tests, rotates the secret or removes.
 pub(in crate::dashboard) async fn act(
     State(dashboard): State<Dashboard>,
     signed_in: SignedIn,
     Path((id, action)): Path<(String, String)>,
+    Form(sent): Form<Sent>,
 ) -> Response {
-    let done = async {
-        let path = format!("/webhooks/{}", encoded(&id));
-        let (request, body) = match &*action {
-            "pause" => ((Method::PATCH, path), json!({"is_active": false})),
-            "resume" => ((Method::PATCH, path), json!({"is_active": true})),
-            _ => ((Method::POST, format!("{path}/test")), json!({})),
-        };
-        let told = dashboard.inside.call(&signed_in.whose(), (request.0, &request.1), Some(&body)).await?;
-        if !told.status.is_success() {
-            return Err(Failure::Told(told));
-        }
-        let then = match &*action {
-            "pause" | "resume" => "done=saved".to_owned(),
-            _ => format!("test={}", encoded(&outcome(&told.json["data"]))),
-        };
-        Ok(Redirect::to(&format!("{BASE}/webhooks/{id}?{then}")).into_response())
-    };
-    or_why(&signed_in, done.await)
+    or_why(&signed_in, perform(&dashboard, &signed_in, (&id, &action), &sent).await)
 }
 
-/// What came of a test, in a sentence.
-fn outcome(result: &Value) -> String {
+async fn perform(
+    dashboard: &Dashboard,
+    signed_in: &SignedIn,
+    (id, action): (&str, &str),
+    sent: &Sent,
+) -> Result<Response, Failure> {
+    let (whose, path) = (signed_in.whose(), format!("/webhooks/{}", encoded(id)));
+    let change = |body: Value| (Method::PATCH, path.clone(), body);
+    let (method, path, body) = match action {
+        "pause" => change(json!({"is_active": false})),
+        "resume" => change(json!({"is_active": true})),
+        "skip" => change(json!({"resume": "now"})),
+        "test" => (Method::POST, format!("{path}/test"), json!({"event": sent.get("event")})),
+        "rotate" => (Method::POST, format!("{path}/rotate-secret"), json!({})),
+        "delete" => (Method::DELETE, path, json!({})),
+        _ => return Err(Failure::Gone(signed_in.reader.texts().not_found)),
+    };
+    let told = dashboard.inside.must(&whose, (method, &path), Some(&body)).await?;
+    let data = &told.json["data"];
+    let done = match action {
+        "test" => Done { tested: Some(outcome(data)), ..Done::default() },
+        "rotate" => Done { secret: data["secret"].as_str().map(str::to_owned), ..Done::default() },
+        "delete" => return Ok(Redirect::to(&format!("{BASE}/webhooks?done=deleted")).into_response()),
+        _ => return Ok(Redirect::to(&format!("{BASE}/webhooks/{id}?done=saved")).into_response()),
+    };
+    page(dashboard, signed_in, id, Wanted::default(), done).await
+}
+
+fn outcome(result: &Value) -> Tested {
     let took = &result["duration_ms"];
-    match (result["error"].as_str(), result["status"].as_u64()) {
+    let summary = match (result["error"].as_str(), result["status"].as_u64()) {
         (None, Some(status)) => format!("{status} · {took} ms"),
         (error, _) => format!("{} · {took} ms", error.unwrap_or_default()),
+    };
+    let text = |message: &Value| {
+        let deliveries::Message { headers, body } = deliveries::message(message);
+        format!("{headers}\n{body}")
+    };
+    Tested {
+        good: result["delivered"] == true,
+        summary,
+        sent: text(&result["request"]),
+        answered: if result["response"].is_object() { text(&result["response"]) } else { String::new() },
     }
 }

@@ -220,7 +220,7 @@ async fn bounds(pool: &PgPool, wanted: &Selection) -> Result<(i64, DeliveryId), 
 
 /// What there is to tell of these, in the same order; those of `only`, if given. What
 /// does not match a subscription's filters, or is of a deleted one, is no delivery.
-async fn look_at(
+pub(super) async fn look_at(
     pool: &PgPool,
     company: CompanyId,
     step: &[DeliveryId],

@@ -6,6 +6,7 @@
 //! deliver what was not. What the subscriber resumed without is *skipped*.
 
 mod list;
+mod of_event;
 mod show;
 mod state;
 mod store;
@@ -25,6 +26,7 @@ pub fn router() -> OpenApiRouter<Api> {
         .routes(routes!(list::undelivered))
         .routes(routes!(list::list))
         .routes(routes!(show::show))
+        .routes(routes!(of_event::list))
         .routes(routes!(trial::test))
         .routes(routes!(trial::preview))
 }

@@ -330,3 +330,17 @@ pub(super) async fn details(
     });
     Ok(rows.collect())
 }
+
+/// The newest subscriptions of the company that are not deleted.
+pub(super) async fn newest_subscriptions(
+    pool: &PgPool,
+    company: CompanyId,
+    limit: i64,
+) -> Result<Vec<SubscriptionId>, sqlx::Error> {
+    let ids = sqlx::query_scalar!(
+        "SELECT id FROM subscriptions WHERE company_id = $1 AND status <> 'deleted' ORDER BY id DESC LIMIT $2",
+        company.0,
+        limit,
+    );
+    Ok(ids.fetch_all(pool).await?.into_iter().map(SubscriptionId).collect())
+}

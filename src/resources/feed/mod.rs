@@ -4,6 +4,7 @@
 //! after a cursor never comes before it later: reading on from `nextCursor`, or from the
 //! `id` of the last event of a stream, meets every event once, in order.
 
+mod history;
 mod stream;
 
 use axum::extract::State;
@@ -42,7 +43,11 @@ const NOW: &str = "now";
 
 /// The routes.
 pub fn router() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(stream::follow))
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(stream::follow))
+        .routes(routes!(history::list))
+        .routes(routes!(history::show))
 }
 
 /// Where to begin.

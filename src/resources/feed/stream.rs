@@ -69,6 +69,11 @@ impl Streams {
         Self { listeners, stopping, at_once: Arc::new(Semaphore::new(AT_ONCE)) }
     }
 
+    /// Everybody who listens.
+    pub fn listeners(&self) -> &Listeners {
+        &self.listeners
+    }
+
     /// How many are open.
     pub fn open(&self) -> usize {
         self.listeners.count()

@@ -15,7 +15,7 @@ use utoipa_axum::routes;
 
 use super::Api;
 use super::subscriptions::{Command, NewReplay, ReplayView};
-use crate::http::allowed::{Allowed, WebhooksRead, WebhooksWrite};
+use crate::http::allowed::{Allowed, Redelivering, WebhooksRead, WebhooksWrite};
 use crate::http::answer::{self, Answered};
 use crate::http::auth::Caller;
 use crate::http::body::Payload;
@@ -90,7 +90,7 @@ async fn replay(
     responses((status = 202, description = "The replay of this one event", body = Answered<ReplayView>), WriteErrors))]
 async fn redeliver(
     State(api): State<Api>,
-    caller: Allowed<WebhooksWrite>,
+    caller: Allowed<Redelivering>,
     Id(delivery): Id<DeliveryId>,
     payload: Payload,
 ) -> Result<Response, ApiError> {

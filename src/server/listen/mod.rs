@@ -30,8 +30,8 @@ use tokio::task::JoinSet;
 use tower::{Service, ServiceExt as _};
 
 use crate::clock::Clock;
-use crate::dashboard::Peer;
 use crate::http::error::ApiError;
+use crate::http::peer::Peer;
 use guests::{Guest, Guests};
 use shaped::Shaped;
 

@@ -1,0 +1,407 @@
+//! Deals: found, made, changed, deleted.
+
+use askama::Template;
+use axum::Form;
+use axum::extract::{Path, Query, State};
+use axum::http::Method;
+use axum::response::{IntoResponse as _, Redirect, Response};
+use rust_decimal::Decimal;
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::contacts::{may, refused};
+use super::events::{self, Event};
+use super::{OK, encoded, or_why, said};
+use crate::dashboard::form::{self, Field, Kind, Sent};
+use crate::dashboard::listing::{List, Wanted};
+use crate::dashboard::page::{Listed, One, Page, shown};
+use crate::dashboard::texts::{Language, Texts};
+use crate::dashboard::{BASE, Dashboard, Failure, SignedIn};
+use crate::model::decimal::exact_decimal;
+
+const LIST: List<'_> = List {
+    path: "/deals",
+    filters: &[
+        "search",
+        "status",
+        "stage",
+        "priority",
+        "assignedToId",
+        "contactId",
+        "createdSince",
+        "updatedSince",
+        "sort",
+    ],
+};
+const COLUMNS: [&str; 17] = [
+    "id",
+    "title",
+    "description",
+    "value",
+    "currency",
+    "stage",
+    "priority",
+    "probability",
+    "status",
+    "expectedCloseDate",
+    "actualCloseDate",
+    "source",
+    "contact.id",
+    "contact.name",
+    "assignedTo.name",
+    "createdAt",
+    "updatedAt",
+];
+
+/// A deal in a list, as the API shows it.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Deal {
+    pub(super) id: String,
+    pub(super) title: String,
+    value: Option<Box<RawValue>>,
+    pub(super) currency: String,
+    pub(super) stage: String,
+    pub(super) status: String,
+    pub(super) priority: String,
+    pub(super) contact: Option<Named>,
+    pub(super) assigned_to: Option<Named>,
+    pub(super) updated_at: String,
+}
+
+/// Somebody, by name.
+#[derive(Deserialize)]
+pub(super) struct Named {
+    pub(super) id: String,
+    pub(super) name: String,
+}
+
+impl Deal {
+    /// What it is worth.
+    pub(super) fn amount(&self, language: &Language) -> Option<String> {
+        Some(language.money(self.value()?, &self.currency))
+    }
+
+    pub(super) fn value(&self) -> Option<Decimal> {
+        exact_decimal(self.value.as_ref()?.get())
+    }
+
+    pub(super) fn status_text(&self, t: &'static Texts) -> &'static str {
+        status(&self.status, t)
+    }
+
+    pub(super) fn priority_text(&self, t: &'static Texts) -> &'static str {
+        priority(&self.priority, t)
+    }
+
+    pub(super) fn tone(&self) -> &'static str {
+        match &*self.status {
+            "won" => "good",
+            "lost" => "bad",
+            _ => "rest",
+        }
+    }
+}
+
+fn status(word: &str, t: &'static Texts) -> &'static str {
+    match word {
+        "won" => t.won,
+        "lost" => t.lost,
+        _ => t.open,
+    }
+}
+
+fn priority(word: &str, t: &'static Texts) -> &'static str {
+    match word {
+        "high" => t.high,
+        "low" => t.low,
+        _ => t.medium,
+    }
+}
+
+/// What deals can be chosen by.
+pub(super) struct ByWhat {
+    pub(super) stages: Vec<String>,
+    pub(super) members: Vec<Named>,
+}
+
+impl ByWhat {
+    pub(super) async fn read(dashboard: &Dashboard, signed_in: &SignedIn) -> Result<Self, Failure> {
+        #[derive(Deserialize)]
+        struct Stage {
+            stage: String,
+        }
+        let whose = signed_in.whose();
+        let stages: Listed<Stage> = dashboard.inside.get(&whose, "/deals/stages").await?;
+        let members: Listed<Named> = dashboard.inside.get(&whose, "/members").await?;
+        let stages = stages.data.into_iter().map(|stage| stage.stage).collect();
+        Ok(Self { stages, members: members.data })
+    }
+}
+
+#[derive(Template)]
+#[template(path = "deals.html")]
+struct Deals {
+    page: Page,
+    found: Vec<Deal>,
+    total: i64,
+    wanted: Wanted,
+    by: ByWhat,
+    may: bool,
+    said: Option<&'static str>,
+    problem: Option<String>,
+    next: Option<String>,
+}
+
+pub(in crate::dashboard) async fn list(
+    State(dashboard): State<Dashboard>,
+    signed_in: SignedIn,
+    Query(wanted): Query<Wanted>,
+) -> Response {
+    let listed = async {
+        let found = wanted.read(&dashboard, &signed_in, LIST).await?;
+        let deals = Deals {
+            page: signed_in.page("deals", signed_in.reader.texts().deals),
+            by: ByWhat::read(&dashboard, &signed_in).await?,
+            may: may(&signed_in),
+            said: said(&signed_in, wanted.get("done")),
+            next: wanted.next(&found.meta),
+            total: found.meta.total,
+            problem: found.problem,
+            found: found.rows,
+            wanted,
+        };
+        Ok(shown(OK, &deals))
+    };
+    or_why(&signed_in, listed.await)
+}
+
+pub(in crate::dashboard) async fn csv(
+    State(dashboard): State<Dashboard>,
+    signed_in: SignedIn,
+    Query(wanted): Query<Wanted>,
+) -> Response {
+    or_why(&signed_in, wanted.csv((&dashboard, &signed_in), LIST, ("deals", &COLUMNS)).await)
+}
+
+#[derive(Template)]
+#[template(path = "deal.html")]
+struct Shown {
+    page: Page,
+    id: Option<String>,
+    action: String,
+    fields: Vec<Field>,
+    may: bool,
+    said: Option<&'static str>,
+    problem: Option<String>,
+    contact: Option<Named>,
+    events: Vec<Event>,
+}
+
+impl Shown {
+    /// The form, empty or filled in.
+    fn new(
+        signed_in: &SignedIn,
+        (id, title): (Option<&str>, String),
+        by: ByWhat,
+        value: impl Fn(&str) -> String,
+    ) -> Self {
+        let t = signed_in.reader.texts();
+        let field = |name, label| Field::new(name, label, value(name));
+        let choice = |words: [&str; 3], text: fn(&str, &'static Texts) -> &'static str| {
+            words.map(|word| (word.to_owned(), text(word, t).to_owned())).into()
+        };
+        let nobody = (String::new(), t.nobody.to_owned());
+        let members = by.members.into_iter().map(|member| (member.id, member.name));
+        Self {
+            page: signed_in.page("deals", title),
+            id: id.map(str::to_owned),
+            action: id.map_or_else(|| format!("{BASE}/deals"), |id| format!("{BASE}/deals/{id}")),
+            fields: vec![
+                field("title", t.title).required(),
+                field("value", t.value).kind(Kind::Number),
+                field("currency", t.currency).hint(t.currency_hint),
+                field("stage", t.stage)
+                    .options(by.stages.into_iter().map(|stage| (stage, String::new())).collect()),
+                field("status", t.status).kind(Kind::Choice).options(choice(["open", "won", "lost"], status)),
+                field("priority", t.priority)
+                    .kind(Kind::Choice)
+                    .options(choice(["low", "medium", "high"], priority)),
+                field("probability", t.probability).kind(Kind::Number),
+                field("expectedCloseDate", t.expected_close).kind(Kind::Date),
+                field("contact", t.contact)
+                    .kind(Kind::Suggested("/dashboard/contacts/choices"))
+                    .hint(t.contact_hint),
+                field("assignedToId", t.assigned_to)
+                    .kind(Kind::Choice)
+                    .options(std::iter::once(nobody).chain(members).collect()),
+                field("source", t.source),
+                field("description", t.description).kind(Kind::Long),
+            ],
+            may: may(signed_in),
+            said: None,
+            problem: None,
+            contact: None,
+            events: Vec::new(),
+        }
+    }
+}
+
+pub(in crate::dashboard) async fn new(
+    State(dashboard): State<Dashboard>,
+    signed_in: SignedIn,
+    Query(wanted): Query<Wanted>,
+) -> Response {
+    let page = async {
+        let by = ByWhat::read(&dashboard, &signed_in).await?;
+        let value = |name: &str| match name {
+            "priority" => "medium".to_owned(),
+            "currency" => "EUR".to_owned(),
+            "stage" => {
+                Some(wanted.get("stage")).filter(|stage| !stage.is_empty()).unwrap_or("new").to_owned()
+            }
+            name => wanted.get(name).to_owned(),
+        };
+        let title = signed_in.reader.texts().new_deal.to_owned();
+        Ok(shown(OK, &Shown::new(&signed_in, (None, title), by, value)))
+    };
+    or_why(&signed_in, page.await)
+}
+
+pub(in crate::dashboard) async fn show(
+    State(dashboard): State<Dashboard>,
+    signed_in: SignedIn,
+    Path(id): Path<String>,
+    Query(wanted): Query<Wanted>,
+) -> Response {
+    let page = async {
+        let path = format!("/deals/{}", encoded(&id));
+        let found: One<Box<RawValue>> = dashboard.inside.get(&signed_in.whose(), &path).await?;
+        let deal: Value = serde_json::from_str(found.data.get())?;
+        let exact: Deal = serde_json::from_str(found.data.get())?;
+        let text = |value: &Value| match value {
+            Value::String(text) => text.clone(),
+            Value::Number(number) => number.to_string(),
+            _ => String::new(),
+        };
+        let value = |name: &str| match name {
+            "value" => exact.value().map(|value| value.to_string()).unwrap_or_default(),
+            "contact" => text(&deal["contact"]["id"]),
+            "assignedToId" => text(&deal["assignedTo"]["id"]),
+            "expectedCloseDate" => text(&deal[name]).chars().take("2026-01-01".len()).collect(),
+            name => text(&deal[name]),
+        };
+        let by = ByWhat::read(&dashboard, &signed_in).await?;
+        let mut form = Shown::new(&signed_in, (Some(&id), value("title")), by, value);
+        form.contact = serde_json::from_value(deal["contact"].clone())?;
+        form.events = events::of_record(&dashboard, &signed_in, &id).await?;
+        form.said = said(&signed_in, wanted.get("done"));
+        Ok(shown(OK, &form))
+    };
+    or_why(&signed_in, page.await)
+}
+
+pub(in crate::dashboard) async fn create(
+    State(dashboard): State<Dashboard>,
+    signed_in: SignedIn,
+    Form(sent): Form<Sent>,
+) -> Response {
+    or_why(&signed_in, write(&dashboard, &signed_in, None, sent).await)
+}
+
+pub(in crate::dashboard) async fn change(
+    State(dashboard): State<Dashboard>,
+    signed_in: SignedIn,
+    Path(id): Path<String>,
+    Form(sent): Form<Sent>,
+) -> Response {
+    or_why(&signed_in, write(&dashboard, &signed_in, Some(&id), sent).await)
+}
+
+/// What the API takes; the form's `contact` can be a name.
+const FIELDS: [&str; 12] = [
+    "title",
+    "value",
+    "currency",
+    "stage",
+    "status",
+    "priority",
+    "probability",
+    "expectedCloseDate",
+    "contactId",
+    "assignedToId",
+    "source",
+    "description",
+];
+
+async fn write(
+    dashboard: &Dashboard,
+    signed_in: &SignedIn,
+    id: Option<&str>,
+    mut sent: Sent,
+) -> Result<Response, Failure> {
+    let by = ByWhat::read(dashboard, signed_in).await?;
+    let title = form::value(&sent, "title");
+    let mut form = Shown::new(signed_in, (id, title), by, |name| form::value(&sent, name));
+    let t = signed_in.reader.texts();
+    match contact(dashboard, signed_in, &form::value(&sent, "contact")).await? {
+        Ok(id) => {
+            sent.insert("contactId".to_owned(), id);
+        }
+        Err(problem) => {
+            if let Some(field) = form.fields.iter_mut().find(|field| field.name == "contact") {
+                field.problem = Some(problem.to_owned());
+            }
+            form.problem = Some(t.correct.to_owned());
+            return Ok(shown(axum::http::StatusCode::UNPROCESSABLE_ENTITY, &form));
+        }
+    }
+    let body = form::body(&sent, &FIELDS);
+    let request = match id {
+        None => (Method::POST, "/deals".to_owned()),
+        Some(id) => (Method::PUT, format!("/deals/{}", encoded(id))),
+    };
+    let told = dashboard.inside.call(&signed_in.whose(), (request.0, &request.1), Some(&body)).await?;
+    if told.status.is_success() {
+        let id = told.json["data"]["id"].as_str().unwrap_or_default();
+        return Ok(Redirect::to(&format!("{BASE}/deals/{id}?done=saved")).into_response());
+    }
+    refused(signed_in, told, |told, t| {
+        form.problem = Some(form::judge(&mut form.fields, told, t));
+        shown(told.status, &form)
+    })
+}
+
+/// The id of the contact that somebody means by an id, or by what only one contact has.
+async fn contact(
+    dashboard: &Dashboard,
+    signed_in: &SignedIn,
+    text: &str,
+) -> Result<Result<String, &'static str>, Failure> {
+    let text = text.trim();
+    if text.is_empty() || text.starts_with("contact_") {
+        return Ok(Ok(text.to_owned()));
+    }
+    let path = format!("/contacts?limit=2&search={}", encoded(text));
+    let mut found: Listed<Named> = dashboard.inside.get(&signed_in.whose(), &path).await?;
+    let t = signed_in.reader.texts();
+    Ok(match (found.data.pop(), found.data.is_empty()) {
+        (Some(only), true) => Ok(only.id),
+        (Some(_), false) => Err(t.several_contacts),
+        (None, _) => Err(t.no_such_contact),
+    })
+}
+
+pub(in crate::dashboard) async fn delete(
+    State(dashboard): State<Dashboard>,
+    signed_in: SignedIn,
+    Path(id): Path<String>,
+) -> Response {
+    let done = async {
+        let path = format!("/deals/{}", encoded(&id));
+        dashboard.inside.must(&signed_in.whose(), (Method::DELETE, &path), None).await?;
+        Ok(Redirect::to(&format!("{BASE}/deals?done=deleted")).into_response())
+    };
+    or_why(&signed_in, done.await)
+}

@@ -4,9 +4,10 @@
 //
 //   node integrations/generate.mjs           writes the files
 //   node integrations/generate.mjs --check   fails if a file is not what it would write
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { app } from './make/definitions.mjs';
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 const ROOT = dirname(HERE);
@@ -188,31 +189,45 @@ const unionOf = (object) => Object.keys(object).map((key) => `'${key}'`).join(' 
 
 const content = catalogue();
 
+/** The directories that hold nothing but generated files. */
+const GENERATED = ['make/app'];
+
 /** The files to write, each with its text. */
 const targets = {
   'zapier/src/catalogue.ts': typescript(withoutFilters(content)),
   'n8n-nodes-isao/shared/catalogue.ts': typescript(content),
+  ...Object.fromEntries(Object.entries(app(content)).map(([path, text]) => [`make/app/${path}`, text])),
 };
 
+/** The files there that are not to be there. */
+const stale = GENERATED.filter((path) => existsSync(join(HERE, path)))
+  .flatMap((path) =>
+    readdirSync(join(HERE, path), { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map((entry) => relative(HERE, join(entry.parentPath, entry.name))),
+  )
+  .filter((path) => !(path in targets));
+
 const check = process.argv.includes('--check');
-for (const [path, text] of Object.entries(targets)) {
+const differing = Object.keys(targets).filter((path) => {
+  const file = join(HERE, path);
+  return !existsSync(file) || readFileSync(file, 'utf8') !== targets[path];
+});
+for (const path of [...differing, ...stale]) {
   const file = join(HERE, path);
   const name = relative(ROOT, file);
-  if (!check) {
-    writeFileSync(file, text);
-    console.log(`wrote ${name}`);
-    continue;
-  }
-  let present;
-  try {
-    present = readFileSync(file, 'utf8');
-  } catch {
-    present = undefined;
-  }
-  if (present === text) {
-    console.log(`${name} agrees with openapi.json`);
-  } else {
+  if (check) {
     console.error(`${name} does not agree with openapi.json: run \`node integrations/generate.mjs\` and commit the file`);
     process.exitCode = 1;
+  } else if (path in targets) {
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(file, targets[path]);
+    console.log(`wrote ${name}`);
+  } else {
+    rmSync(file);
+    console.log(`removed ${name}`);
   }
+}
+if (differing.length + stale.length === 0) {
+  console.log(`${Object.keys(targets).length} files agree with openapi.json`);
 }

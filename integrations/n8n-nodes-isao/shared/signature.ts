@@ -8,17 +8,17 @@ const SECRET_PREFIX = 'whsec_';
 
 type Headers = Record<string, string | string[] | undefined>;
 
-/** Why a delivery was not signed with `secret`, or undefined if it was. */
+/** Why a delivery was not signed with any of the secrets, or undefined if it was. */
 export function signatureProblem(
   headers: Headers,
   body: Buffer | undefined,
-  secret: string | undefined,
+  secrets: string[],
   now: Date,
 ): string | undefined {
   const id = headers['webhook-id'];
   const timestamp = headers['webhook-timestamp'];
   const signatures = headers['webhook-signature'];
-  if (!secret?.startsWith(SECRET_PREFIX)) {
+  if (secrets.length === 0) {
     return 'the secret of the subscription is not known';
   }
   if (typeof id !== 'string' || typeof timestamp !== 'string' || typeof signatures !== 'string') {
@@ -31,13 +31,17 @@ export function signatureProblem(
   if (!/^\d+$/.test(timestamp) || skew > MAX_SKEW_SECONDS) {
     return 'its timestamp is too old or in the future';
   }
-  const key = Buffer.from(secret.slice(SECRET_PREFIX.length), 'base64');
-  const expected = createHmac('sha256', key).update(`${id}.${timestamp}.`).update(body).digest();
+  const expected = secrets.map((secret) => {
+    const key = Buffer.from(secret.slice(SECRET_PREFIX.length), 'base64');
+    return createHmac('sha256', key).update(`${id}.${timestamp}.`).update(body).digest();
+  });
   // While a secret is rotated, a delivery has the signatures of both secrets.
   const genuine = signatures.split(' ').some((signature) => {
     const [version, value] = signature.split(',', 2);
     const given = Buffer.from(value ?? '', 'base64');
-    return version === 'v1' && given.length === expected.length && timingSafeEqual(given, expected);
+    return (
+      version === 'v1' && expected.some((digest) => given.length === digest.length && timingSafeEqual(given, digest))
+    );
   });
   return genuine ? undefined : 'its signature is not that of this subscription';
 }

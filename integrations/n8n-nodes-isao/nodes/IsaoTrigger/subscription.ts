@@ -7,6 +7,8 @@ export interface Kept {
   secret: string;
   /** The URL of the webhook. */
   url: string;
+  /** Whether it is for test runs. */
+  test: boolean;
   /** What was asked for. */
   settings: Settings;
   /** What the server made of that, in its own notation. */
@@ -58,22 +60,30 @@ export function settingsOf(context: IHookFunctions): Settings {
   };
 }
 
-/**
- * Where n8n keeps the subscription. A test run has a URL of its own beside the production URL, so
- * both can be subscribed at the same time, and neither may touch the other's subscription.
- */
-const slotOf = (context: IHookFunctions | IWebhookFunctions) =>
-  context.getMode() === 'manual' ? 'test' : 'production';
+/** Whether this is for a test run, which has a URL of its own beside the production URL. */
+const isTest = (context: IHookFunctions) => context.getMode() === 'manual';
 
-export const keptIn = (context: IHookFunctions | IWebhookFunctions): Kept | undefined =>
-  context.getWorkflowStaticData('node')[slotOf(context)] as Kept | undefined;
+/** All that is kept for this node. Test runs and production may or may not share it. */
+export const allKept = (context: IHookFunctions | IWebhookFunctions): Kept[] =>
+  (context.getWorkflowStaticData('node').subscriptions ?? []) as unknown as Kept[];
 
-export function keep(context: IHookFunctions, kept: Kept): void {
-  context.getWorkflowStaticData('node')[slotOf(context)] = kept as unknown as IDataObject;
+function store(context: IHookFunctions, all: Kept[]): void {
+  context.getWorkflowStaticData('node').subscriptions = all as unknown as IDataObject[];
 }
 
-export function forget(context: IHookFunctions): void {
-  delete context.getWorkflowStaticData('node')[slotOf(context)];
+/** What is kept for the test runs, if this is one, or else for production; whatever its URL is. */
+export const ownKept = (context: IHookFunctions): Kept[] =>
+  allKept(context).filter(({ test }) => test === isTest(context));
+
+export function keep(context: IHookFunctions, kept: Omit<Kept, 'test'>): void {
+  store(context, [...allKept(context), { ...kept, test: isTest(context) }]);
+}
+
+export function forget(context: IHookFunctions, { id }: Kept): void {
+  store(
+    context,
+    allKept(context).filter((kept) => kept.id !== id),
+  );
 }
 
 /** JSON with the keys of objects in order, so that equal values have equal text. */

@@ -356,6 +356,20 @@ async function main(isao, n8n) {
   await finished(first, count);
   check('it delivers again', (await executions(first)).length === count + 1);
 
+  // The trigger of an active workflow is changed.
+  const active = await rest('GET', `/workflows/${first.id}`);
+  for (const { type, parameters } of active.nodes) {
+    if (type === TRIGGER) parameters.events = ['contact.created', 'deal.lost'];
+  }
+  await rest('PATCH', `/workflows/${first.id}`, { nodes: active.nodes, connections: active.connections, versionId: active.versionId });
+  await activate(first);
+  const changedOne = await eventually('the subscription is changed', async () =>
+    (await subscriptions()).find(({ target_url, events }) => target_url === productionUrl && events.includes('deal.lost')),
+  );
+  subscribed = await settled(2);
+  check('a changed trigger leaves no second subscription', subscribed.filter(({ target_url }) => target_url === productionUrl).length === 1, subscribed);
+  check('but one with the new events', String(changedOne.events) === 'contact.created,deal.lost', changedOne);
+
   // Somebody deletes the subscription on the server.
   const own = subscribed.find(({ target_url }) => target_url === productionUrl);
   await api('DELETE', `/webhooks/${own.subscription_id}`);

@@ -4,9 +4,10 @@
 //
 //   node integrations/generate.mjs           writes the files
 //   node integrations/generate.mjs --check   fails if a file is not what it would write
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { app } from './make/definitions.mjs';
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 const ROOT = dirname(HERE);
@@ -17,8 +18,14 @@ const INPUT_OPERATIONS = ['createContact', 'createDeal', 'updateDealStatus'];
 /** Text longer than this does not fit on one line of a form. */
 const MAX_LINE_LENGTH = 1000;
 
-/** The files to write, each with how it holds the catalogue. */
-const TARGETS = [{ file: join(HERE, 'zapier/src/catalogue.ts'), render: typescript }];
+/** The operations whose query parameters the integrations offer as filters of a list. */
+const LIST_OPERATIONS = ['listContacts', 'listDeals'];
+
+/** The query parameters that every list has, and that no user of a form sees. */
+const PAGING_PARAMETERS = ['page', 'limit', 'cursor'];
+
+/** The fields of a record that no request sets: a record does not change in these alone. */
+const SET_BY_SERVER = ['id', 'createdAt', 'updatedAt', 'previousStage'];
 
 const document = JSON.parse(readFileSync(join(ROOT, 'openapi.json'), 'utf8'));
 
@@ -89,29 +96,52 @@ function catalogue() {
   const records = {};
   const events = Object.entries(document.webhooks).map(([event, { post }]) => {
     const { schema, example } = post.requestBody.content['application/json'];
-    const { data } = propertiesOf(schema);
+    const { data, previous } = propertiesOf(schema);
     const record = nameOf(data);
-    records[record] ??= fieldsOf(data);
-    return { event, summary: post.summary, record, sample: example.data };
+    const fields = (records[record] ??= fieldsOf(data));
+    return {
+      event,
+      summary: post.summary,
+      record,
+      sample: example.data,
+      // Filters compare values, and an object is none.
+      filters: fields.filter(({ type }) => type !== 'object').map(({ key }) => key),
+      // Only events about a change can carry what was there before.
+      changed: previous ? fields.map(({ key }) => key).filter((key) => !SET_BY_SERVER.includes(key)) : [],
+    };
   });
 
   const inputs = {};
+  const queries = {};
   for (const methods of Object.values(document.paths)) {
-    for (const operation of Object.values(methods)) {
-      if (!INPUT_OPERATIONS.includes(operation.operationId)) continue;
-      inputs[operation.operationId] = fieldsOf(operation.requestBody.content['application/json'].schema);
+    for (const { operationId, requestBody, parameters } of Object.values(methods)) {
+      if (INPUT_OPERATIONS.includes(operationId)) {
+        inputs[operationId] = fieldsOf(requestBody.content['application/json'].schema);
+      }
+      if (LIST_OPERATIONS.includes(operationId)) {
+        queries[operationId] = parameters
+          .filter(({ name }) => !PAGING_PARAMETERS.includes(name))
+          .map(({ name, description, schema }) => fieldOf(name, { ...resolve(schema), description }));
+      }
     }
   }
-  const missing = INPUT_OPERATIONS.filter((id) => !inputs[id]);
+  const missing = [
+    ...INPUT_OPERATIONS.filter((id) => !inputs[id]),
+    ...LIST_OPERATIONS.filter((id) => !queries[id]),
+  ];
   if (missing.length > 0) throw new Error(`openapi.json has no operation ${missing.join(', ')}`);
 
-  return { events, records, inputs };
+  return { events, records, inputs, queries };
 }
 
-function typescript(content) {
-  return `// Generated from openapi.json by integrations/generate.mjs; changes belong there.
+/** The catalogue without the filters of events and lists: Zapier's forms offer their own. */
+const withoutFilters = ({ events, records, inputs }) => ({
+  events: events.map(({ filters: _filters, changed: _changed, ...event }) => event),
+  records,
+  inputs,
+});
 
-export interface Field {
+const FIELD_TYPE = `export interface Field {
   key: string;
   type: 'string' | 'text' | 'number' | 'integer' | 'boolean' | 'datetime' | 'object';
   description: string;
@@ -123,46 +153,81 @@ export interface Field {
   choices?: string[];
   /** The fields of an object. */
   fields?: Field[];
-}
+}`;
+
+const FILTER_TYPES = `
+  /** The fields that \`filters\` of a subscription can compare. */
+  filters: string[];
+  /** The fields that the filter \`changed\` can name; empty for events that change no field. */
+  changed: string[];`;
+
+/** The catalogue as a module of TypeScript. */
+function typescript({ events, records, inputs, queries }) {
+  const constant = (name, type, value) => `export const ${name}: ${type} = ${JSON.stringify(value, null, 2)};\n`;
+  const fieldsBy = (object) => `Record<${unionOf(object)}, Field[]>`;
+  return [
+    `// Generated from openapi.json by integrations/generate.mjs; changes belong there.
+
+${FIELD_TYPE}
 
 export interface Event {
   event: string;
   summary: string;
   /** The record that the event is about: a key of \`records\`. */
-  record: string;
-  sample: { id: string; [field: string]: unknown };
+  record: ${unionOf(records)};
+  sample: { id: string; [field: string]: unknown };${events[0].filters ? FILTER_TYPES : ''}
 }
-
-export const events: Event[] = ${JSON.stringify(content.events, null, 2)};
-
-export const records: Record<${unionOf(content.records)}, Field[]> = ${JSON.stringify(content.records, null, 2)};
-
-export const inputs: Record<${unionOf(content.inputs)}, Field[]> = ${JSON.stringify(content.inputs, null, 2)};
-`.replace('record: string;', `record: ${unionOf(content.records)};`);
+`,
+    constant('events', 'Event[]', events),
+    constant('records', fieldsBy(records), records),
+    constant('inputs', fieldsBy(inputs), inputs),
+    ...(queries ? [constant('queries', fieldsBy(queries), queries)] : []),
+  ].join('\n');
 }
 
 const unionOf = (object) => Object.keys(object).map((key) => `'${key}'`).join(' | ');
 
-const check = process.argv.includes('--check');
 const content = catalogue();
-for (const { file, render } of TARGETS) {
-  const text = render(content);
+
+/** The directories that hold nothing but generated files. */
+const GENERATED = ['make/app'];
+
+/** The files to write, each with its text. */
+const targets = {
+  'zapier/src/catalogue.ts': typescript(withoutFilters(content)),
+  'n8n-nodes-isao/shared/catalogue.ts': typescript(content),
+  ...Object.fromEntries(Object.entries(app(content)).map(([path, text]) => [`make/app/${path}`, text])),
+};
+
+/** The files there that are not to be there. */
+const stale = GENERATED.filter((path) => existsSync(join(HERE, path)))
+  .flatMap((path) =>
+    readdirSync(join(HERE, path), { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map((entry) => relative(HERE, join(entry.parentPath, entry.name))),
+  )
+  .filter((path) => !(path in targets));
+
+const check = process.argv.includes('--check');
+const differing = Object.keys(targets).filter((path) => {
+  const file = join(HERE, path);
+  return !existsSync(file) || readFileSync(file, 'utf8') !== targets[path];
+});
+for (const path of [...differing, ...stale]) {
+  const file = join(HERE, path);
   const name = relative(ROOT, file);
-  if (!check) {
-    writeFileSync(file, text);
-    console.log(`wrote ${name}`);
-    continue;
-  }
-  let present;
-  try {
-    present = readFileSync(file, 'utf8');
-  } catch {
-    present = undefined;
-  }
-  if (present === text) {
-    console.log(`${name} agrees with openapi.json`);
-  } else {
+  if (check) {
     console.error(`${name} does not agree with openapi.json: run \`node integrations/generate.mjs\` and commit the file`);
     process.exitCode = 1;
+  } else if (path in targets) {
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(file, targets[path]);
+    console.log(`wrote ${name}`);
+  } else {
+    rmSync(file);
+    console.log(`removed ${name}`);
   }
+}
+if (differing.length + stale.length === 0) {
+  console.log(`${Object.keys(targets).length} files agree with openapi.json`);
 }

@@ -1,11 +1,7 @@
 // Starts the server under test, with a database of its own. ISAO_BIN names the binary.
 // With ISAO_URL and ISAO_KEY the tests use a server that is there already.
-import { execFile, spawn } from 'node:child_process';
-import { chmod, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { promisify } from 'node:util';
 import type { TestProject } from 'vitest/node';
+import { startServer } from '../../../server.mjs';
 
 declare module 'vitest' {
   export interface ProvidedContext {
@@ -17,17 +13,6 @@ declare module 'vitest' {
   }
 }
 
-/** The company that a new server has. */
-const COMPANY = 'Demo Company';
-
-/** Longer than a start that has to fetch PostgreSQL first. */
-const START_TIMEOUT_MS = 180_000;
-const POLL_INTERVAL_MS = 100;
-/** The embedded PostgreSQL stops a few seconds after its server. */
-const DATABASE_STOP_TIMEOUT_MS = 30_000;
-
-const pause = () => new Promise((resolve) => setTimeout(resolve, POLL_INTERVAL_MS));
-
 export default async function setup(project: TestProject) {
   const { ISAO_URL, ISAO_KEY, ISAO_BIN } = process.env;
   if (ISAO_URL && ISAO_KEY) {
@@ -37,67 +22,10 @@ export default async function setup(project: TestProject) {
     project.provide('readKey', '');
     return;
   }
-  if (!ISAO_BIN) throw new Error('Set ISAO_BIN to a server binary; see integrations/README.md');
-
-  const directory = await mkdtemp(join(tmpdir(), 'isao-zapier-'));
-  // As root, PostgreSQL runs as another user, who has to get through.
-  await chmod(directory, 0o711);
-  const data = join(directory, 'data');
-
-  // The settings of whoever runs the tests are not for this server.
-  const env = Object.fromEntries(
-    Object.entries(process.env).filter(([name]) => name !== 'DATABASE_URL' && !name.startsWith('ISAO_')),
-  );
-  const server = spawn(ISAO_BIN, ['serve', '--bind', '127.0.0.1:0', '--data-dir', data], {
-    env: { ...env, ISAO_ALLOW_TARGETS: '127.0.0.1' },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  let welcome = '';
-  let log = '';
-  server.stdout.on('data', (chunk) => (welcome += chunk));
-  server.stderr.on('data', (chunk) => (log += chunk));
-  const ended = new Promise<number | null>((resolve) => {
-    server.on('error', (error) => {
-      log += error;
-      resolve(null);
-    });
-    server.on('exit', resolve);
-  });
-  let running = true;
-  void ended.then(() => (running = false));
-
-  const deadline = Date.now() + START_TIMEOUT_MS;
-  let url: string | undefined;
-  while (!url) {
-    if (!running || Date.now() > deadline) {
-      server.kill('SIGKILL');
-      throw new Error(`The server ${ISAO_BIN} did not start:\n${log}`);
-    }
-    await pause();
-    url = /^isao listens on (\S+)$/m.exec(welcome)?.[1];
-  }
-  project.provide('url', url);
-  project.provide('key', (await readFile(join(data, 'demo-key'), 'utf8')).trim());
-
-  /** Runs a command of the server's binary on its database. */
-  const command = async (...words: string[]) => {
-    const { stdout } = await promisify(execFile)(ISAO_BIN, [...words, '--company', COMPANY, '--json', '--data-dir', data], { env });
-    return JSON.parse(stdout);
-  };
-  const member = await command('members', 'create', '--name', 'Alice Martin', '--email', 'alice.martin@example.com');
-  const key = await command('keys', 'create', '--name', 'Reader', '--permissions', 'contacts:read');
-  project.provide('memberId', member.id);
-  project.provide('readKey', key.key);
-
-  return async () => {
-    server.kill('SIGTERM');
-    const status = await ended;
-    const stopped = Date.now() + DATABASE_STOP_TIMEOUT_MS;
-    while (Date.now() < stopped && (await databaseRuns(data))) await pause();
-    await rm(directory, { recursive: true, force: true });
-    if (status !== 0) throw new Error(`The server ended with ${status}:\n${log.slice(-5000)}`);
-  };
+  const server = await startServer(ISAO_BIN);
+  project.provide('url', server.url);
+  project.provide('key', server.key);
+  project.provide('memberId', server.memberId);
+  project.provide('readKey', server.readKey);
+  return server.stop;
 }
-
-const databaseRuns = async (data: string) =>
-  (await readdir(data, { recursive: true })).some((name) => name.endsWith('postmaster.pid'));

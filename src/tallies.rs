@@ -13,6 +13,7 @@ use chrono::{DateTime, DurationRound as _, TimeDelta, Utc};
 use sqlx::PgPool;
 use uuid::Uuid;
 
+use crate::database::postgres::is_unavailable;
 use crate::model::events::Event;
 use crate::model::ids::{CompanyId, SubscriptionId};
 
@@ -192,7 +193,11 @@ impl Tallies {
         let mut rows: Vec<_> = held.into_iter().collect();
         rows.sort_unstable_by_key(|(key, _)| *key);
         if let Err(error) = add(pool, &rows).await {
-            tracing::debug!(%error, "what was counted cannot be written yet");
+            if is_unavailable(&error) {
+                tracing::debug!(%error, "what was counted cannot be written yet");
+            } else {
+                tracing::error!(%error, "what was counted cannot be written");
+            }
             let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             for (key, counts) in rows {
                 if held.len() < ROWS || held.contains_key(&key) {
@@ -218,8 +223,9 @@ async fn add(pool: &PgPool, rows: &[(Key, Counts)]) -> Result<(), sqlx::Error> {
              events = tallies.events + excluded.events, attempts = tallies.attempts + excluded.attempts,
              failed = tallies.failed + excluded.failed, delivered = tallies.delivered + excluded.delivered,
              undelivered = tallies.undelivered + excluded.undelivered,
-             latencies = (SELECT array_agg(coalesce(a, 0) + coalesce(b, 0) ORDER BY class)
-                          FROM unnest(tallies.latencies, excluded.latencies) WITH ORDINALITY AS both_ (a, b, class))",
+             latencies = ARRAY(SELECT coalesce(a, 0) + coalesce(b, 0)
+                              FROM unnest(tallies.latencies, excluded.latencies) WITH ORDINALITY AS both_ (a, b, class)
+                              ORDER BY class)",
         &column(rows, |key, _| key.0.0),
         &column(rows, |key, _| key.1),
         &column(rows, |key, _| key.2.word()) as &[&str],

@@ -168,6 +168,14 @@ async fn create(connection: &mut PgConnection, admin: &Admin, key: &ApiKey) -> R
     Ok(())
 }
 
+/// The demo key that the server with this data directory keeps in it; none if there is none.
+///
+/// # Errors
+/// When the file cannot be read or is damaged.
+pub async fn kept(data_dir: &Path) -> Result<Option<ApiKey>, Error> {
+    read(&data_dir.join(KEY_FILE)).await
+}
+
 /// The key in the file; none if there is no file. A damaged file is an error: the key that was in it may
 /// be in use.
 async fn read(file: &Path) -> Result<Option<ApiKey>, Error> {

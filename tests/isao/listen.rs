@@ -158,7 +158,7 @@ async fn giving_up_says_why_and_fails() {
     let unknown = format!("ck_{}", "0".repeat(64));
     let root = world.root().to_owned();
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let mut other = Receiver::start().await;
+    let other = Receiver::start().await;
     other.rescript(|_, _| Reply::Status(404));
     for (url, key, args, said) in [
         (&root, &unknown, &[][..], "refused the API key ck_…0000 (401): "),

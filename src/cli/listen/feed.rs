@@ -106,7 +106,7 @@ impl Feed {
             let chunk = match tokio::time::timeout(silence, self.response.chunk()).await {
                 Ok(Ok(Some(chunk))) => chunk,
                 Ok(Ok(None)) => return Err(lost("the server ended the stream".to_owned())),
-                Ok(Err(error)) => return Err(lost(cause(&error))),
+                Ok(Err(error)) => return Err(lost(format!("the stream broke off ({})", cause(&error)))),
                 Err(_) => return Err(lost(format!("nothing came for {} s", silence.as_secs()))),
             };
             self.parser.push(&chunk).map_err(|_| lost("a message is too long".to_owned()))?;

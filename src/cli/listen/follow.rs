@@ -84,8 +84,9 @@ impl Follower {
                         Start::Since(time) => format!("from {time} on"),
                         Start::After(_) => "from where the last run stopped".to_owned(),
                     };
-                    self.say.connected((&url, &cursor), &from)?;
+                    // Whoever reads that it is connected may rely on it, whatever happens next.
                     self.state.reached(cursor.clone())?;
+                    self.say.connected((&url, &cursor), &from)?;
                     start = Start::After(cursor);
                     connected_before = true;
                     delay = feed.retry.unwrap_or(RECONNECT_DELAY).min(RECONNECT_DELAY_MAX);

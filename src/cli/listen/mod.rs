@@ -108,7 +108,7 @@ pub struct Command {
     skip_verify: bool,
 
     /// How long to wait before the second, third and fourth attempt
-    #[arg(long, env = "ISAO_RETRY_DELAYS", value_name = "DELAYS", default_value_t)]
+    #[arg(long, env = "ISAO_RETRY_DELAYS", value_name = "DELAYS", default_value = "2s,15s,60s")]
     retry_delays: RetryDelays,
 
     /// How the output looks

@@ -168,6 +168,14 @@ async fn create(connection: &mut PgConnection, admin: &Admin, key: &ApiKey) -> R
     Ok(())
 }
 
+/// The demo key that the server with this data directory keeps in it; none if there is none.
+///
+/// # Errors
+/// When the file cannot be read or is damaged.
+pub async fn kept(data_dir: &Path) -> Result<Option<ApiKey>, Error> {
+    read(&data_dir.join(KEY_FILE)).await
+}
+
 /// The key in the file; none if there is no file. A damaged file is an error: the key that was in it may
 /// be in use.
 async fn read(file: &Path) -> Result<Option<ApiKey>, Error> {
@@ -195,9 +203,10 @@ async fn write(file: &Path, key: &ApiKey) -> io::Result<()> {
     fs::rename(&draft, file).await
 }
 
-/// What the server says once it listens on `address`: where it is and what to paste first.
+/// What the server says once it listens on `address`: where it is and what to paste first, line by
+/// line. `program` is the name by which a shell finds this program.
 pub fn welcome(
-    address: SocketAddr,
+    (address, program): (SocketAddr, &str),
     (key, link): (Option<&ApiKey>, Option<&str>),
     now: DateTime<Utc>,
 ) -> String {
@@ -219,10 +228,12 @@ pub fn welcome(
             format!(
                 "Demo key: {key}
 
+See events as they happen, in a terminal of its own:
+  {program} listen --url {base} --key {key}
+Get a signed webhook for each new contact, if something listens on port 3000:
+  {post} -d '{{\"event\":\"contact.created\",\"target_url\":\"http://127.0.0.1:3000/webhook/isao\"}}' '{api}/webhooks/subscribe'
 Create a contact:
   {post} -d '{{\"name\":\"Jane Doe\",\"phoneNumber\":\"{phone}\",\"email\":\"jane@example.com\"}}' '{api}/contacts'
-Get a signed webhook for each new one, here on port 3000:
-  {post} -d '{{\"event\":\"contact.created\",\"target_url\":\"http://127.0.0.1:3000/webhook/isao\"}}' '{api}/webhooks/subscribe'
 Read the latest ones, as Zapier polls them:
   curl {auth} '{api}/triggers/contact.created/recent?limit=10'
 "
@@ -260,10 +271,14 @@ mod tests {
     #[test]
     fn the_welcome_can_be_pasted() {
         let key = ApiKey::generate(ServiceType::Generic, [0xab; 32]);
-        let text = welcome("0.0.0.0:8080".parse().unwrap(), (Some(&key), None), at(1_700_000_000));
+        let text =
+            welcome(("0.0.0.0:8080".parse().unwrap(), "./isao"), (Some(&key), None), at(1_700_000_000));
         let lines: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("  ")).collect();
-        assert_eq!(lines.len(), 3, "{text}");
-        for line in lines {
+        let [listen, subscribe, create, read] = lines[..] else { panic!("{text}") };
+        assert_eq!(listen, format!("./isao listen --url http://127.0.0.1:8080 --key {}", key.reveal()));
+        // What is created before anybody has subscribed arrives nowhere.
+        assert!(subscribe.contains("/subscribe'") && create.ends_with("/contacts'"), "{text}");
+        for line in [subscribe, create, read] {
             assert!(line.starts_with("curl ") && line.contains(key.reveal()), "{line}");
             assert!(line.contains("'http://127.0.0.1:8080/api/external/"), "{line}");
             assert!(line.matches('\'').count().is_multiple_of(2), "{line}");
@@ -273,7 +288,7 @@ mod tests {
 
     #[test]
     fn without_a_demo_key_the_welcome_says_how_to_make_one() {
-        let text = welcome("[::]:80".parse().unwrap(), (None, None), at(0));
+        let text = welcome(("[::]:80".parse().unwrap(), "isao"), (None, None), at(0));
         assert!(text.contains("http://[::1]:80\n") && text.contains("isao keys create"), "{text}");
     }
 

@@ -3,6 +3,7 @@
 pub mod companies;
 pub mod database;
 pub mod keys;
+pub mod listen;
 pub mod members;
 pub mod print;
 mod usage;
@@ -32,8 +33,8 @@ const AT_THE_END: usize = 500;
 /// A self-hosted CRM event server: contacts and deals over REST, and every change to every
 /// subscriber, signed, in order, at least once.
 ///
-/// Begin with `isao serve`: it brings its own database and prints what to try first. The other
-/// commands work on the same database, also while the server runs. Every setting can be given
+/// Begin with `isao serve`: it brings its own database and prints what to try first. `isao listen`
+/// and `isao trigger` speak to any server. The other commands work on the database, also while the server runs. Every setting can be given
 /// as a flag or as an environment variable; a flag takes precedence.
 #[derive(Parser)]
 #[command(name = "isao", version, max_term_width = 100)]
@@ -56,6 +57,17 @@ pub struct Cli {
 pub enum Command {
     /// Run the server
     Serve(Box<Config>),
+    /// Show events as they happen, or forward them to a URL, signed, as webhooks
+    ///
+    /// It needs no subscription, no tunnel and no public address: it reads the feed of the server (GET
+    /// /api/external/events/stream), in order and without gaps. It keeps its place: after a crash, a
+    /// restart or a night's sleep it goes on where it was.
+    Listen(Box<listen::Command>),
+    /// Send a test event to subscriptions or to a URL
+    ///
+    /// The record is invented, nothing is written, and the request says so with the header X-ISAO-Test. A
+    /// test is one attempt, which is not recorded.
+    Trigger(Box<listen::Trigger>),
     /// Companies: the tenants, each with its own keys and records
     #[command(subcommand)]
     Companies(companies::Command),
@@ -84,6 +96,8 @@ pub enum Command {
 pub enum Error {
     #[error(transparent)]
     Serve(#[from] serve::Error),
+    #[error(transparent)]
+    Listen(#[from] listen::Error),
     #[error(transparent)]
     Database(#[from] source::Error),
     #[error(transparent)]
@@ -119,6 +133,8 @@ pub fn run(command: Command) -> Result<ExitCode, Error> {
     runtime.block_on(async {
         match command {
             Command::Serve(config) => return Ok(serve::serve(*config).await?),
+            Command::Listen(command) => return Ok(command.run().await?),
+            Command::Trigger(command) => command.run().await?,
             Command::Companies(command) => command.run().await?,
             Command::Keys(command) => command.run().await?,
             Command::Members(command) => command.run().await?,

@@ -43,7 +43,12 @@ pub fn json(value: &impl Serialize) -> Result<(), Error> {
 /// A value as JSON, in which no character acts on a terminal.
 pub fn as_json(value: &impl Serialize) -> Result<String, Error> {
     let json = serde_json::to_string_pretty(value).map_err(|error| Error::Output(error.into()))?;
-    let mut escaped = String::with_capacity(json.len() + 1);
+    Ok(format!("{}\n", inert(&json)))
+}
+
+/// JSON with the same meaning, in which no character but line ends acts on a terminal.
+pub fn inert(json: &str) -> String {
+    let mut escaped = String::with_capacity(json.len());
     for c in json.chars() {
         if c != '\n' && acts_on_terminals(c) {
             // None of them is beyond U+FFFF. They stand in texts only.
@@ -52,8 +57,7 @@ pub fn as_json(value: &impl Serialize) -> Result<String, Error> {
             escaped.push(c);
         }
     }
-    escaped.push('\n');
-    Ok(escaped)
+    escaped
 }
 
 /// Text that somebody else wrote, on one line and with nothing in it that acts on a terminal.

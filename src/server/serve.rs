@@ -98,9 +98,18 @@ async fn start(config: &Config, connections: usize) -> Result<(Database, Server)
     }
     // To stdout, not to the log: it holds a key. Nobody needs to be there to read it.
     let mut stdout = io::stdout();
-    let _ = write!(stdout, "{}", demo::welcome(address, (key.as_ref(), link.as_deref()), admin.clock.now()));
+    let (program, link) = (program(), link.as_deref());
+    let welcome = demo::welcome((address, &program), (key.as_ref(), link), admin.clock.now());
+    let _ = write!(stdout, "{welcome}");
     let _ = stdout.flush();
     Ok((database, server))
+}
+
+/// The name by which this program was started, if a shell takes it as it is.
+fn program() -> String {
+    let name = std::env::args_os().next().and_then(|name| name.into_string().ok());
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '_' | '-');
+    name.filter(|name| !name.is_empty() && name.chars().all(plain)).unwrap_or_else(|| "isao".to_owned())
 }
 
 /// SIGTERM and Ctrl-C, and SIGHUP, which would end the process if nobody listened.

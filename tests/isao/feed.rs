@@ -247,3 +247,26 @@ async fn a_cursor_is_a_place_and_shows_nothing_of_others() {
     assert_eq!((names(&first), more), (vec!["Theirs 1"], true));
     assert_eq!(names(&page(&world.get(&format!("/events?after={next}")).await).0), ["Ours 2"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_can_begin_at_a_time() {
+    let world = World::new().await;
+    for (name, phone) in [("A", "100"), ("B", "200"), ("C", "300")] {
+        world.contact(name, phone).await;
+        world.clock.advance(std::time::Duration::from_secs(3600));
+    }
+    // A cursor goes first.
+    let (_, after_a, _) = page(&world.get("/events?limit=1").await);
+    for (query, found) in [
+        ("since=2024-11-08T10:30:00Z", &["A", "B", "C"][..]),
+        ("since=2024-11-08T10:30:01Z", &["B", "C"]),
+        ("since=2024-11-08T12:30:00Z", &["C"]),
+        ("since=2030-01-01", &[]),
+        ("since=1970-01-01", &["A", "B", "C"]),
+        (&format!("since=2030-01-01&after={after_a}"), &["B", "C"]),
+    ] {
+        assert_eq!(names(&page(&world.get(&format!("/events?{query}")).await).0), found, "{query}");
+        let mut follower = follower::Follower::connect(&world, &format!("?{query}"), None).await;
+        assert_eq!(follower.names(found.len()).await, found, "{query}");
+    }
+}

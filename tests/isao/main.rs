@@ -32,6 +32,7 @@ mod input;
 mod isolation;
 mod keys;
 mod lifecycle;
+mod listen;
 mod lost_commit;
 mod metrics;
 mod openapi;

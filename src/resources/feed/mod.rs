@@ -12,6 +12,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sqlx::PgPool;
@@ -26,6 +27,7 @@ use crate::http::error::{ApiError, Code, ErrorBody};
 use crate::http::openapi::ReadErrors;
 use crate::http::query::{self, Query};
 use crate::log::read::{self, End, Page};
+use crate::log::seek;
 use crate::model::event_schema::AnyEvent;
 use crate::model::events::{Event, EventSelection, EventTypes, Include};
 use crate::model::ids::CompanyId;
@@ -57,6 +59,8 @@ enum Start {
     Oldest,
     /// After the event with this number.
     After(i64),
+    /// At the first event of this time or later.
+    Since(DateTime<Utc>),
     /// At the end of the log.
     Now,
 }
@@ -75,17 +79,24 @@ impl Start {
         })
     }
 
+    /// Reads the parameter `since`, for whoever gives no cursor.
+    fn since(since: Option<String>, otherwise: Self) -> Result<Self, ApiError> {
+        Ok(query::time("since", since)?.map_or(otherwise, Self::Since))
+    }
+
     /// The number after which to begin, and the end of the log. The end is looked up before
     /// anything is read: all events up to it are there.
     async fn locate(self, pool: &PgPool) -> Result<(i64, i64), ApiError> {
         let asked = match self {
-            Self::Oldest | Self::Now => 0,
+            Self::Oldest | Self::Now | Self::Since(_) => 0,
             Self::After(position) => position,
         };
         let (end, kept) = read::end_and_kept(pool, asked).await?;
         match self {
             Self::Oldest => Ok((0, end.seq)),
             Self::Now => Ok((end.seq, end.seq)),
+            // Where all events are earlier, it is the end of a log that may have grown meanwhile.
+            Self::Since(time) => Ok((seek::before(pool, time).await?.min(end.seq), end.seq)),
             Self::After(position) if position >= end.seq && end.unknown.is_some() => {
                 Err(not_understood(&end))
             }
@@ -164,6 +175,9 @@ struct ListQuery {
     /// begins at the end. Without it, the page begins at the oldest event that is kept.
     #[param(format = "cursor")]
     after: Option<String>,
+    /// Begin at the first event of this time or later (ISO 8601), unless `after` says otherwise.
+    #[param(format = "date-time")]
+    since: Option<String>,
     /// Return only events of these types, separated by commas: `contact.created,deal.*`.
     #[param(format = "event-types")]
     types: Option<String>,
@@ -214,7 +228,8 @@ async fn list(
     caller: Allowed<WebhooksRead>,
     Query(wanted): Query<ListQuery>,
 ) -> Result<Response, ApiError> {
-    let after = query::text(wanted.after).map_or(Ok(Start::Oldest), |after| Start::parse("after", &after))?;
+    let since = Start::since(wanted.since, Start::Oldest)?;
+    let after = query::text(wanted.after).map_or(Ok(since), |after| Start::parse("after", &after))?;
     let types = parse_types(wanted.types)?;
     let limit = query::number("limit", wanted.limit, 1..=MAX_LIMIT)?.unwrap_or(DEFAULT_LIMIT);
     let reads = api.reads.of(caller.company()).await?;

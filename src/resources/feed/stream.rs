@@ -89,6 +89,10 @@ pub(super) struct StreamQuery {
     /// the stream begins with what happens from now on.
     #[param(format = "cursor")]
     after: Option<String>,
+    /// Begin at the first event of this time or later (ISO 8601), unless `after` or the header says
+    /// otherwise.
+    #[param(format = "date-time")]
+    since: Option<String>,
     /// Return only events of these types, separated by commas: `contact.created,deal.*`.
     #[param(format = "event-types")]
     types: Option<String>,
@@ -119,9 +123,10 @@ pub(super) async fn follow(
     Query(wanted): Query<StreamQuery>,
 ) -> Result<Response, ApiError> {
     let types = parse_types(wanted.types)?;
+    let since = Start::since(wanted.since, Start::Now)?;
     let start = match headers.get(LAST_EVENT_ID).filter(|id| !id.is_empty()) {
         Some(id) => Start::parse("Last-Event-ID", id.to_str().unwrap_or_default())?,
-        None => query::text(wanted.after).map_or(Ok(Start::Now), |after| Start::parse("after", &after))?,
+        None => query::text(wanted.after).map_or(Ok(since), |after| Start::parse("after", &after))?,
     };
     // Listening comes first: nothing is committed unheard after the end is read.
     let listener = api.streams.listeners.listen(caller.company()).map_err(no_place)?;

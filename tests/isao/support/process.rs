@@ -24,6 +24,11 @@ impl Process {
         Self::with("DATABASE_URL", &database.url).await
     }
 
+    /// Starts one where another one was.
+    pub async fn at(database: &Database, address: SocketAddr) -> Self {
+        Self::start_at(address, &[("DATABASE_URL", database.url.as_ref())]).await
+    }
+
     /// Starts one whose lease is so long.
     pub async fn with_lease(database: &Database, lease: &str) -> Self {
         Self::start(&[("DATABASE_URL", database.url.as_ref()), ("ISAO_LEASE", lease.as_ref())]).await
@@ -35,8 +40,12 @@ impl Process {
     }
 
     async fn start(settings: &[(&str, &OsStr)]) -> Self {
+        Self::start_at(SocketAddr::from(([127, 0, 0, 1], 0)), settings).await
+    }
+
+    async fn start_at(address: SocketAddr, settings: &[(&str, &OsStr)]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_isao"))
-            .args(["serve", "--bind", "127.0.0.1:0"])
+            .args(["serve", "--bind", &address.to_string()])
             .envs(settings.iter().copied())
             .env("ISAO_LOG", "info")
             .env("ISAO_ALLOW_TARGETS", "127.0.0.1")

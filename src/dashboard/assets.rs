@@ -9,9 +9,11 @@ use sha2::{Digest as _, Sha256};
 use super::BASE;
 
 /// Name, kind and content.
-const ASSETS: [(&str, &str, &str); 2] = [
+const ASSETS: [(&str, &str, &str); 4] = [
     ("look.css", "text/css; charset=utf-8", include_str!("assets/look.css")),
     ("times.js", "text/javascript; charset=utf-8", include_str!("assets/times.js")),
+    ("docs.css", "text/css; charset=utf-8", include_str!("assets/docs.css")),
+    ("docs.js", "text/javascript; charset=utf-8", include_str!("assets/docs.js")),
 ];
 /// Digits of the content's hash in a name.
 const DIGITS: usize = 12;

@@ -1,7 +1,7 @@
 //! What the pages say, in each language. A text that is missing in one does not compile.
 
 /// The languages there are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Language {
     English,
     French,
@@ -58,6 +58,17 @@ macro_rules! texts {
         const ENGLISH: Texts = Texts { $($name: $english,)+ };
         const FRENCH: Texts = Texts { $($name: $french,)+ };
     };
+}
+
+impl Texts {
+    /// Where a parameter stands, from the word that OpenAPI has for it.
+    pub(super) fn place(&self, word: &str) -> &'static str {
+        match word {
+            "path" => self.in_path,
+            "query" => self.in_query,
+            _ => self.in_header,
+        }
+    }
 }
 
 texts! {
@@ -137,6 +148,33 @@ texts! {
     key_once: "This is the key. It is shown only now.", "Voici la clé. Elle n’est affichée que maintenant.";
     revoke: "Revoke", "Révoquer";
     no_keys: "No API keys yet.", "Pas encore de clé d’API.";
+    reference: "API reference", "Référence de l’API";
+    search_reference: "Search the reference", "Chercher dans la référence";
+    dashboard: "Dashboard", "Tableau de bord";
+    contents: "Contents", "Sommaire";
+    getting_started: "Getting started", "Pour commencer";
+    described_in_english: "The descriptions are in English.", "Les descriptions sont en anglais.";
+    base_url: "Base URL", "URL de base";
+    key_first: "Before you paste a request", "Avant de coller une requête";
+    document: "OpenAPI document", "Document OpenAPI";
+    payloads: "What webhooks receive", "Ce que reçoivent les webhooks";
+    payload: "Payload", "Contenu";
+    headers: "Headers", "En-têtes";
+    parameters: "Parameters", "Paramètres";
+    body: "Body", "Corps";
+    answer: "Answer", "Réponse";
+    fields_of_answer: "Fields of the answer", "Champs de la réponse";
+    other_answers: "Other answers", "Autres réponses";
+    errors: "Errors", "Erreurs";
+    shape_of_errors: "All errors have this shape.", "Toutes les erreurs ont cette forme.";
+    required: "required", "obligatoire";
+    example: "Example:", "Exemple :";
+    no_key_needed: "No key is needed.", "Aucune clé n’est nécessaire.";
+    in_path: "in the path", "dans le chemin";
+    in_query: "in the query", "dans la requête";
+    in_header: "header", "en-tête";
+    copy: "Copy", "Copier";
+    copied: "Copied", "Copié";
     fails_now: "The last event was not delivered; the next one waits for a while, and nothing is lost.", "Le dernier événement n’a pas été livré ; le suivant attend un moment, et rien n’est perdu.";
     not_found: "There is no such page.", "Cette page n’existe pas.";
     may_not: "Your role does not allow that.", "Votre rôle ne le permet pas.";

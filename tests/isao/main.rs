@@ -39,6 +39,7 @@ mod operator;
 mod ordering;
 mod outage;
 mod pooler;
+mod reference;
 mod replay;
 mod replicas;
 mod retention;

@@ -148,15 +148,18 @@ impl Contents {
                 }),
             }
         }
-        let webhooks = operations(&document["webhooks"])
-            .map(|(event, method, operation)| Operation::read(&schemas, event, method, operation))
-            .collect();
+        let webhooks = operations(&document["webhooks"]).map(|(event, method, operation)| {
+            let mut read = Operation::read(&schemas, event, method, operation);
+            // All are headers, and their heading says so.
+            read.parameters.iter_mut().for_each(|header| header.place.clear());
+            read
+        });
         Self {
             title: text("/info/title").to_owned(),
             about: Prose::read(text("/info/description")),
             base: text("/servers/0/url").to_owned(),
             groups,
-            webhooks,
+            webhooks: webhooks.collect(),
             error: schemas.fields(&document["components"]["schemas"]["Error"]),
         }
     }

@@ -31,7 +31,7 @@ impl Curl {
         }
         if let Some(body) = &self.body {
             line += " \\\n  -H 'Content-Type: application/json' \\\n  -d ";
-            line += &quoted(&json(body));
+            line += &with_variable(&quoted(&json(body)));
         }
         line
     }
@@ -51,6 +51,24 @@ fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
+/// The id of a record that there is not becomes the shell's variable `ID`, as it is in paths.
+fn with_variable(body: &str) -> String {
+    let mut line = String::new();
+    for (number, part) in body.split('"').enumerate() {
+        if number > 0 {
+            line.push('"');
+        }
+        line += if is_id(part) { "'\"$ID\"'" } else { part };
+    }
+    line
+}
+
+/// Is it like `sub_0192f3a4b5c67d8e9f0a1b2c3d4e5f60`?
+fn is_id(text: &str) -> bool {
+    let digits = text.split_once('_').map_or("", |(_, digits)| digits);
+    digits.len() == 32 && digits.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -68,6 +86,8 @@ mod tests {
         };
         let head = "\"http://x/contacts/$ID\" \\\n  -H \"Authorization: Bearer $KEY\"";
         assert_eq!(curl.line("http://x"), format!("curl {head}"));
+        curl.body = Some(json!({"id": "sub_0192f3a4b5c67d8e9f0a1b2c3d4e5f60"}));
+        assert!(curl.line("").ends_with("-d '{\"id\":\"'\"$ID\"'\"}'"), "{}", curl.line(""));
         curl.method = "PUT".into();
         curl.body = Some(json!({"name": "O'Neil"}));
         assert_eq!(

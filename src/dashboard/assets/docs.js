@@ -81,3 +81,4 @@ const seen = new IntersectionObserver((entries) => {
   }
 }, { rootMargin: "-80px 0px -80% 0px" });
 for (const one of operations) seen.observe(one);
+for (const group of groups) if (!group.querySelector(".op")) seen.observe(group);

@@ -9,12 +9,14 @@ use sha2::{Digest as _, Sha256};
 use super::BASE;
 
 /// Name, kind and content.
-const ASSETS: [(&str, &str, &str); 5] = [
+const ASSETS: [(&str, &str, &str); 7] = [
     ("look.css", STYLE, include_str!("assets/look.css")),
     ("page.js", SCRIPT, include_str!("assets/page.js")),
     ("board.js", SCRIPT, include_str!("assets/board.js")),
     ("htmx.js", SCRIPT, include_str!("assets/vendored/htmx-4.0.1.min.js")),
     ("hx-sse.js", SCRIPT, include_str!("assets/vendored/hx-sse-4.0.1.min.js")),
+    ("docs.css", STYLE, include_str!("assets/docs.css")),
+    ("docs.js", SCRIPT, include_str!("assets/docs.js")),
 ];
 const STYLE: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";

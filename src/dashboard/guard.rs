@@ -23,11 +23,15 @@ const SWEEP_AT: usize = 10_000;
 /// Sees to it that pages of other sites change nothing, and that the answer says how a browser may use it.
 pub(super) async fn protect(request: Request, next: Next) -> Response {
     let safe = matches!(*request.method(), Method::GET | Method::HEAD);
-    let mut response = if safe || is_from_here(request.headers()) {
+    protected(if safe || is_from_here(request.headers()) {
         next.run(request).await
     } else {
         (StatusCode::FORBIDDEN, "This form was sent by another site; nothing was changed.\n").into_response()
-    };
+    })
+}
+
+/// A page with the headers that say how a browser may use it.
+pub(super) fn protected(mut response: Response) -> Response {
     for (name, value) in [
         (header::CONTENT_SECURITY_POLICY, POLICY),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -39,6 +43,22 @@ pub(super) async fn protect(request: Request, next: Next) -> Response {
     let headers = response.headers_mut();
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
+}
+
+/// Is the request a browser's that wants a page? Programs name no kind, or JSON.
+pub(super) fn prefers_html(headers: &HeaderMap) -> bool {
+    let weight = |kind: &str| {
+        let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+        let mut kinds = accepted.flat_map(|value| value.split(',')).filter_map(|one| {
+            let mut parts = one.split(';').map(str::trim);
+            parts.next().filter(|name| name.eq_ignore_ascii_case(kind))?;
+            let weight = parts.find_map(|part| part.strip_prefix("q=")).unwrap_or("1");
+            Some(weight.parse::<f32>().unwrap_or(0.0))
+        });
+        kinds.next().unwrap_or(0.0)
+    };
+    let html = weight("text/html");
+    html > 0.0 && html >= weight("application/json")
 }
 
 /// Was the request made by a page of ours? Browsers say so: `Sec-Fetch-Site`, and older ones `Origin`.
@@ -131,6 +151,22 @@ mod tests {
         ] {
             assert_eq!(is_from_here(&headers(told)), ours, "{told:?}");
         }
+    }
+
+    #[test]
+    fn a_page_is_for_whoever_asks_for_html_rather_than_json() {
+        for (accepts, html) in [
+            ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", true),
+            ("application/json;q=0.9, TEXT/HTML", true),
+            ("application/json, text/html;q=0.5", false),
+            ("text/html;q=0", false),
+            ("text/html;q=x", false),
+            ("*/*", false),
+            ("", false),
+        ] {
+            assert_eq!(prefers_html(&headers(&[("accept", accepts)])), html, "{accepts}");
+        }
+        assert!(!prefers_html(&headers(&[])));
     }
 
     #[test]

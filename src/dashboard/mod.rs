@@ -6,6 +6,7 @@
 
 mod assets;
 mod chart;
+mod docs;
 mod form;
 mod guard;
 mod inside;
@@ -20,9 +21,9 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{FromRequestParts, State};
+use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
@@ -30,9 +31,11 @@ use sqlx::PgPool;
 
 use crate::admin::{self, Admin};
 use crate::http::auth::is_proxied;
+use crate::http::layers;
 use crate::http::peer::address;
 use crate::listeners::Listeners;
 use crate::shares::Shares;
+use docs::Reference;
 use guard::Throttle;
 use inside::{For, Inside, Told};
 use page::Page;
@@ -57,6 +60,7 @@ pub struct Tools {
     listeners: Listeners,
     /// Places of pages that are told when something happens.
     watchers: Shares,
+    reference: Reference,
 }
 
 impl Deref for Dashboard {
@@ -69,13 +73,20 @@ impl Deref for Dashboard {
 
 impl Dashboard {
     /// Pages about what `routes` answer, which are below `base` and ask for no key. Users and sessions
-    /// are in the database of `admin`; `listeners` hear of events.
-    pub fn new(admin: Admin, (routes, base): (Router, &'static str), listeners: Listeners) -> Self {
+    /// are in the database of `admin`; `listeners` hear of events; `document` is the
+    /// text of the routes' OpenAPI document.
+    pub fn new(
+        admin: Admin,
+        (routes, base): (Router, &'static str),
+        listeners: Listeners,
+        document: String,
+    ) -> Self {
         Self(Arc::new(Tools {
             admin,
             inside: Inside { routes, base },
             throttle: Throttle::default(),
             listeners,
+            reference: Reference::new(document),
             watchers: Shares::new(live::PAGES.0, live::PAGES.1),
         }))
     }
@@ -101,6 +112,8 @@ enum Failure {
     Http(#[from] axum::http::Error),
     #[error(transparent)]
     Body(#[from] axum::Error),
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
     #[error(transparent)]
     Template(#[from] askama::Error),
     #[error(transparent)]
@@ -228,12 +241,30 @@ pub fn router(dashboard: Dashboard) -> Router {
         .route("/assets/{name}", get(assets::serve))
         .fallback(not_found)
         .layer(from_fn(guard::protect))
+        .with_state(dashboard.clone());
+    let around = Router::new()
+        .route("/", get(async || Redirect::to(BASE)))
+        .route(docs::PATH, get(docs::show))
+        .layer(from_fn(guard::protect))
+        .fallback(unknown)
         .with_state(dashboard);
-    Router::new().route("/", get(async || Redirect::to(BASE))).nest(BASE, pages)
+    around.nest(BASE, pages)
 }
 
 async fn not_found(State(dashboard): State<Dashboard>, headers: HeaderMap, _: Uri) -> Response {
     let session = session::of(dashboard.pool(), &headers, dashboard.admin.clock.now()).await.ok().flatten();
     let reader = reader(&headers, session.as_ref().and_then(|session| session.language.as_deref()));
     page::message(reader, session.as_ref(), StatusCode::NOT_FOUND, reader.texts().not_found)
+}
+
+/// Where there is nothing: a page for a browser, unless it asks for the API.
+async fn unknown(State(dashboard): State<Dashboard>, request: Request) -> Response {
+    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+    let path = request.uri().path();
+    let of_api = path == "/api" || path.starts_with("/api/");
+    if !is_read || of_api || !guard::prefers_html(request.headers()) {
+        return layers::no_such_route().into_response();
+    }
+    let (parts, _) = request.into_parts();
+    guard::protected(not_found(State(dashboard), parts.headers, parts.uri).await)
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rust_decimal::Decimal;
 
 /// How somebody reads the pages.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Reader {
     pub(super) language: Language,
     pub(super) theme: Theme,
@@ -18,7 +18,7 @@ impl Reader {
 }
 
 /// Light or dark.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Theme {
     /// What the system says.
     System,
@@ -44,7 +44,7 @@ impl Theme {
 }
 
 /// The languages there are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Language {
     English,
     French,
@@ -162,6 +162,17 @@ macro_rules! texts {
     };
 }
 
+impl Texts {
+    /// Where a parameter stands, from the word that OpenAPI has for it.
+    pub(super) fn place(&self, word: &str) -> &'static str {
+        match word {
+            "path" => self.in_path,
+            "query" => self.in_query,
+            _ => self.in_header,
+        }
+    }
+}
+
 texts! {
     skip: "Skip to the content", "Aller au contenu";
     main_menu: "Main", "Principal";
@@ -239,11 +250,37 @@ texts! {
     key_once: "This is the key. It is shown only now.", "Voici la clé. Elle n’est affichée que maintenant.";
     revoke: "Revoke", "Révoquer";
     no_keys: "No API keys yet.", "Pas encore de clé d’API.";
+    reference: "API reference", "Référence de l’API";
+    search_reference: "Search the reference", "Chercher dans la référence";
+    dashboard: "Dashboard", "Tableau de bord";
+    contents: "Contents", "Sommaire";
+    getting_started: "Getting started", "Pour commencer";
+    described_in_english: "The descriptions are in English.", "Les descriptions sont en anglais.";
+    base_url: "Base URL", "URL de base";
+    key_first: "Before you paste a request", "Avant de coller une requête";
+    document: "OpenAPI document", "Document OpenAPI";
+    payloads: "What webhooks receive", "Ce que reçoivent les webhooks";
+    payload: "Payload", "Contenu";
+    headers: "Headers", "En-têtes";
+    parameters: "Parameters", "Paramètres";
+    body: "Body", "Corps";
+    answer: "Answer", "Réponse";
+    fields_of_answer: "Fields of the answer", "Champs de la réponse";
+    other_answers: "Other answers", "Autres réponses";
+    errors: "Errors", "Erreurs";
+    shape_of_errors: "All errors have this shape.", "Toutes les erreurs ont cette forme.";
+    required: "required", "obligatoire";
+    example: "Example:", "Exemple :";
+    no_key_needed: "No key is needed.", "Aucune clé n’est nécessaire.";
+    in_path: "in the path", "dans le chemin";
+    in_query: "in the query", "dans la requête";
+    in_header: "header", "en-tête";
+    copy: "Copy", "Copier";
+    copied: "Copied", "Copié";
     fails_now: "The last event was not delivered; the next one waits for a while, and nothing is lost.", "Le dernier événement n’a pas été livré ; le suivant attend un moment, et rien n’est perdu.";
     deals: "Deals", "Affaires";
     settings: "Settings", "Réglages";
     account: "Account", "Compte";
-    copy: "Copy", "Copier";
     copy_curl: "Copy as curl", "Copier en curl";
     moved: "Moved.", "Déplacé.";
     moved_to: "moved to", "déplacé vers";
@@ -291,7 +328,6 @@ texts! {
     record_or_event: "Record or event", "Fiche ou événement";
     since: "Since", "Depuis";
     until: "Until", "Jusqu’à";
-    payload: "Payload", "Contenu";
     no_events: "Nothing has happened yet. Create a contact, here or over the API.", "Rien ne s’est encore passé. Créez un contact, ici ou par l’API.";
     event_gone: "There is no such event, or it is older than events are kept.", "Cet événement n’existe pas, ou il est plus ancien que ce qui est conservé.";
     nobody_wants_it: "No webhook wants this event.", "Aucun webhook ne souhaite cet événement.";
@@ -303,7 +339,6 @@ texts! {
     no_attempts: "No attempt yet.", "Pas encore d’essai.";
     attempt: "Attempt", "Essai";
     replay: "Replay", "Renvoi";
-    answer: "Answer", "Réponse";
     no_answer: "No answer came.", "Aucune réponse n’est arrivée.";
     removed: "deleted", "supprimé";
     new_webhook: "New webhook", "Nouveau webhook";
@@ -335,7 +370,6 @@ texts! {
     also_send: "Also send", "Envoyer aussi";
     include_previous: "the values before a change", "les valeurs avant une modification";
     include_actor: "who caused the event", "l’auteur de l’événement";
-    headers: "Headers", "En-têtes";
     headers_hint: "One per line; their values are not shown again.", "Un par ligne ; leurs valeurs ne sont plus affichées.";
     headers_present: "Present:", "Présents :";
     setting_allows: "A setting of the server can allow it:", "Un réglage du serveur peut l’autoriser :";

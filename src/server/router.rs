@@ -154,11 +154,11 @@ pub fn router(api: Api, role: Role) -> NormalizePath<Router> {
         Role::All | Role::Api => {
             // Whoever asks from within has been let in already.
             let inside = Router::new().nest(BASE, checked(routes())).with_state(api.clone());
-            let dashboard =
-                Dashboard::new(api.admin.clone(), (inside, BASE), api.streams.listeners().clone());
+            let listeners = api.streams.listeners().clone();
+            let dashboard = Dashboard::new(api.admin.clone(), (inside, BASE), listeners, openapi());
             (Router::new().nest(BASE, external), dashboard::router(dashboard))
         }
-        Role::Deliver => (Router::new(), Router::new()),
+        Role::Deliver => (Router::new(), Router::new().fallback(layers::not_found)),
     };
     let outermost = Outermost {
         clock: api.clock.clone(),
@@ -172,7 +172,6 @@ pub fn router(api: Api, role: Role) -> NormalizePath<Router> {
         .route("/metrics", get(metrics))
         .with_state(api)
         .merge(pages)
-        .fallback(layers::not_found)
         .layer(from_fn_with_state(Arc::new(outermost), layers::outermost))
         .layer(from_fn(unread::drain));
     NormalizePathLayer::trim_trailing_slash().layer(router)

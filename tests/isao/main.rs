@@ -40,6 +40,7 @@ mod operator;
 mod ordering;
 mod outage;
 mod pooler;
+mod reference;
 mod replay;
 mod replicas;
 mod retention;

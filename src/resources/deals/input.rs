@@ -33,7 +33,7 @@ impl FromJson for MemberId {
 /// under `warnings`.
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-#[schema(example = json!({"title": "Enterprise License", "value": 25000, "currency": "EUR", "stage": "proposal", "contactId": "contact_01920f3e8c7a7b3c9d2e4f5a6b7c8d9e"}))]
+#[schema(example = json!({"title": "Enterprise License", "value": 25000, "currency": "EUR", "stage": "proposal"}))]
 pub struct DealInput {
     /// Required when a record is created. At most 255 characters.
     #[serde(default)]

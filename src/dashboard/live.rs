@@ -8,11 +8,13 @@ use axum::http::{HeaderName, StatusCode};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse as _, Response};
 use futures_util::stream;
+use uuid::Uuid;
 
-use super::{Dashboard, SignedIn};
+use super::{Dashboard, SignedIn, inbox};
 use crate::listeners::Listener;
 use crate::model::ids::CompanyId;
 use crate::shares::Place;
+use crate::tallies;
 
 /// Pages that are told, in this process; and those of one company.
 pub(super) const PAGES: (usize, usize) = (500, 50);
@@ -36,6 +38,7 @@ struct Watcher {
 struct Seen {
     event: i64,
     delivered: i64,
+    received: Option<Uuid>,
 }
 
 /// Says `changed` whenever something did, once a second at most.
@@ -73,9 +76,10 @@ impl Watcher {
             r#"SELECT coalesce(sum(attempts), 0)::bigint AS "attempts!" FROM tallies
                WHERE company_id = $1 AND subscription_id = $2 AND unit = 'minute' AND at >= now() - interval '5 minutes'"#,
             self.company.0,
-            uuid::Uuid::nil(),
+            tallies::WHOLE,
         );
         let delivered = delivered.fetch_one(self.dashboard.pool()).await.ok()?;
-        Some(Seen { event: self.listener.head(), delivered })
+        let received = inbox::newest(self.dashboard.pool(), self.company).await.ok()?;
+        Some(Seen { event: self.listener.head(), delivered, received })
     }
 }

@@ -9,6 +9,7 @@ mod chart;
 mod docs;
 mod form;
 mod guard;
+mod inbox;
 mod inside;
 mod listing;
 mod live;
@@ -60,6 +61,8 @@ pub struct Tools {
     listeners: Listeners,
     /// Places of pages that are told when something happens.
     watchers: Shares,
+    /// Places of messages to inboxes.
+    receiving: Shares,
     reference: Reference,
 }
 
@@ -88,6 +91,7 @@ impl Dashboard {
             listeners,
             reference: Reference::new(document),
             watchers: Shares::new(live::PAGES.0, live::PAGES.1),
+            receiving: Shares::new(inbox::AT_ONCE.0, inbox::AT_ONCE.1),
         }))
     }
 
@@ -231,6 +235,8 @@ pub fn router(dashboard: Dashboard) -> Router {
         .route("/deals/{id}", get(pages::deals::show).post(pages::deals::change))
         .route("/deals/{id}/move", post(pages::board::go))
         .route("/deals/{id}/delete", post(pages::deals::delete))
+        .route("/try", get(pages::trying::show))
+        .route("/try/{action}", post(pages::trying::act))
         .route("/settings/company", get(pages::settings::company).post(pages::settings::rename))
         .route("/settings/company/members", post(pages::settings::add_member))
         .route("/settings/users", get(pages::people::list).post(pages::people::invite))
@@ -246,6 +252,8 @@ pub fn router(dashboard: Dashboard) -> Router {
         .route("/", get(async || Redirect::to(BASE)))
         .route(docs::PATH, get(docs::show))
         .layer(from_fn(guard::protect))
+        // Other servers and programs POST here.
+        .route("/in/{token}", post(inbox::receive))
         .fallback(unknown)
         .with_state(dashboard);
     around.nest(BASE, pages)

@@ -110,7 +110,8 @@ async fn delete_some(pool: &PgPool, now: DateTime<Utc>, keep: Duration) -> Resul
     )
     .execute(pool)
     .await?;
-    let rows = [answers, subscriptions, gaps, replays, keys, secrets, sessions, links, tallies]
+    let inboxes = sqlx::query!("DELETE FROM inboxes WHERE expires_at <= $1", now).execute(pool).await?;
+    let rows = [answers, subscriptions, gaps, replays, keys, secrets, sessions, links, tallies, inboxes]
         .map(|done| done.rows_affected());
     Ok(rows.into_iter().max().unwrap_or_default())
 }

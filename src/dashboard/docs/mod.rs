@@ -56,7 +56,7 @@ fn takes_gzip(encodings: &str) -> bool {
 
 /// The URL by which the reader reached this server. It goes into lines for a shell, so whatever a host
 /// cannot be is not taken over.
-fn site(headers: &HeaderMap, authority: Option<&str>) -> String {
+pub(super) fn site(headers: &HeaderMap, authority: Option<&str>) -> String {
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).or(authority);
     let plain = |host: &&str| {
         (1..=255).contains(&host.len())

@@ -13,6 +13,7 @@ pub(super) mod replays;
 pub(super) mod settings;
 pub(super) mod sign_in;
 pub(super) mod subscribing;
+pub(super) mod trying;
 pub(super) mod webhooks;
 
 use axum::http::StatusCode;

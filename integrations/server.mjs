@@ -18,9 +18,9 @@ const pause = () => new Promise((resolve) => setTimeout(resolve, POLL_INTERVAL_M
 
 /**
  * Starts the server of `binary`. Its company has a member, and beside the key with all permissions
- * another that may only read contacts.
+ * another that may only read contacts. `settings` are further words of its command line.
  */
-export async function startServer(binary) {
+export async function startServer(binary, settings = []) {
   if (!binary) throw new Error('Set ISAO_BIN to a server binary; see integrations/README.md');
 
   const directory = await mkdtemp(join(tmpdir(), 'isao-integrations-'));
@@ -32,7 +32,7 @@ export async function startServer(binary) {
   const env = Object.fromEntries(
     Object.entries(process.env).filter(([name]) => name !== 'DATABASE_URL' && !name.startsWith('ISAO_')),
   );
-  const server = spawn(binary, ['serve', '--bind', '127.0.0.1:0', '--data-dir', data], {
+  const server = spawn(binary, ['serve', '--bind', '127.0.0.1:0', '--data-dir', data, ...settings], {
     env: { ...env, ISAO_ALLOW_TARGETS: '127.0.0.1' },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
@@ -71,6 +71,8 @@ export async function startServer(binary) {
 
   return {
     url,
+    /** Lets whoever opens it first into the dashboard. */
+    signInLink: /\S+\/dashboard\/sign-in\/\S+/.exec(welcome)?.[0],
     key: (await readFile(join(data, 'demo-key'), 'utf8')).trim(),
     memberId: member.id,
     readKey: reader.key,

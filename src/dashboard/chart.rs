@@ -1,8 +1,8 @@
 //! Charts, as SVG without a script: bars over time.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, DurationRound as _, TimeDelta, Utc};
 
-use super::texts::Language;
+use super::language::Language;
 use crate::model::time::wire_time;
 
 /// The size of a chart, in units of its own; it is as wide as its place.
@@ -38,6 +38,13 @@ pub(super) struct Span {
 }
 
 impl Span {
+    /// So many steps up to now, the present one included.
+    pub(super) fn until(now: DateTime<Utc>, bars: usize, step: TimeDelta) -> Self {
+        let last = now.duration_trunc(step).unwrap_or(now);
+        let from = last - step * (i32::try_from(bars).unwrap_or(1) - 1);
+        Self { from, bars, step }
+    }
+
     /// The bar that a time belongs to.
     pub(super) fn index(&self, at: DateTime<Utc>) -> Option<usize> {
         let steps = (at - self.from).num_seconds().checked_div(self.step.num_seconds())?;

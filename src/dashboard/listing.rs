@@ -73,7 +73,7 @@ impl Wanted {
 
     /// The query of the address of the next page.
     pub(super) fn next(&self, meta: &Meta) -> Option<String> {
-        let cursor = super::pages::encoded(meta.next_cursor.as_deref()?);
+        let cursor = encoded(meta.next_cursor.as_deref()?);
         Some(format!("?{}&cursor={cursor}", self.same()))
     }
 
@@ -136,6 +136,11 @@ impl Wanted {
         Ok(([(header::CONTENT_TYPE, kind), (header::CONTENT_DISPOSITION, disposition)], bytes)
             .into_response())
     }
+}
+
+/// Text in the query of an address.
+pub(super) fn encoded(text: &str) -> String {
+    url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }
 
 /// A field of a row, as a cell; `a.b` is the field `b` of the field `a`.

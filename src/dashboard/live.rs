@@ -64,7 +64,8 @@ impl Watcher {
         loop {
             tokio::time::sleep(EVERY).await;
             let Some(now) = self.look().await else { continue };
-            if self.seen.replace(now).is_some_and(|before| before != now) {
+            // The first time it is not known what the page shows: something may have happened since.
+            if self.seen.replace(now) != Some(now) {
                 return;
             }
         }

@@ -11,6 +11,8 @@ mod form;
 mod guard;
 mod inbox;
 mod inside;
+mod json;
+mod language;
 mod listing;
 mod live;
 mod page;
@@ -39,9 +41,9 @@ use crate::shares::Shares;
 use docs::Reference;
 use guard::Throttle;
 use inside::{For, Inside, Told};
+use language::{Language, Reader, Theme};
 use page::Page;
 use session::Session;
-use texts::{Language, Reader, Theme};
 
 /// Where the pages live.
 pub const BASE: &str = "/dashboard";

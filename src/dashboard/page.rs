@@ -6,8 +6,9 @@ use axum::response::{Html, IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 
+use super::language::{Language, Reader, Theme};
 use super::session::Session;
-use super::texts::{Language, Reader, Texts, Theme};
+use super::texts::Texts;
 use super::{Failure, assets};
 use crate::admin::{self, users::Role};
 use crate::database::postgres::is_unavailable;

@@ -26,6 +26,7 @@ mod feed;
 mod fields;
 mod guards;
 mod health;
+mod history;
 mod idempotency;
 mod include;
 mod input;

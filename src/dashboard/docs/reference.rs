@@ -15,8 +15,8 @@ use sha2::{Digest as _, Sha256};
 use super::operation::Operation;
 use super::prose::Prose;
 use super::schema::{Field, Schemas};
+use crate::dashboard::language::Reader;
 use crate::dashboard::page::Page;
-use crate::dashboard::texts::Reader;
 use crate::dashboard::{Failure, assets};
 
 /// The most rendered pages that are kept: whoever asks chooses the host.

@@ -10,10 +10,10 @@ use super::{OK, or_why, said};
 use crate::admin::passwords;
 use crate::dashboard::form::{self, Sent};
 use crate::dashboard::guard::is_secure;
+use crate::dashboard::language::{Language, Theme};
 use crate::dashboard::listing::Wanted;
 use crate::dashboard::page::{Page, shown};
 use crate::dashboard::session::{self, Known};
-use crate::dashboard::texts::{Language, Theme};
 use crate::dashboard::{BASE, Dashboard, Failure, LANGUAGE_COOKIE, SignedIn, THEME_COOKIE};
 use crate::model::time::wire_time;
 

@@ -11,9 +11,8 @@ use rust_decimal::Decimal;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::contacts::may;
-use super::deals::{ByWhat, Deal};
-use super::{OK, encoded, or_why, said};
+use super::deal::{ByWhat, Deal};
+use super::{OK, encoded, may, or_why, said};
 use crate::dashboard::listing::Wanted;
 use crate::dashboard::page::{Listed, Page, shown};
 use crate::dashboard::{BASE, Dashboard, Failure, SignedIn};

@@ -8,12 +8,10 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::deals::Deal;
+use super::deal::Deal;
 use super::events::{self, Event};
-use super::{OK, encoded, or_why, said};
-use crate::admin::users::Role;
+use super::{OK, encoded, may, or_why, refused, said};
 use crate::dashboard::form::{self, Field, Kind, Sent};
-use crate::dashboard::inside::Told;
 use crate::dashboard::listing::{List, Wanted};
 use crate::dashboard::page::{Listed, One, Page, shown};
 use crate::dashboard::{BASE, Dashboard, Failure, SignedIn};
@@ -124,11 +122,6 @@ pub(in crate::dashboard) async fn choices(
         Ok(shown(OK, &Choices { options: found.data.into_iter().map(option).collect() }))
     };
     or_why(&signed_in, found.await)
-}
-
-/// May the user change records?
-pub(super) fn may(signed_in: &SignedIn) -> bool {
-    signed_in.session.role != Role::ReadOnly
 }
 
 #[derive(Template)]
@@ -244,18 +237,6 @@ async fn write(
         form.problem = Some(form::judge(&mut form.fields, told, t));
         shown(told.status, &form)
     })
-}
-
-/// The form once more, if the answer is about what is in it.
-pub(super) fn refused(
-    signed_in: &SignedIn,
-    told: Told,
-    form: impl FnOnce(&Told, &'static crate::dashboard::texts::Texts) -> Response,
-) -> Result<Response, Failure> {
-    if !matches!(told.status.as_u16(), 409 | 412 | 422) {
-        return Err(Failure::Told(told));
-    }
-    Ok(form(&told, signed_in.reader.texts()))
 }
 
 pub(in crate::dashboard) async fn delete(

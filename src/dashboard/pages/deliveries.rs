@@ -7,9 +7,8 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::contacts::may;
-use super::events::pretty;
-use super::{OK, encoded, or_why, said};
+use super::{OK, encoded, may, or_why, said};
+use crate::dashboard::json::pretty;
 use crate::dashboard::listing::{List, Wanted};
 use crate::dashboard::page::{Listed, One, Page, shown};
 use crate::dashboard::texts::Texts;
@@ -230,7 +229,7 @@ pub(in crate::dashboard) async fn show(
 fn attempt(attempt: &Value) -> Attempt {
     let text = |name: &str| attempt[name].as_str().map(str::to_owned);
     Attempt {
-        number: attempt["attempt"].as_i64().unwrap_or_default(),
+        number: attempt["number"].as_i64().unwrap_or_default(),
         status: attempt["status"].as_i64(),
         at: text("at").unwrap_or_default(),
         duration_ms: attempt["duration_ms"].as_i64().unwrap_or_default(),

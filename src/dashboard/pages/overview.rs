@@ -3,10 +3,10 @@
 use askama::Template;
 use axum::extract::{Query, State};
 use axum::response::Response;
-use chrono::{DateTime, DurationRound as _, TimeDelta, Utc};
+use chrono::TimeDelta;
 use serde::de::IgnoredAny;
 
-use super::webhooks::{Subscription, add_charts};
+use super::subscription::{Subscription, add_charts};
 use super::{OK, or_why};
 use crate::dashboard::chart::{Chart, Span};
 use crate::dashboard::listing::Wanted;
@@ -53,7 +53,7 @@ async fn overview(dashboard: &Dashboard, signed_in: &SignedIn, wanted: &Wanted) 
     let (whose, t, language) = (signed_in.whose(), signed_in.reader.texts(), signed_in.reader.language);
     let range = RANGES.iter().find(|range| wanted.is("range", range.0)).unwrap_or(&RANGES[0]);
     let (name, bars, minutes, unit) = *range;
-    let span = span(dashboard.admin.clock.now(), bars, TimeDelta::minutes(minutes));
+    let span = Span::until(dashboard.admin.clock.now(), bars, TimeDelta::minutes(minutes));
     let rows = tallies::since(dashboard.pool(), (signed_in.session.company, WHOLE), unit, span.from).await?;
     let mut sum = Counts::default();
     let (mut events, mut deliveries) = (vec![(0, 0); bars], vec![(0, 0); bars]);
@@ -109,11 +109,4 @@ async fn overview(dashboard: &Dashboard, signed_in: &SignedIn, wanted: &Wanted) 
         attention,
     };
     Ok(shown(OK, &overview))
-}
-
-/// So many steps up to now, the present one included.
-pub(super) fn span(now: DateTime<Utc>, bars: usize, step: TimeDelta) -> Span {
-    let last = now.duration_trunc(step).unwrap_or(now);
-    let from = last - step * (i32::try_from(bars).unwrap_or(1) - 1);
-    Span { from, bars, step }
 }

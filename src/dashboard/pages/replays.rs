@@ -4,48 +4,14 @@ use axum::Form;
 use axum::extract::{Path, State};
 use axum::http::Method;
 use axum::response::{IntoResponse as _, Redirect, Response};
-use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::subscription::Counted;
 use super::webhooks::{self, Done};
 use super::{encoded, or_why};
 use crate::dashboard::form::{self, Sent};
 use crate::dashboard::listing::Wanted;
 use crate::dashboard::{BASE, Dashboard, Failure, SignedIn};
-
-/// Replays that are shown of a subscription, the newest.
-pub(super) const SHOWN: usize = 5;
-
-/// A replay, as the API shows it.
-#[derive(Deserialize)]
-pub(super) struct Replay {
-    pub(super) id: String,
-    pub(super) status: String,
-    pub(super) status_reason: Option<String>,
-    pub(super) progress: f64,
-    pub(super) delivered: i64,
-    pub(super) undelivered: i64,
-    pub(super) created_at: String,
-}
-
-impl Replay {
-    /// Percent.
-    pub(super) fn percent(&self) -> String {
-        format!("{:.0}", self.progress * 100.0)
-    }
-
-    pub(super) fn is_running(&self) -> bool {
-        self.status == "running"
-    }
-}
-
-/// What a replay would send.
-pub(super) struct Counted {
-    pub(super) events: String,
-    pub(super) since: String,
-    pub(super) until: String,
-    pub(super) only: String,
-}
 
 /// Counts what would be sent, or sends it.
 pub(in crate::dashboard) async fn start(

@@ -7,9 +7,9 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::contacts::refused;
-use super::webhooks::{self, Done, Subscription, may};
-use super::{OK, encoded, or_why};
+use super::subscription::Subscription;
+use super::webhooks::{self, Done, may};
+use super::{OK, encoded, or_why, refused};
 use crate::dashboard::listing::Wanted;
 use crate::dashboard::page::{Listed, One, Page, shown};
 use crate::dashboard::{BASE, Dashboard, Failure, SignedIn};

@@ -7,13 +7,13 @@ use axum::http::{HeaderMap, Method};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use serde_json::json;
 
-use super::contacts::may;
-use super::events::pretty;
-use super::webhooks::{self, Subscription};
-use super::{OK, or_why};
+use super::subscription::Subscription;
+use super::webhooks;
+use super::{OK, may, or_why};
 use crate::dashboard::docs::site;
 use crate::dashboard::form::{self, Sent};
 use crate::dashboard::inbox::{self, Answers, Inbox, Message};
+use crate::dashboard::json::pretty;
 use crate::dashboard::page::{Listed, Page, shown};
 use crate::dashboard::texts::Texts;
 use crate::dashboard::{BASE, Dashboard, Failure, SignedIn};

@@ -5,25 +5,17 @@ use axum::Form;
 use axum::extract::{Path, Query, State};
 use axum::http::Method;
 use axum::response::{IntoResponse as _, Redirect, Response};
-use chrono::TimeDelta;
-use serde::Deserialize;
 use serde::de::IgnoredAny;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::deliveries::{self, Delivery};
-use super::overview;
-use super::replays::Replay;
+use super::subscription::{Counted, Replay, SHOWN, Subscription, add_charts};
 use super::{OK, encoded, or_why, said};
 use crate::admin::users::Role;
-use crate::dashboard::chart::Chart;
-use crate::dashboard::form::{self, Sent};
+use crate::dashboard::form::Sent;
 use crate::dashboard::listing::{List, Wanted};
 use crate::dashboard::page::{Listed, One, Page, shown};
-use crate::dashboard::texts::Texts;
 use crate::dashboard::{BASE, Dashboard, Failure, SignedIn};
-use crate::model::events::EventSelection;
-use crate::model::ids::SubscriptionId;
-use crate::tallies;
 
 const LIST: List<'_> = List { path: "/webhooks", filters: &["status"] };
 const COLUMNS: [&str; 8] = [
@@ -38,97 +30,6 @@ const COLUMNS: [&str; 8] = [
 ];
 /// Events that wait are counted so far.
 const COUNTED: usize = 200;
-/// Hours in the chart of a subscription.
-const HOURS: usize = 24;
-
-/// A subscription, as the API shows it.
-#[derive(Deserialize)]
-pub(super) struct Subscription {
-    pub(super) id: String,
-    pub(super) subscription_id: String,
-    pub(super) event_type: String,
-    pub(super) events: Vec<String>,
-    pub(super) target_url: String,
-    pub(super) filters: Map<String, Value>,
-    pub(super) headers: Map<String, Value>,
-    pub(super) include: Vec<String>,
-    pub(super) ordering: String,
-    pub(super) status: String,
-    pub(super) status_reason: Option<String>,
-    pub(super) created_at: String,
-    delivery: Option<Health>,
-    /// How its deliveries went in the last 24 hours.
-    #[serde(skip)]
-    pub(super) chart: Option<Chart>,
-}
-
-#[derive(Deserialize)]
-struct Health {
-    waiting: bool,
-    last_success_at: Option<String>,
-    last_error: Option<String>,
-}
-
-impl Subscription {
-    pub(super) fn needs_attention(&self) -> bool {
-        matches!(&*self.status, "degraded" | "deactivated")
-    }
-
-    pub(super) fn tone(&self) -> &'static str {
-        match &*self.status {
-            "active" => "good",
-            "degraded" => "warn",
-            "deactivated" => "bad",
-            _ => "rest",
-        }
-    }
-
-    pub(super) fn state(&self, t: &'static Texts) -> &'static str {
-        match &*self.status {
-            "active" => t.active,
-            "degraded" => t.degraded,
-            "deactivated" => t.deactivated,
-            "deleted" => t.removed,
-            _ => t.paused,
-        }
-    }
-
-    /// Why it does not do well, in a sentence.
-    pub(super) fn why(&self, t: &'static Texts) -> Option<String> {
-        match &*self.status {
-            // The API's sentence says what a program can send.
-            "degraded" => {
-                let error = self.last_error().map_or_else(String::new, |error| format!(" ({error})"));
-                Some(format!("{}{error}", t.fails_now))
-            }
-            _ => self.status_reason.clone(),
-        }
-    }
-
-    pub(super) fn is_waiting(&self) -> bool {
-        self.delivery.as_ref().is_some_and(|delivery| delivery.waiting)
-    }
-
-    pub(super) fn last_success(&self) -> Option<&str> {
-        self.delivery.as_ref()?.last_success_at.as_deref()
-    }
-
-    pub(super) fn last_error(&self) -> Option<&str> {
-        self.delivery.as_ref()?.last_error.as_deref()
-    }
-
-    /// The types that it has, patterns spelt out.
-    pub(super) fn types(&self) -> Vec<String> {
-        let selection = EventSelection::parse(self.events.iter().map(String::as_str));
-        selection.map(|selection| selection.types().words()).unwrap_or_default()
-    }
-
-    /// The filters, for people: fields and their values.
-    pub(super) fn filter_lines(&self) -> Vec<(String, String)> {
-        let lines = self.filters.iter().map(|(field, values)| (field.clone(), form::listed(values)));
-        lines.collect()
-    }
-}
 
 #[derive(Template)]
 #[template(path = "webhooks.html")]
@@ -174,32 +75,6 @@ pub(in crate::dashboard) async fn csv(
     or_why(&signed_in, wanted.csv((&dashboard, &signed_in), LIST, ("webhooks", &COLUMNS)).await)
 }
 
-/// Adds to subscriptions how their deliveries went in the last 24 hours.
-pub(super) async fn add_charts(
-    dashboard: &Dashboard,
-    signed_in: &SignedIn,
-    subscriptions: &mut [Subscription],
-) -> Result<(), Failure> {
-    let span = overview::span(dashboard.admin.clock.now(), HOURS, TimeDelta::hours(1));
-    let ids =
-        subscriptions.iter().filter_map(|subscription| SubscriptionId::parse(&subscription.subscription_id));
-    let ids: Vec<_> = ids.map(|id| id.0).collect();
-    let company = signed_in.session.company;
-    let counted = tallies::of_subscriptions(dashboard.pool(), company, &ids, span.from).await?;
-    let (language, t) = (signed_in.reader.language, signed_in.reader.texts());
-    for subscription in subscriptions {
-        let id = SubscriptionId::parse(&subscription.subscription_id).map(|id| id.0).unwrap_or_default();
-        let mut values = [(0, 0); HOURS];
-        for (at, delivered, failed) in counted.get(&id).into_iter().flatten() {
-            if let Some(index) = span.index(*at) {
-                values[index] = (*delivered, *failed);
-            }
-        }
-        subscription.chart = Some(Chart::new(language, t.deliveries.to_owned(), span, &values));
-    }
-    Ok(())
-}
-
 /// May the user change subscriptions?
 pub(super) fn may(signed_in: &SignedIn) -> bool {
     signed_in.session.role == Role::Admin
@@ -222,7 +97,7 @@ pub(super) struct Done {
     pub(super) secret: Option<String>,
     pub(super) tested: Option<Tested>,
     /// The events that a replay would send, before it is begun.
-    pub(super) counted: Option<super::replays::Counted>,
+    pub(super) counted: Option<Counted>,
 }
 
 #[derive(Template)]
@@ -278,7 +153,7 @@ pub(super) async fn page(
         may: may(signed_in),
         done,
         waiting,
-        replays: replays.data.into_iter().take(super::replays::SHOWN).collect(),
+        replays: replays.data.into_iter().take(SHOWN).collect(),
         next: wanted.next(&found.meta),
         problem: found.problem,
         found: found.rows,

@@ -86,7 +86,9 @@ impl Delivery {
         let outcomes = attempts.iter().map(|attempt| (attempt.outcome, attempt.cause));
         let state = State::of(outcomes, !to_come, subscription.status == Status::Active).or_else(|| {
             let untouched = if to_come { State::Waiting } else { State::Skipped };
-            let matches = subscription.wants(seq, event?.change()?);
+            let is_wanted = |event_type| subscription.events.types().contains(event_type);
+            let matches =
+                event?.event_type.is_some_and(is_wanted) && subscription.wants(seq, event?.change()?);
             (matches && (to_come || skipped)).then_some(untouched)
         })?;
         let last = attempts.first();

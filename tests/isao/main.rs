@@ -40,6 +40,7 @@ mod operator;
 mod ordering;
 mod outage;
 mod pooler;
+mod records;
 mod replay;
 mod replicas;
 mod retention;

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::batch::Batch;
+use super::record_batch::RecordBatch;
 use super::table::RowHeld;
 use super::{DecisionResult, State, contacts, deals, refusal, subscriptions};
 use crate::http::conditions::{IfMatch, Tags, changed_meanwhile};
@@ -24,7 +24,7 @@ pub enum Command {
     /// A command that is carried out only if its record has one of these tags.
     Guarded(Tags, Box<Command>),
     /// Several commands with one answer.
-    Batch(Batch),
+    RecordBatch(RecordBatch),
 }
 
 impl Command {
@@ -38,7 +38,7 @@ impl Command {
 
     /// How many writes it is.
     pub(super) fn weight(&self) -> usize {
-        if let Self::Batch(batch) = self { batch.len() } else { 1 }
+        if let Self::RecordBatch(batch) = self { batch.len() } else { 1 }
     }
 
     /// Returns whether its answer, if it is carried out, shows one contact or deal.
@@ -47,7 +47,7 @@ impl Command {
             Self::Contact(command) => !matches!(command, contacts::Command::Delete(_)),
             Self::Deal(command) => !matches!(command, deals::Command::Delete(_)),
             Self::Guarded(_, command) => command.shows_record(),
-            Self::Subscription(_) | Self::Answered(_) | Self::Batch(_) => false,
+            Self::Subscription(_) | Self::Answered(_) | Self::RecordBatch(_) => false,
         }
     }
 }
@@ -58,7 +58,9 @@ pub(super) fn singles<'c>(commands: &[(CompanyId, &'c Command)]) -> Vec<(Company
     for (company, command) in commands {
         match command {
             Command::Guarded(_, command) => singles.push((*company, &**command)),
-            Command::Batch(batch) => singles.extend(batch.commands().map(|command| (*company, command))),
+            Command::RecordBatch(batch) => {
+                singles.extend(batch.commands().map(|command| (*company, command)))
+            }
             command => singles.push((*company, command)),
         }
     }
@@ -90,7 +92,7 @@ impl State {
                 // What is not there is 404.
                 _ => self.decide(company, command, now),
             },
-            Command::Batch(batch) => batch.decide(self, company, now),
+            Command::RecordBatch(batch) => batch.decide(self, company, now),
         }
     }
 
@@ -102,7 +104,7 @@ impl State {
             Command::Subscription(command) => {
                 subscriptions::decide::etag(&self.subscriptions, company, command)
             }
-            Command::Answered(_) | Command::Guarded(..) | Command::Batch(_) => Ok(None),
+            Command::Answered(_) | Command::Guarded(..) | Command::RecordBatch(_) => Ok(None),
         }
     }
 

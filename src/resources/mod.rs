@@ -1,6 +1,5 @@
 //! The resources: router, wire types, handlers, rules and SQL of each together.
 
-mod batch;
 mod command;
 pub mod contacts;
 pub mod deals;
@@ -8,6 +7,7 @@ pub mod deliveries;
 pub mod event_types;
 pub mod feed;
 pub mod members;
+mod record_batch;
 pub mod replays;
 pub mod subscriptions;
 mod table;

@@ -13,12 +13,12 @@ use crate::http::error::ApiError;
 use crate::http::openapi::{IdempotencyKeyHeader, WriteErrors};
 use crate::model::ids::ContactId;
 use crate::model::records::Contact;
-use crate::resources::batch::{Batch, BatchAnswer};
+use crate::resources::record_batch::{BatchAnswer, RecordBatch};
 
 /// Contacts to create.
 #[derive(ToSchema)]
 #[schema(example = json!({"records": [{"name": "Jane Smith", "phoneNumber": "+33987654321"}]}))]
-#[expect(dead_code, reason = "only described; `Batch` reads it")]
+#[expect(dead_code, reason = "only described; `RecordBatch` reads it")]
 pub(super) struct ContactBatch {
     /// 1 to 500 contacts.
     #[schema(min_items = 1, max_items = 500)]
@@ -28,7 +28,7 @@ pub(super) struct ContactBatch {
 /// Contacts to create or to change.
 #[derive(ToSchema)]
 #[schema(example = json!({"records": [{"name": "Jane Smith", "phoneNumber": "+33987654321", "matchBy": ["phoneNumber"]}]}))]
-#[expect(dead_code, reason = "only described; `Batch` reads it")]
+#[expect(dead_code, reason = "only described; `RecordBatch` reads it")]
 pub(super) struct ContactUpsertBatch {
     /// 1 to 500 contacts.
     #[schema(min_items = 1, max_items = 500)]
@@ -49,7 +49,7 @@ pub(super) async fn create(
     payload: Payload,
 ) -> Result<Response, ApiError> {
     let now = api.clock.now();
-    let batch = Batch::read(&payload, |input: ContactInput| {
+    let batch = RecordBatch::read(&payload, |input: ContactInput| {
         Ok(Command::Create(ContactId(api.ids.next(now)), input.into_new()?).into())
     })?;
     api.write(&caller, Some(&payload), batch).await
@@ -70,7 +70,7 @@ pub(super) async fn upsert(
     payload: Payload,
 ) -> Result<Response, ApiError> {
     let now = api.clock.now();
-    let batch = Batch::read(&payload, |input: UpsertInput| {
+    let batch = RecordBatch::read(&payload, |input: UpsertInput| {
         Ok(Command::Upsert(ContactId(api.ids.next(now)), Box::new(input.into_upsert()?)).into())
     })?;
     api.write(&caller, Some(&payload), batch).await

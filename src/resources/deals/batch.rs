@@ -12,12 +12,12 @@ use crate::http::error::ApiError;
 use crate::http::openapi::{IdempotencyKeyHeader, WriteErrors};
 use crate::model::ids::DealId;
 use crate::model::records::Deal;
-use crate::resources::batch::{Batch, BatchAnswer};
+use crate::resources::record_batch::{BatchAnswer, RecordBatch};
 
 /// Deals to create.
 #[derive(ToSchema)]
 #[schema(example = json!({"records": [{"title": "Enterprise License", "value": 25000, "currency": "EUR"}]}))]
-#[expect(dead_code, reason = "only described; `Batch` reads it")]
+#[expect(dead_code, reason = "only described; `RecordBatch` reads it")]
 pub(super) struct DealBatch {
     /// 1 to 500 deals.
     #[schema(min_items = 1, max_items = 500)]
@@ -38,7 +38,7 @@ pub(super) async fn create(
     payload: Payload,
 ) -> Result<Response, ApiError> {
     let now = api.clock.now();
-    let batch = Batch::read(&payload, |input: DealInput| {
+    let batch = RecordBatch::read(&payload, |input: DealInput| {
         // A contact or member that does not exist is told once the fields are as they should be.
         let new = input.into_new().map_err(|refused| refused.into_error())?;
         Ok(Command::Create(DealId(api.ids.next(now)), new).into())

@@ -98,7 +98,7 @@ async fn a_stale_tag_deletes_and_changes_nothing() {
         assert_eq!(world.everything_written().await, before);
         let current = world.get(&path).await.header("etag").to_owned();
         for tag in [format!("{stale}, {current}"), current.trim_matches('"').to_owned(), "*".to_owned()] {
-            change(&world, Method::PATCH, &path, &tag, &json!({})).await.data(200);
+            change(&world, Method::PATCH, &path, &tag, &changes).await.data(200);
         }
         assert_eq!(change(&world, Method::DELETE, &path, &current, &json!({})).await.status, 200);
         for tag in ["*", &*current] {

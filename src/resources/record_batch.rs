@@ -17,13 +17,13 @@ use crate::http::field::{Field, FromJson, Problems};
 use crate::model::ids::CompanyId;
 use crate::writer::{Answer, WriteError};
 
-/// Records in one batch: each has a place in the queue of writes, of which a company has 512.
+/// Records in one request: each has a place in the queue of writes, of which a company has 512.
 const MAX_RECORDS: usize = 500;
 
 /// Commands with one answer.
-pub struct Batch(Vec<Part>);
+pub struct RecordBatch(Vec<Part>);
 
-/// What one record of a batch comes to.
+/// What one record comes to.
 enum Part {
     /// To be decided.
     Do(Command),
@@ -31,9 +31,9 @@ enum Part {
     Refused(ApiError),
 }
 
-impl From<Batch> for Command {
-    fn from(batch: Batch) -> Self {
-        Self::Batch(batch)
+impl From<RecordBatch> for Command {
+    fn from(batch: RecordBatch) -> Self {
+        Self::RecordBatch(batch)
     }
 }
 
@@ -58,7 +58,7 @@ impl FromJson for Records {
     }
 }
 
-impl Batch {
+impl RecordBatch {
     /// Reads the records of a body; `command` makes a command of each.
     pub(super) fn read<T: DeserializeOwned>(
         payload: &Payload,
@@ -91,7 +91,7 @@ impl Batch {
     }
 
     /// Decides the commands in their order. If one of them has to wait, all of them wait: nothing may
-    /// be noted of a batch that is decided again.
+    /// be noted of what is decided again.
     pub(super) fn decide(&self, state: &mut State, company: CompanyId, now: DateTime<Utc>) -> DecisionResult {
         if self.commands().any(|command| state.is_held(company, command)) {
             return Err(RowHeld);

@@ -41,11 +41,18 @@ pub(super) async fn load(
         let held = emails.iter().zip(locked).filter(|(_, locked)| !locked).map(|(email, _)| email.clone());
         contacts.held_emails.extend(held);
     }
+    // Each number and each email once, whoever they stand beside: many records may have one email.
+    let mut wanted: Vec<_> = upserts
+        .iter()
+        .filter_map(|(company, upsert)| Some((*company, Some(upsert.phone.clone()?), None)))
+        .chain(emails.iter().map(|(company, email)| (*company, None, Some(email.clone()))))
+        .collect();
+    wanted.sort();
+    wanted.dedup();
     contacts.emails.extend(emails.into_iter().map(|email| (email, Vec::new())));
-
-    let companies: Vec<_> = upserts.iter().map(|(company, _)| company.0).collect();
-    let phones: Vec<_> = upserts.iter().map(|(_, upsert)| upsert.phone.clone()).collect();
-    let emails: Vec<_> = upserts.iter().map(|(_, upsert)| upsert.email.clone()).collect();
+    let companies: Vec<_> = wanted.iter().map(|(company, ..)| company.0).collect();
+    let (phones, emails): (Vec<_>, Vec<_>) =
+        wanted.into_iter().map(|(_, phone, email)| (phone, email)).unzip();
     // One more than are named, so that it is known that there are more.
     let most = i64::try_from(MAX_MATCHES + 1).unwrap_or(i64::MAX);
     let found = sqlx::query!(

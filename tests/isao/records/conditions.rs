@@ -178,3 +178,21 @@ async fn the_tag_of_a_subscription_is_about_its_definition() {
     world.post(&format!("{path}/rotate-secret"), json!({})).await.data(200);
     assert!(!seen.contains(&world.get(&path).await.header("etag").to_owned()));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_of_any_origin_may_read_tags_and_send_conditions() {
+    let world = World::new().await;
+    let preflight = world
+        .http
+        .request(Method::OPTIONS, world.url("/contacts"))
+        .header("origin", "https://tool.example.com")
+        .header("access-control-request-method", "PUT")
+        .header("access-control-request-headers", "if-match,if-none-match");
+    let allowed = world.send(preflight).await;
+    assert!(allowed.header("access-control-allow-headers").contains("if-match"), "{allowed:?}");
+    let contact = world.contact("Jane", "100").await;
+    let request = world.request(Method::GET, &path("contacts", &contact)).header("origin", "null");
+    let shown = world.send(request).await;
+    assert!(shown.headers.contains_key("etag"));
+    assert!(shown.header("access-control-expose-headers").contains("etag"), "{shown:?}");
+}

@@ -26,7 +26,7 @@ pub struct RecordBatch(Vec<Part>);
 /// What one record comes to.
 enum Part {
     /// To be decided.
-    Do(Command),
+    Do(Box<Command>),
     /// Bad as it was sent.
     Refused(ApiError),
 }
@@ -72,7 +72,7 @@ impl RecordBatch {
             let read = serde_json::from_str(record.get()).map_err(|error| {
                 ApiError::new(Code::InvalidJson, "The record is not valid JSON", error.to_string())
             });
-            read.and_then(&mut command).map_or_else(Part::Refused, Part::Do)
+            read.and_then(&mut command).map_or_else(Part::Refused, |command| Part::Do(Box::new(command)))
         });
         Ok(Self(parts.collect()))
     }
@@ -85,7 +85,7 @@ impl RecordBatch {
     /// The commands that are to be decided.
     pub(super) fn commands(&self) -> impl Iterator<Item = &Command> {
         self.0.iter().filter_map(|part| match part {
-            Part::Do(command) => Some(command),
+            Part::Do(command) => Some(&**command),
             Part::Refused(_) => None,
         })
     }

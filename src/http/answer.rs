@@ -3,9 +3,12 @@
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use serde_json::value::to_raw_value;
 use utoipa::ToSchema;
 
+use super::conditions::IfNoneMatch;
 use super::error::{ApiError, Code};
+use crate::model::etag::ETag;
 use crate::writer::{Answer, WriteError};
 
 /// Says that an answer is the first one to an earlier request with this Idempotency-Key.
@@ -54,11 +57,38 @@ pub fn json_text(status: StatusCode, body: String) -> Response {
     (status, [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response()
 }
 
+/// The response that shows one record, or 304 if the caller has it already.
+pub fn record<T: Serialize>(record: &T, known: &IfNoneMatch) -> Response {
+    match to_raw_value(record) {
+        Ok(json) => tagged(&ETag::of(&[json.get()]), &data(json), known),
+        Err(error) => ApiError::internal(&error).into_response(),
+    }
+}
+
+/// The response that shows what has this tag, or 304 if the caller has it already.
+pub fn tagged<T: Serialize>(etag: &ETag, body: &T, known: &IfNoneMatch) -> Response {
+    let mut response = match known.is_known(etag) {
+        true => StatusCode::NOT_MODIFIED.into_response(),
+        false => json(StatusCode::OK, body),
+    };
+    set_etag(&mut response, etag);
+    response
+}
+
+fn set_etag(response: &mut Response, etag: &ETag) {
+    if let Ok(etag) = HeaderValue::from_str(etag.as_str()) {
+        response.headers_mut().insert(header::ETAG, etag);
+    }
+}
+
 /// The response to a write.
 pub fn written(outcome: Result<Answer, WriteError>) -> Result<Response, ApiError> {
     let answer = outcome?;
     let status = StatusCode::from_u16(answer.status).map_err(|error| ApiError::internal(&error))?;
     let mut response = json_text(status, answer.body);
+    if let Some(etag) = &answer.etag {
+        set_etag(&mut response, etag);
+    }
     if answer.replayed {
         response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
     }

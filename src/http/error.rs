@@ -57,10 +57,14 @@ codes! {
     CursorExpired, "CURSOR_EXPIRED", GONE;
     /// A unique value is taken; `details` names the field and the existing id.
     AlreadyExists, "ALREADY_EXISTS", CONFLICT;
+    /// Several records match; `details.ids` names them.
+    AmbiguousMatch, "AMBIGUOUS_MATCH", CONFLICT;
     /// Not as things stand now; the message says what stands against it.
     Conflict, "CONFLICT", CONFLICT;
     /// The Idempotency-Key was used for another request.
     IdempotencyKeyReused, "IDEMPOTENCY_KEY_REUSED", CONFLICT;
+    /// The record was changed meanwhile; `details.etag` is the ETag that it has now.
+    PreconditionFailed, "PRECONDITION_FAILED", PRECONDITION_FAILED;
     /// The body is over the limit.
     PayloadTooLarge, "PAYLOAD_TOO_LARGE", PAYLOAD_TOO_LARGE;
     /// The body is not declared as JSON.
@@ -214,6 +218,16 @@ impl ApiError {
             body.extend(self.content.extra.clone());
         }
         body.to_string()
+    }
+
+    /// The error of one record of several: what it is, without what only a whole answer has.
+    pub fn of_one(&self) -> Value {
+        json!({
+            "error": self.content.error,
+            "message": self.content.message,
+            "code": self.code.name(),
+            "details": self.content.details,
+        })
     }
 
     /// Headers that belong to it.

@@ -6,6 +6,7 @@ pub mod answer;
 pub mod auth;
 pub mod body;
 pub mod bounded;
+pub mod conditions;
 pub mod error;
 pub mod field;
 pub mod id;

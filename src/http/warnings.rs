@@ -1,6 +1,6 @@
 //! Fields of bodies that nobody knows: ignored, but not silently.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,21 +9,35 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::Response;
+use serde::Deserialize;
 use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
-use serde_json::Value;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 use utoipa::openapi::OpenApi;
 
 /// Unknown fields that are named; the rest are counted.
 const MAX_NAMED: usize = 20;
-/// Bytes of an answer to a write, at most; all are made in memory.
-const MAX_ANSWER: usize = 16 * 1024 * 1024;
+/// Bytes of an answer to a write, at most; all are made in memory. The largest is to a batch that
+/// changes 500 contacts with tags of the greatest length.
+const MAX_ANSWER: usize = 64 * 1024 * 1024;
 /// Characters of a name.
 const NAME_CHARS: usize = 50;
+
+/// The fields of a body.
+#[derive(Clone)]
+struct Known {
+    body: Arc<[String]>,
+    /// Of a batch: the fields of its records.
+    record: Option<Arc<[String]>>,
+}
+
+/// The field of a batch that has its records.
+const RECORDS: &str = "records";
 
 /// The fields of the body of every route and method, as the OpenAPI document has them.
 pub struct KnownFields {
     /// By the whole path.
-    fields: HashMap<String, HashMap<Method, Arc<[String]>>>,
+    fields: HashMap<String, HashMap<Method, Known>>,
 }
 
 impl KnownFields {
@@ -38,11 +52,13 @@ impl KnownFields {
                 let reference = body["$ref"]
                     .as_str()
                     .or_else(|| body["oneOf"].as_array()?.iter().find_map(|choice| choice["$ref"].as_str()));
-                let schema = reference.and_then(|at| document.pointer(at.trim_start_matches('#')));
-                let properties = schema.and_then(|schema| schema["properties"].as_object());
-                if let (Some(properties), Ok(method)) = (properties, method.to_uppercase().parse()) {
-                    let of_path = fields.entry(format!("{base}{path}")).or_default();
-                    of_path.insert(method, properties.keys().cloned().collect());
+                let properties = reference.and_then(|at| properties_of(&document, at));
+                if let (Some(body), Ok(method)) = (properties, method.to_uppercase().parse()) {
+                    let record = body.get(RECORDS).and_then(|records| records["items"]["$ref"].as_str());
+                    let record = record.and_then(|at| properties_of(&document, at));
+                    let names = |fields: &Map<String, Value>| fields.keys().cloned().collect();
+                    let known = Known { body: names(body), record: record.map(names) };
+                    fields.entry(format!("{base}{path}")).or_default().insert(method, known);
                 }
             }
         }
@@ -50,31 +66,62 @@ impl KnownFields {
     }
 }
 
+/// The fields of the schema that a reference leads to.
+fn properties_of<'d>(document: &'d Value, reference: &str) -> Option<&'d Map<String, Value>> {
+    document.pointer(reference.trim_start_matches('#'))?["properties"].as_object()
+}
+
 /// Where the reader of a body leaves the fields that it does not know.
 #[derive(Clone)]
 pub(super) struct Unknown {
-    known: Arc<[String]>,
-    found: Arc<Mutex<Vec<String>>>,
+    known: Known,
+    found: Arc<Mutex<Found>>,
+}
+
+/// The fields that nobody knows.
+#[derive(Default)]
+struct Found {
+    of_body: Vec<String>,
+    of_records: BTreeSet<String>,
+}
+
+/// The records of a batch, as they were sent.
+#[derive(Deserialize)]
+struct Records<'a> {
+    #[serde(borrow)]
+    records: Vec<&'a RawValue>,
 }
 
 impl Unknown {
     /// Looks for unknown fields in a body that is a JSON object.
     pub(super) fn look(&self, json: &str) {
-        let Ok(fields) = serde_json::Deserializer::from_str(json).deserialize_map(Names) else { return };
-        let unknown = fields.into_iter().filter(|field| !self.known.contains(field));
-        self.found.lock().unwrap_or_else(PoisonError::into_inner).extend(unknown);
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        found.of_body.extend(unknown(json, &self.known.body));
+        let Some(known) = &self.known.record else { return };
+        let Ok(Records { records }) = serde_json::from_str(json) else { return };
+        found.of_records.extend(records.into_iter().flat_map(|record| unknown(record.get(), known)));
     }
 
     /// One sentence for each.
     fn sentences(&self) -> Vec<String> {
         let found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-        let named = found.iter().take(MAX_NAMED).map(|field| {
+        let of_body = found.of_body.iter().map(|field| (field, "", &self.known.body));
+        let record = self.known.record.as_ref().unwrap_or(&self.known.body);
+        let of_records = found.of_records.iter().map(|field| (field, " of records", record));
+        let named = of_body.chain(of_records).take(MAX_NAMED).map(|(field, of, known)| {
             let name: String = field.chars().take(NAME_CHARS).collect();
-            format!("The field `{name}` is not known and was ignored; known are: {}", self.known.join(", "))
+            format!("The field `{name}`{of} is not known and was ignored; known are: {}", known.join(", "))
         });
-        let rest = found.len().checked_sub(MAX_NAMED).filter(|rest| *rest > 0);
+        let all = found.of_body.len() + found.of_records.len();
+        let rest = all.checked_sub(MAX_NAMED).filter(|rest| *rest > 0);
         named.chain(rest.map(|rest| format!("{rest} more fields are not known and were ignored"))).collect()
     }
+}
+
+/// The fields of a JSON object that are not known.
+fn unknown(json: &str, known: &[String]) -> impl Iterator<Item = String> {
+    let fields = serde_json::Deserializer::from_str(json).deserialize_map(Names).unwrap_or_default();
+    fields.into_iter().filter(|field| !known.contains(field))
 }
 
 /// Reads the names of an object's fields.

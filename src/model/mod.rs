@@ -6,6 +6,7 @@ pub mod attempt;
 pub mod deal_words;
 pub mod decimal;
 pub mod duration;
+pub mod etag;
 pub mod event_schema;
 pub mod events;
 pub mod ids;

@@ -1,11 +1,13 @@
 //! The resources: router, wire types, handlers, rules and SQL of each together.
 
+mod command;
 pub mod contacts;
 pub mod deals;
 pub mod deliveries;
 pub mod event_types;
 pub mod feed;
 pub mod members;
+mod record_batch;
 pub mod replays;
 pub mod subscriptions;
 mod table;
@@ -31,9 +33,12 @@ use crate::http::body::Payload;
 use crate::http::error::ApiError;
 use crate::log::{Entries, NewEvent, Numbers};
 use crate::metrics::Metrics;
+use crate::model::etag::ETag;
 use crate::model::ids::{CompanyId, Ids};
 use crate::outbound::targets::Targets;
 use crate::writer::{self, Answer, Decision, Domain, Writer};
+pub use command::Command;
+use command::singles;
 use deliveries::Tester;
 use table::RowHeld;
 
@@ -117,26 +122,19 @@ impl Api {
         command: impl Into<Command>,
     ) -> Result<Response, ApiError> {
         let idempotency = payload.map(Payload::idempotency).transpose()?.flatten();
-        let bytes = payload.map_or(0, Payload::len);
-        answer::written(self.writer.submit(caller.author(), (command.into(), bytes), idempotency).await)
+        let (command, bytes) = (command.into(), payload.map_or(0, Payload::len));
+        let shows_record = command.shows_record();
+        let mut written = self.writer.submit(caller.author(), (command, bytes), idempotency).await;
+        if shows_record && let Ok(answer) = &mut written {
+            // Here, and not in the writer, which everybody waits for.
+            answer.etag = answer.etag.take().or_else(|| Some(ETag::of(&[record_in(&answer.body)?])));
+        }
+        answer::written(written)
     }
 }
 
 /// The domain that the writer writes.
 pub struct Crm;
-
-/// One wish of one caller.
-pub enum Command {
-    /// About a contact.
-    Contact(contacts::Command),
-    /// About a deal.
-    Deal(deals::Command),
-    /// About a subscription.
-    Subscription(subscriptions::Command),
-    /// About nothing: the answer to a request that writes nothing, for those who repeat it with the same
-    /// Idempotency-Key.
-    Answered(Answer),
-}
 
 /// The rows a batch touches.
 #[derive(Default)]
@@ -150,11 +148,16 @@ impl Domain for Crm {
     type Command = Command;
     type State = State;
 
+    fn weight(command: &Command) -> usize {
+        command.weight()
+    }
+
     async fn load(
         &self,
         connection: &mut PgConnection,
         commands: &[(CompanyId, &Command)],
     ) -> Result<State, sqlx::Error> {
+        let commands = &singles(commands);
         // Contacts before deals: the lock order.
         let mut state = State::default();
         contacts::store::load(&mut state.contacts, connection, commands).await?;
@@ -170,22 +173,9 @@ impl Domain for Crm {
         command: &Command,
         now: DateTime<Utc>,
     ) -> Decision {
-        let decided = match command {
-            Command::Contact(command) => contacts::decide::run(&mut state.contacts, company, command, now),
-            Command::Deal(command) => {
-                deals::decide::run(&mut state.deals, &state.contacts, company, command, now)
-            }
-            Command::Subscription(command) => {
-                subscriptions::decide::run(&mut state.subscriptions, company, command, now)
-            }
-            Command::Answered(answer) => Ok(Ok((answer.clone(), Vec::new()))),
-        };
-        match decided {
+        match state.decide(company, command, now) {
             Ok(Ok((answer, events))) => Decision::Done(answer, events),
-            Ok(Err(error)) => Decision::Done(
-                Answer { status: error.code.status().as_u16(), body: error.body(now), replayed: false },
-                Vec::new(),
-            ),
+            Ok(Err(error)) => Decision::Done(refusal(&error, now), Vec::new()),
             Err(RowHeld) => Decision::Held,
         }
     }
@@ -198,7 +188,7 @@ impl Domain for Crm {
     }
 
     fn assume(&self, commands: &[(CompanyId, &Command)]) -> Option<State> {
-        contacts::store::are_new(commands).then(State::default)
+        contacts::store::are_new(&singles(commands)).then(State::default)
     }
 
     async fn store_and_append(
@@ -217,7 +207,7 @@ type DecisionResult = Result<Result<(Answer, Vec<NewEvent>), ApiError>, RowHeld>
 /// The answer to a write.
 fn answer(status: u16, body: &impl serde::Serialize) -> Result<Answer, ApiError> {
     let body = serde_json::to_string(body).map_err(|error| ApiError::internal(&error))?;
-    Ok(Answer { status, body, replayed: false })
+    Ok(Answer { status, body, etag: None, replayed: false })
 }
 
 /// A record as JSON text, for the answer to its write and for its events.
@@ -238,8 +228,28 @@ fn previous(before: &str, after: &str) -> Result<String, ApiError> {
     record_json(&before)
 }
 
+/// The answer to a write that is refused.
+fn refusal(error: &ApiError, now: DateTime<Utc>) -> Answer {
+    Answer { status: error.code.status().as_u16(), body: error.body(now), etag: None, replayed: false }
+}
+
+/// How every answer begins that shows a record.
+const SUCCESS: &str = r#"{"success":true,"#;
+
 /// The answer to a write that shows a record, which is JSON text: the same as
 /// [`answer::data`] makes.
 fn record_answer(status: u16, record: &str) -> Answer {
-    Answer { status, body: format!(r#"{{"success":true,"data":{record}}}"#), replayed: false }
+    Answer { status, body: format!(r#"{SUCCESS}"data":{record}}}"#), etag: None, replayed: false }
+}
+
+/// The same answer, which also says whether the record is new.
+fn with_created(mut answer: Answer) -> Answer {
+    let created = answer.status == StatusCode::CREATED.as_u16();
+    answer.body.insert_str(SUCCESS.len(), &format!(r#""created":{created},"#));
+    answer
+}
+
+/// The record that such an answer shows, as JSON text; none if it is another answer.
+fn record_in(body: &str) -> Option<&str> {
+    body.strip_prefix(SUCCESS)?.split_once(r#""data":"#)?.1.strip_suffix('}')
 }

@@ -8,6 +8,7 @@ use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::{Answer, WriteError};
+use crate::model::etag::ETag;
 use crate::model::ids::CompanyId;
 use crate::retention::IDEMPOTENCY_KEYS_KEPT;
 
@@ -87,7 +88,7 @@ impl Answers {
         let companies: Vec<Uuid> = keys.iter().map(|(company, _)| company.0).collect();
         let names: Vec<String> = keys.iter().map(|(_, key)| key.key.clone()).collect();
         let rows = sqlx::query!(
-            "SELECT i.company_id, i.key, i.request, i.status, i.answer
+            "SELECT i.company_id, i.key, i.request, i.status, i.answer, i.etag
              FROM unnest($1::uuid[], $2::text[]) AS wanted (company_id, key)
              CROSS JOIN LATERAL (
                  SELECT * FROM idempotency_keys t
@@ -101,7 +102,8 @@ impl Answers {
         .await?;
         for row in rows {
             let request = <[u8; 32]>::try_from(row.request).unwrap_or_default();
-            let answer = Answer { status: row.status.unsigned_abs(), body: row.answer, replayed: true };
+            let etag = row.etag.map(ETag::stored);
+            let answer = Answer { status: row.status.unsigned_abs(), body: row.answer, etag, replayed: true };
             answers.known.insert((CompanyId(row.company_id), row.key), (request, answer));
         }
         Ok(answers)
@@ -134,8 +136,8 @@ impl Answers {
             return Ok(false);
         }
         self.new.sort();
-        let (mut companies, mut keys, mut requests, mut statuses, mut answers) =
-            (vec![], vec![], vec![], vec![], vec![]);
+        let (mut companies, mut keys, mut requests, mut statuses, mut answers, mut etags) =
+            (vec![], vec![], vec![], vec![], vec![], vec![]);
         for (company, key) in self.new {
             let Some((request, answer)) = self.known.remove(&(company, key.clone())) else { continue };
             companies.push(company.0);
@@ -143,6 +145,7 @@ impl Answers {
             requests.push(request.to_vec());
             statuses.push(i16::try_from(answer.status).unwrap_or_default());
             answers.push(answer.body);
+            etags.push(answer.etag.map(|etag| etag.as_str().to_owned()));
         }
         // A row that is over its age but not purged yet gives way; a fresh one is a
         // concurrent twin of another process: the unique violation reruns the batch.
@@ -157,13 +160,15 @@ impl Answers {
         .execute(&mut *connection)
         .await?;
         sqlx::query!(
-            "INSERT INTO idempotency_keys (company_id, key, request, status, answer, created_at)
-             SELECT *, $6::timestamptz FROM unnest($1::uuid[], $2::text[], $3::bytea[], $4::smallint[], $5::text[])",
+            "INSERT INTO idempotency_keys (company_id, key, request, status, answer, etag, created_at)
+             SELECT *, $7::timestamptz
+             FROM unnest($1::uuid[], $2::text[], $3::bytea[], $4::smallint[], $5::text[], $6::text[])",
             &companies,
             &keys,
             &requests,
             &statuses,
             &answers,
+            &etags as &[Option<String>],
             now,
         )
         .execute(connection)

@@ -63,6 +63,8 @@ pub(super) struct Job<D: Domain> {
     pub(super) idempotency: Option<IdempotencyKey>,
     pub(super) reply: oneshot::Sender<Result<Answer, WriteError>>,
     pub(super) held_until: Option<Instant>,
+    /// How many writes it is.
+    pub(super) weight: usize,
     /// Of the body that it came with.
     pub(super) bytes: usize,
     pub(super) _places: [Place; 2],

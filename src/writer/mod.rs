@@ -40,6 +40,7 @@ pub use job::WriteError;
 pub use queue::Writer;
 
 use crate::log::{Entries, NewEvent, Numbers};
+use crate::model::etag::ETag;
 use crate::model::ids::CompanyId;
 
 /// What the writer writes. The domain knows records and rules; the writer knows
@@ -49,6 +50,9 @@ pub trait Domain: Send + Sync + 'static {
     type Command: Send + Sync + 'static;
     /// The rows a batch touches, as loaded and then as changed.
     type State: Send;
+
+    /// How many writes a command is. One that is many has as many places in the queue.
+    fn weight(command: &Self::Command) -> usize;
 
     /// Loads and locks (never waiting for a lock: `SKIP LOCKED`) what the commands need.
     fn load(
@@ -106,6 +110,8 @@ pub struct Answer {
     pub status: u16,
     /// JSON text.
     pub body: String,
+    /// The tag of what it shows, if that is known without the body.
+    pub etag: Option<ETag>,
     /// Is it the first answer to an earlier request with the same Idempotency-Key?
     pub replayed: bool,
 }

@@ -19,9 +19,9 @@ use crate::log::Author;
 use crate::metrics::Metrics;
 use crate::shares::Shares;
 
-/// Commands waiting in all. Some seconds of work; beyond it a 503 is kinder than a wait.
+/// Writes waiting in all: a command is one, or several that have one answer. Some seconds of work; beyond it a 503 is kinder than a wait.
 const QUEUE: usize = 2048;
-/// Commands of one company among them.
+/// Writes of one company among them.
 const QUEUE_PER_COMPANY: usize = 512;
 /// Bytes of the commands that wait, as they came; places are given away by the KiB.
 const QUEUE_BYTES: usize = 64 * MIB;
@@ -29,7 +29,8 @@ const QUEUE_BYTES: usize = 64 * MIB;
 const QUEUE_BYTES_PER_COMPANY: usize = 16 * MIB;
 const MIB: usize = 1024 * KIB;
 const KIB: usize = 1024;
-/// Commands in one transaction: enough to share a commit, few enough to keep it short.
+/// Writes in one transaction: enough to share a commit, few enough to keep it short. A command that
+/// is more has a transaction to itself.
 const BATCH: usize = 256;
 /// Bytes of the commands in one transaction, as they came: large ones take long.
 const BATCH_BYTES: usize = 2 * MIB;
@@ -97,11 +98,12 @@ impl<D: Domain> Writer<D> {
             return Err(WriteError::Unavailable);
         }
         let full = |_| WriteError::Full;
-        let place = self.places.try_take(author.company).map_err(full)?;
+        let weight = D::weight(&command);
+        let place = self.places.try_take_many(author.company, weight).map_err(full)?;
         let room = self.bytes.try_take_many(author.company, bytes.div_ceil(KIB)).map_err(full)?;
         let (reply, answer) = oneshot::channel();
-        let job =
-            Job { author, command, idempotency, reply, held_until: None, bytes, _places: [place, room] };
+        let _places = [place, room];
+        let job = Job { author, command, idempotency, reply, held_until: None, weight, bytes, _places };
         self.queue.try_send(job).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => WriteError::Full,
             mpsc::error::TrySendError::Closed(_) => WriteError::Unavailable,
@@ -169,10 +171,15 @@ async fn next_batch<D: Domain>(
         Some(job) => job,
         None => queue.recv().await?,
     };
-    let mut bytes = first.bytes;
+    let (mut weight, mut bytes) = (first.weight, first.bytes);
     let mut jobs = vec![first];
-    while jobs.len() < BATCH && bytes < BATCH_BYTES {
+    while weight < BATCH && bytes < BATCH_BYTES {
         let Some(job) = held.pop_front().or_else(|| queue.try_recv().ok()) else { break };
+        if weight + job.weight > BATCH {
+            held.push_front(job);
+            break;
+        }
+        weight += job.weight;
         bytes += job.bytes;
         jobs.push(job);
     }

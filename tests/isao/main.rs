@@ -41,6 +41,7 @@ mod operator;
 mod ordering;
 mod outage;
 mod pooler;
+mod records;
 mod reference;
 mod replay;
 mod replicas;

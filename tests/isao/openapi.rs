@@ -165,6 +165,21 @@ async fn real_answers_are_as_documented() {
     judge.check(&world.get("/contacts?limit=1").await, "get", "/contacts");
     judge.check(&world.get("/contacts?limit=0").await, "get", "/contacts");
 
+    for (path, record) in [
+        ("/contacts", json!({"name": "Jim", "phoneNumber": "300"})),
+        ("/contacts/upsert", json!({"phoneNumber": "300", "city": "Rome"})),
+        ("/deals", json!({"title": "Small"})),
+    ] {
+        if path == "/contacts/upsert" {
+            judge.check(&world.post(path, record.clone()).await, "post", path);
+            judge.check(&world.post(path, json!({"name": "Joe", "phoneNumber": "400"})).await, "post", path);
+        }
+        let batch = world.post(&format!("{path}/batch"), json!({"records": [record, {}]})).await;
+        judge.check(&batch, "post", &format!("{path}/batch"));
+    }
+    let stale = world.request(Method::PUT, &path).header("if-match", "x").json(&json!({}));
+    judge.check(&world.send(stale).await, "put", "/contacts/{id}");
+
     let member = world.add_member(world.company, "Alice").await;
     for body in [
         json!({"title": "Small"}),

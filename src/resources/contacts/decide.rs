@@ -3,16 +3,23 @@
 use chrono::{DateTime, Utc};
 
 use super::input::{Changes, NewContact, Phone, phone_key};
+use super::upsert::{Upsert, ambiguous};
 use super::{Command, Contacts};
 use crate::http::answer::message;
 use crate::http::error::{ApiError, Code};
 use crate::http::id::not_found;
 use crate::log::NewEvent;
+use crate::model::etag::ETag;
 use crate::model::events::EventType;
 use crate::model::ids::{CompanyId, ContactId};
 use crate::model::patch::Patch;
 use crate::model::records::Contact;
-use crate::resources::{DecisionResult, answer, previous, record_answer, record_json};
+use crate::resources::table::RowHeld;
+use crate::resources::{DecisionResult, answer, previous, record_answer, record_json, with_created};
+use crate::writer::Answer;
+
+/// What became of a command that did not have to wait.
+type Decided = Result<(Answer, Vec<NewEvent>), ApiError>;
 
 /// Decides one command and notes what it changes.
 pub fn run(
@@ -21,48 +28,108 @@ pub fn run(
     command: &Command,
     now: DateTime<Utc>,
 ) -> DecisionResult {
-    let (id, status, event_type, contact, before) = match command {
-        Command::Create(id, new) => {
-            if let Some(taken) = contacts.taken(company, &new.phone, *id) {
-                return Ok(Err(taken));
-            }
-            (*id, 201, EventType::ContactCreated, created(*id, new, now), None)
+    Ok(match command {
+        Command::Create(id, new) => create(contacts, company, *id, new, now),
+        Command::Update(id, changes) => match contacts.rows.get((company, id.0))?.cloned() {
+            Some(current) => update(contacts, company, &current, changes, now),
+            None => Err(not_found::<ContactId>()),
+        },
+        Command::Upsert(id, upsert) => upsert_one(contacts, company, (*id, upsert), now)?,
+        Command::Delete(id) => match contacts.rows.get((company, id.0))?.cloned() {
+            Some(current) => delete(contacts, company, &current),
+            None => Err(not_found::<ContactId>()),
+        },
+    })
+}
+
+/// The tag of the contact that a command changes, as of now.
+pub fn etag(contacts: &Contacts, company: CompanyId, command: &Command) -> Result<Option<ETag>, RowHeld> {
+    match command {
+        Command::Update(id, _) | Command::Delete(id) => {
+            Ok(contacts.rows.get((company, id.0))?.map(ETag::of_record))
         }
-        Command::Update(id, changes) => {
-            let Some(current) = contacts.rows.get((company, id.0))? else {
-                return Ok(Err(not_found::<ContactId>()));
-            };
-            if let Some(taken) = changes.phone.as_ref().and_then(|phone| contacts.taken(company, phone, *id))
-            {
-                return Ok(Err(taken));
-            }
-            match updated(current, changes, now) {
-                Some(contact) => (*id, 200, EventType::ContactUpdated, contact, Some(record_json(current))),
-                None => return Ok(record_json(current).map(|data| (record_answer(200, &data), Vec::new()))),
-            }
-        }
-        Command::Delete(id) => {
-            let Some(current) = contacts.rows.get((company, id.0))? else {
-                return Ok(Err(not_found::<ContactId>()));
-            };
-            let event = record_json(current).map(|data| NewEvent {
-                event_type: EventType::ContactDeleted,
-                record: id.0,
-                data,
-                previous: None,
-            });
-            contacts.phones.remove(&(company, phone_key(&current.phone_number)));
-            contacts.rows.delete((company, id.0));
-            return Ok(event.and_then(|event| {
-                Ok((answer(200, &message("Contact deleted successfully"))?, vec![event]))
-            }));
-        }
+        Command::Create(..) | Command::Upsert(..) => Ok(None),
+    }
+}
+
+/// Returns whether a command that makes or changes one contact has to wait for another process.
+pub fn is_held(contacts: &Contacts, company: CompanyId, command: &Command) -> bool {
+    matches!(command, Command::Upsert(_, upsert) if contacts.matching(company, upsert).is_err())
+}
+
+fn create(
+    contacts: &mut Contacts,
+    company: CompanyId,
+    id: ContactId,
+    new: &NewContact,
+    now: DateTime<Utc>,
+) -> Decided {
+    if let Some(taken) = contacts.taken(company, &new.phone, id) {
+        return Err(taken);
+    }
+    written(contacts, company, None, created(id, new, now))
+}
+
+fn update(
+    contacts: &mut Contacts,
+    company: CompanyId,
+    current: &Contact,
+    changes: &Changes,
+    now: DateTime<Utc>,
+) -> Decided {
+    if let Some(taken) = changes.phone.as_ref().and_then(|phone| contacts.taken(company, phone, current.id)) {
+        return Err(taken);
+    }
+    match updated(current, changes, now) {
+        Some(contact) => written(contacts, company, Some(current), contact),
+        None => Ok((record_answer(200, &record_json(current)?), Vec::new())),
+    }
+}
+
+/// Creates the contact, or changes the one that it matches.
+fn upsert_one(
+    contacts: &mut Contacts,
+    company: CompanyId,
+    (id, upsert): (ContactId, &Upsert),
+    now: DateTime<Utc>,
+) -> Result<Decided, RowHeld> {
+    let matching = contacts.matching(company, upsert)?;
+    let decided = match &matching[..] {
+        [] => upsert.to_new().and_then(|new| create(contacts, company, id, &new, now)),
+        [only] => match contacts.rows.get((company, only.0))?.cloned() {
+            Some(current) => update(contacts, company, &current, &upsert.changes, now),
+            None => Err(not_found::<ContactId>()),
+        },
+        several => Err(ambiguous(several)),
     };
-    Ok(record_json(&contact).and_then(|data| {
-        let previous = before.transpose()?.map(|before| previous(&before, &data)).transpose()?;
-        contacts.put(company, contact);
-        Ok((record_answer(status, &data), vec![NewEvent { event_type, record: id.0, data, previous }]))
-    }))
+    Ok(decided.map(|(answer, events)| (with_created(answer), events)))
+}
+
+fn delete(contacts: &mut Contacts, company: CompanyId, current: &Contact) -> Decided {
+    let data = record_json(current)?;
+    let event =
+        NewEvent { event_type: EventType::ContactDeleted, record: current.id.0, data, previous: None };
+    contacts.phones.remove(&(company, phone_key(&current.phone_number)));
+    contacts.rows.delete((company, current.id.0));
+    Ok((answer(200, &message("Contact deleted successfully"))?, vec![event]))
+}
+
+/// Notes a contact that is new or was changed.
+fn written(
+    contacts: &mut Contacts,
+    company: CompanyId,
+    before: Option<&Contact>,
+    contact: Contact,
+) -> Decided {
+    let (status, event_type) = match before {
+        Some(_) => (200, EventType::ContactUpdated),
+        None => (201, EventType::ContactCreated),
+    };
+    let data = record_json(&contact)?;
+    let previous = before.map(|before| previous(&record_json(before)?, &data)).transpose()?;
+    let (answer, record) = (record_answer(status, &data), contact.id.0);
+    contacts.put(company, contact);
+    Ok((answer, vec![NewEvent { event_type, record, data, previous }]))
 }
 
 impl Contacts {
@@ -88,6 +155,7 @@ impl Contacts {
             self.phones.remove(&(company, before));
         }
         self.phones.insert((company, phone), contact.id);
+        self.note_email(company, &contact);
         self.rows.put(key, contact);
     }
 }

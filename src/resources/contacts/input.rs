@@ -113,7 +113,7 @@ pub struct NewContact {
 }
 
 /// Fields to change.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Changes {
     pub(super) name: Option<String>,
     pub(super) phone: Option<Phone>,
@@ -134,7 +134,7 @@ impl ContactInput {
         let mut problems = Problems::default();
         let name = problems.required("name", std::mem::take(&mut self.name));
         let phone = problems.required("phoneNumber", std::mem::take(&mut self.phone_number));
-        let rest = self.changes(&mut problems);
+        let rest = self.read(&mut problems);
         problems.finish()?;
         match (name, phone) {
             (Some(Text(name)), Some(phone)) => Ok(NewContact { name, phone, rest }),
@@ -145,12 +145,13 @@ impl ContactInput {
     /// Reads changes to a contact.
     pub(super) fn into_changes(self) -> Result<Changes, ApiError> {
         let mut problems = Problems::default();
-        let changes = self.changes(&mut problems);
+        let changes = self.read(&mut problems);
         problems.finish()?;
         Ok(changes)
     }
 
-    fn changes(self, problems: &mut Problems) -> Changes {
+    /// Reads changes to a contact; what is wrong goes to `problems`.
+    pub(super) fn read(self, problems: &mut Problems) -> Changes {
         let mut text = |name, field: Field<Text<255>>| problems.optional(name, field).map(|Text(text)| text);
         let first_name = text("firstName", self.first_name);
         let last_name = text("lastName", self.last_name);

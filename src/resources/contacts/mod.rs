@@ -1,12 +1,14 @@
 //! Contacts: people the company deals with.
 
+mod batch;
+mod candidates;
 pub(super) mod decide;
 mod input;
 mod list;
 pub(super) mod store;
+mod upsert;
 
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 use utoipa_axum::router::OpenApiRouter;
@@ -17,12 +19,17 @@ use super::table::{Key, Table};
 use crate::http::allowed::{Allowed, ContactsRead, ContactsWrite};
 use crate::http::answer::{self, Answered, Message};
 use crate::http::body::Payload;
+use crate::http::conditions::{
+    ConditionErrors, IfMatch, IfMatchHeader, IfNoneMatch, IfNoneMatchHeader, Unchanged,
+};
 use crate::http::error::ApiError;
 use crate::http::id::{Id, not_found};
 use crate::http::openapi::{IdempotencyKeyHeader, ReadErrors, WriteErrors};
 use crate::model::ids::{CompanyId, ContactId};
 use crate::model::records::Contact;
+use crate::resources::Command as AnyCommand;
 use input::{Changes, ContactInput, NewContact};
+use upsert::{Emails, Upsert};
 
 /// A wish about a contact.
 pub enum Command {
@@ -30,6 +37,8 @@ pub enum Command {
     Create(ContactId, NewContact),
     /// Change some fields.
     Update(ContactId, Changes),
+    /// Change the contact that matches, or create one with an id chosen beforehand.
+    Upsert(ContactId, Box<Upsert>),
     /// Delete it.
     Delete(ContactId),
 }
@@ -46,13 +55,22 @@ pub struct Contacts {
     pub(super) rows: Table<Contact>,
     /// Who has the phone numbers that the batch wants.
     pub(super) phones: std::collections::HashMap<(CompanyId, String), ContactId>,
+    /// Who has the emails by which commands match.
+    emails: Emails,
+    /// The emails by which another process is just matching contacts.
+    held_emails: std::collections::BTreeSet<(CompanyId, String)>,
     /// Whose number changes.
     renumbered: std::collections::HashSet<Key>,
 }
 
 /// The routes.
 pub fn router() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(list::list, create)).routes(routes!(show, update, patch, delete))
+    OpenApiRouter::new()
+        .routes(routes!(list::list, create))
+        .routes(routes!(batch::create))
+        .routes(routes!(upsert::upsert))
+        .routes(routes!(batch::upsert))
+        .routes(routes!(show, update, patch, delete))
 }
 
 /// Create a contact
@@ -61,7 +79,7 @@ pub fn router() -> OpenApiRouter<Api> {
 /// the same number is refused with 409, and the answer has the id of the first.
 #[utoipa::path(post, path = "/contacts", operation_id = "createContact", tag = "Contacts", request_body = ContactInput,
     params(IdempotencyKeyHeader),
-    responses((status = 201, description = "Created", body = Answered<Contact>), WriteErrors))]
+    responses((status = 201, description = "Created", body = Answered<Contact>, headers(("ETag" = String, description = "The state of the record"))), WriteErrors))]
 async fn create(
     State(api): State<Api>,
     caller: Allowed<ContactsWrite>,
@@ -74,17 +92,18 @@ async fn create(
 
 /// Show a contact
 #[utoipa::path(get, path = "/contacts/{id}", operation_id = "getContact", tag = "Contacts",
-    params(Id<ContactId>),
-    responses((status = 200, description = "The contact", body = Answered<Contact>), ReadErrors))]
+    params(Id<ContactId>, IfNoneMatchHeader),
+    responses((status = 200, description = "The contact", body = Answered<Contact>, headers(("ETag" = String, description = "The state of the record"))), Unchanged, ReadErrors))]
 async fn show(
     State(api): State<Api>,
     caller: Allowed<ContactsRead>,
     Id(id): Id<ContactId>,
+    known: IfNoneMatch,
 ) -> Result<Response, ApiError> {
     let contact = store::find(&*api.reads.of(caller.company()).await?, caller.company(), id)
         .await?
         .ok_or_else(not_found::<ContactId>)?;
-    Ok(answer::json(StatusCode::OK, &answer::data(contact)))
+    Ok(answer::record(&contact, &known))
 }
 
 /// Change a contact
@@ -92,29 +111,31 @@ async fn show(
 /// Fields that are left out stay as they are; `null` or empty text clears an
 /// optional one. Fires `contact.updated` if any field changed.
 #[utoipa::path(put, path = "/contacts/{id}", operation_id = "updateContact", tag = "Contacts", request_body = ContactInput,
-    params(Id<ContactId>),
-    responses((status = 200, description = "The contact as it is now", body = Answered<Contact>), WriteErrors))]
+    params(Id<ContactId>, IfMatchHeader),
+    responses((status = 200, description = "The contact as it is now", body = Answered<Contact>, headers(("ETag" = String, description = "The state of the record"))), ConditionErrors, WriteErrors))]
 async fn update(
     State(api): State<Api>,
     caller: Allowed<ContactsWrite>,
     Id(id): Id<ContactId>,
+    if_match: IfMatch,
     payload: Payload,
 ) -> Result<Response, ApiError> {
     let changes = payload.json::<ContactInput>()?.into_changes()?;
-    api.write(&caller, None, Command::Update(id, changes)).await
+    api.write(&caller, None, AnyCommand::guarded(if_match, Command::Update(id, changes))).await
 }
 
 /// Change a contact (the same as PUT)
 #[utoipa::path(patch, path = "/contacts/{id}", operation_id = "patchContact", tag = "Contacts", request_body = ContactInput,
-    params(Id<ContactId>),
-    responses((status = 200, description = "The contact as it is now", body = Answered<Contact>), WriteErrors))]
+    params(Id<ContactId>, IfMatchHeader),
+    responses((status = 200, description = "The contact as it is now", body = Answered<Contact>, headers(("ETag" = String, description = "The state of the record"))), ConditionErrors, WriteErrors))]
 async fn patch(
     state: State<Api>,
     caller: Allowed<ContactsWrite>,
     id: Id<ContactId>,
+    if_match: IfMatch,
     payload: Payload,
 ) -> Result<Response, ApiError> {
-    update(state, caller, id, payload).await
+    update(state, caller, id, if_match, payload).await
 }
 
 /// Delete a contact
@@ -122,14 +143,15 @@ async fn patch(
 /// Deals of the contact stay, without a contact. This fires `contact.deleted`, with the contact as
 /// it was, and no event of its deals.
 #[utoipa::path(delete, path = "/contacts/{id}", operation_id = "deleteContact", tag = "Contacts",
-    params(Id<ContactId>),
-    responses((status = 200, description = "Deleted", body = Message), WriteErrors))]
+    params(Id<ContactId>, IfMatchHeader),
+    responses((status = 200, description = "Deleted", body = Message), ConditionErrors, WriteErrors))]
 async fn delete(
     State(api): State<Api>,
     caller: Allowed<ContactsWrite>,
     Id(id): Id<ContactId>,
+    if_match: IfMatch,
 ) -> Result<Response, ApiError> {
-    api.write(&caller, None, Command::Delete(id)).await
+    api.write(&caller, None, AnyCommand::guarded(if_match, Command::Delete(id))).await
 }
 
 /// A contact's place in lists.

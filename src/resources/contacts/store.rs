@@ -1,6 +1,6 @@
 //! Contacts in the database.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use serde_json::value::{RawValue, to_raw_value};
@@ -9,7 +9,7 @@ use sqlx::{PgConnection, PgPool};
 
 use uuid::Uuid;
 
-use super::{Command, Contacts};
+use super::{Command, Contacts, candidates};
 use crate::http::error::ApiError;
 use crate::log::{Entries, Numbers, appending};
 use crate::model::ids::{CompanyId, ContactId};
@@ -117,26 +117,34 @@ pub async fn load(
 ) -> Result<(), sqlx::Error> {
     let (mut touched, mut rekeyed) = (Vec::new(), Vec::new());
     let (mut companies, mut phones) = (Vec::new(), Vec::new());
+    let mut upserts = Vec::new();
     for (company, command) in commands {
         let AnyCommand::Contact(command) = command else { continue };
         let phone = match command {
             Command::Create(_, new) => Some(&new.phone),
             Command::Update(_, changes) => changes.phone.as_ref(),
+            Command::Upsert(_, upsert) => upsert.changes.phone.as_ref(),
             Command::Delete(_) => None,
         };
-        if let Command::Update(id, _) | Command::Delete(id) = command {
-            let keys = match command {
-                Command::Update(_, changes) if changes.phone.is_none() => &mut touched,
-                _ => &mut rekeyed,
-            };
-            keys.push((*company, id.0));
+        match command {
+            Command::Update(id, changes) if changes.phone.is_none() => touched.push((*company, id.0)),
+            Command::Update(id, _) | Command::Delete(id) => rekeyed.push((*company, id.0)),
+            Command::Upsert(_, upsert) => upserts.push((*company, &**upsert)),
+            Command::Create(..) => {}
         }
         if let Some(phone) = phone {
             companies.push(company.0);
             phones.push(phone.key().to_owned());
         }
     }
-    touched.retain(|key| !rekeyed.contains(key));
+    if !upserts.is_empty() {
+        let found = candidates::load(contacts, connection, &upserts).await?;
+        let keys =
+            if upserts.iter().any(|(_, upsert)| upsert.may_renumber()) { &mut rekeyed } else { &mut touched };
+        keys.extend(found);
+    }
+    let strongly: HashSet<Key> = rekeyed.iter().copied().collect();
+    touched.retain(|key| !strongly.contains(key));
     if !rekeyed.is_empty() {
         lock!(contacts.rows, connection, rekeyed, "FOR UPDATE");
     }

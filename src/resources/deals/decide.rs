@@ -9,6 +9,7 @@ use crate::http::error::ApiError;
 use crate::http::field::Problems;
 use crate::http::id::not_found;
 use crate::log::NewEvent;
+use crate::model::etag::ETag;
 use crate::model::events::EventType;
 use crate::model::ids::{CompanyId, DealId};
 use crate::model::patch::Patch;
@@ -64,6 +65,28 @@ pub fn run(
         deals.rows.put((company, deal.id.0), deal);
         Ok((answer, events))
     }))
+}
+
+/// The tag of the deal that a command changes, as of now.
+pub fn etag(
+    deals: &Deals,
+    contacts: &Contacts,
+    company: CompanyId,
+    command: &Command,
+) -> Result<Option<ETag>, RowHeld> {
+    match command {
+        Command::Update(id, _) | Command::Delete(id) => {
+            Ok(deals.current(contacts, company, *id)?.as_ref().map(ETag::of_record))
+        }
+        Command::Create(..) => Ok(None),
+    }
+}
+
+/// Returns whether a command that makes a deal has to wait for another process, which is about to
+/// delete or renumber its contact.
+pub fn is_held(deals: &Deals, company: CompanyId, command: &Command) -> bool {
+    let Command::Create(_, new) = command else { return false };
+    new.rest.contact.value().is_some_and(|id| deals.held.contains(&(company, id.0)))
 }
 
 /// The contact and the member that a request names.

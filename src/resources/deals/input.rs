@@ -5,6 +5,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::currency::Currency;
+use crate::http::error::ApiError;
 use crate::http::field::{Field, FromJson, Percent, Problems, Text, Time};
 use crate::model::ids::{ContactId, MemberId};
 use crate::model::patch::Patch;
@@ -148,6 +149,12 @@ pub(super) struct RefusedBody {
 impl RefusedBody {
     fn new(problems: Problems, changes: &Changes) -> Self {
         Self { problems, contact: changes.contact.value(), assigned_to: changes.assigned_to.value() }
+    }
+
+    /// The error that names the bad fields.
+    pub(super) fn into_error(self) -> ApiError {
+        let refused = self.problems.finish();
+        refused.err().unwrap_or_else(|| ApiError::internal(&"a body was refused without a problem"))
     }
 }
 

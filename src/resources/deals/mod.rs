@@ -1,5 +1,6 @@
 //! Deals: opportunities, with a contact and a team member who looks after them.
 
+mod batch;
 mod currency;
 pub(super) mod decide;
 mod input;
@@ -10,7 +11,6 @@ pub(super) mod store;
 use std::collections::{HashMap, HashSet};
 
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 use utoipa_axum::router::OpenApiRouter;
@@ -22,11 +22,15 @@ use crate::http::allowed::{Allowed, DealsRead, DealsWrite};
 use crate::http::answer::{self, Answered, Message};
 use crate::http::auth::Caller;
 use crate::http::body::Payload;
+use crate::http::conditions::{
+    ConditionErrors, IfMatch, IfMatchHeader, IfNoneMatch, IfNoneMatchHeader, Unchanged,
+};
 use crate::http::error::ApiError;
 use crate::http::id::{Id, not_found};
 use crate::http::openapi::{IdempotencyKeyHeader, ReadErrors, WriteErrors};
 use crate::model::ids::DealId;
 use crate::model::records::{AssignedTo, Contact, Deal};
+use crate::resources::Command as AnyCommand;
 use input::{Changes, DealInput, NO_SUCH_CONTACT, NO_SUCH_MEMBER, NewDeal, RefusedBody, StatusInput};
 
 /// A wish about a deal.
@@ -63,6 +67,7 @@ pub struct Deals {
 pub fn router() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(list::list, create))
+        .routes(routes!(batch::create))
         .routes(routes!(stages::list))
         .routes(routes!(show, update, patch, delete))
         .routes(routes!(update_status))
@@ -93,7 +98,7 @@ async fn accept<T>(api: &Api, caller: &Caller, read: Result<T, RefusedBody>) -> 
 /// that status.
 #[utoipa::path(post, path = "/deals", operation_id = "createDeal", tag = "Deals", request_body = DealInput,
     params(IdempotencyKeyHeader),
-    responses((status = 201, description = "Created", body = Answered<Deal>), WriteErrors))]
+    responses((status = 201, description = "Created", body = Answered<Deal>, headers(("ETag" = String, description = "The state of the record"))), WriteErrors))]
 async fn create(
     State(api): State<Api>,
     caller: Allowed<DealsWrite>,
@@ -106,17 +111,18 @@ async fn create(
 
 /// Show a deal
 #[utoipa::path(get, path = "/deals/{id}", operation_id = "getDeal", tag = "Deals",
-    params(Id<DealId>),
-    responses((status = 200, description = "The deal", body = Answered<Deal>), ReadErrors))]
+    params(Id<DealId>, IfNoneMatchHeader),
+    responses((status = 200, description = "The deal", body = Answered<Deal>, headers(("ETag" = String, description = "The state of the record"))), Unchanged, ReadErrors))]
 async fn show(
     State(api): State<Api>,
     caller: Allowed<DealsRead>,
     Id(id): Id<DealId>,
+    known: IfNoneMatch,
 ) -> Result<Response, ApiError> {
     let deal = store::find(&*api.reads.of(caller.company()).await?, caller.company(), id)
         .await?
         .ok_or_else(not_found::<DealId>)?;
-    Ok(answer::json(StatusCode::OK, &answer::data(deal)))
+    Ok(answer::record(&deal, &known))
 }
 
 /// Change a deal
@@ -126,29 +132,31 @@ async fn show(
 /// `deal.stage_changed` if the stage changed, then `deal.won` or `deal.lost` if the
 /// status became that.
 #[utoipa::path(put, path = "/deals/{id}", operation_id = "updateDeal", tag = "Deals", request_body = DealInput,
-    params(Id<DealId>),
-    responses((status = 200, description = "The deal as it is now", body = Answered<Deal>), WriteErrors))]
+    params(Id<DealId>, IfMatchHeader),
+    responses((status = 200, description = "The deal as it is now", body = Answered<Deal>, headers(("ETag" = String, description = "The state of the record"))), ConditionErrors, WriteErrors))]
 async fn update(
     State(api): State<Api>,
     caller: Allowed<DealsWrite>,
     Id(id): Id<DealId>,
+    if_match: IfMatch,
     payload: Payload,
 ) -> Result<Response, ApiError> {
     let changes = accept(&api, &caller, payload.json::<DealInput>()?.into_changes()).await?;
-    api.write(&caller, None, Command::Update(id, changes)).await
+    api.write(&caller, None, AnyCommand::guarded(if_match, Command::Update(id, changes))).await
 }
 
 /// Change a deal (the same as PUT)
 #[utoipa::path(patch, path = "/deals/{id}", operation_id = "patchDeal", tag = "Deals", request_body = DealInput,
-    params(Id<DealId>),
-    responses((status = 200, description = "The deal as it is now", body = Answered<Deal>), WriteErrors))]
+    params(Id<DealId>, IfMatchHeader),
+    responses((status = 200, description = "The deal as it is now", body = Answered<Deal>, headers(("ETag" = String, description = "The state of the record"))), ConditionErrors, WriteErrors))]
 async fn patch(
     state: State<Api>,
     caller: Allowed<DealsWrite>,
     id: Id<DealId>,
+    if_match: IfMatch,
     payload: Payload,
 ) -> Result<Response, ApiError> {
-    update(state, caller, id, payload).await
+    update(state, caller, id, if_match, payload).await
 }
 
 /// Move a deal
@@ -157,30 +165,32 @@ async fn patch(
 /// given. Becoming won or lost sets `actualCloseDate` to now, unless it is given;
 /// reopening clears it. Fires the same events as changing the deal does.
 #[utoipa::path(put, path = "/deals/{id}/status", operation_id = "updateDealStatus", tag = "Deals", request_body = StatusInput,
-    params(Id<DealId>),
-    responses((status = 200, description = "The deal as it is now", body = Answered<Deal>), WriteErrors))]
+    params(Id<DealId>, IfMatchHeader),
+    responses((status = 200, description = "The deal as it is now", body = Answered<Deal>, headers(("ETag" = String, description = "The state of the record"))), ConditionErrors, WriteErrors))]
 async fn update_status(
     State(api): State<Api>,
     caller: Allowed<DealsWrite>,
     Id(id): Id<DealId>,
+    if_match: IfMatch,
     payload: Payload,
 ) -> Result<Response, ApiError> {
     let changes = accept(&api, &caller, payload.json::<StatusInput>()?.into_changes()).await?;
-    api.write(&caller, None, Command::Update(id, changes)).await
+    api.write(&caller, None, AnyCommand::guarded(if_match, Command::Update(id, changes))).await
 }
 
 /// Delete a deal
 ///
 /// The deal is gone at once. This fires `deal.deleted`, with the deal as it was.
 #[utoipa::path(delete, path = "/deals/{id}", operation_id = "deleteDeal", tag = "Deals",
-    params(Id<DealId>),
-    responses((status = 200, description = "Deleted", body = Message), WriteErrors))]
+    params(Id<DealId>, IfMatchHeader),
+    responses((status = 200, description = "Deleted", body = Message), ConditionErrors, WriteErrors))]
 async fn delete(
     State(api): State<Api>,
     caller: Allowed<DealsWrite>,
     Id(id): Id<DealId>,
+    if_match: IfMatch,
 ) -> Result<Response, ApiError> {
-    api.write(&caller, None, Command::Delete(id)).await
+    api.write(&caller, None, AnyCommand::guarded(if_match, Command::Delete(id))).await
 }
 
 /// A deal's place in lists.

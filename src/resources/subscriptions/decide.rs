@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use super::etag::{self, tagged};
 use super::input::{Changes, NewSubscription, Resume, ordering};
 use super::rotate::{Overlap, RotatedSecret, Rotation};
 use super::view::{Subscribed, SubscriptionView};
@@ -12,6 +13,7 @@ use super::{Command, NewReplay, ReplayView};
 use crate::http::answer::{data, message};
 use crate::http::error::{ApiError, Code};
 use crate::http::id::not_found;
+use crate::model::etag::ETag;
 use crate::model::events::Filters;
 use crate::model::ids::{CompanyId, ReplayId, SubscriptionId};
 use crate::outbound::address::TargetUrl;
@@ -121,6 +123,20 @@ pub fn changed(
         changed.updated_at = now.max(current.updated_at);
     }
     Ok(ChangedSubscription { subscription: changed, skips: changes.skip, hurries })
+}
+
+/// The tag of the subscription that a command changes, as of now.
+pub fn etag(
+    subscriptions: &Subscriptions,
+    company: CompanyId,
+    command: &Command,
+) -> Result<Option<ETag>, RowHeld> {
+    match command {
+        Command::Change(id, _) | Command::Unsubscribe(id) => {
+            Ok(subscriptions.find(company, *id)?.as_ref().map(etag::etag))
+        }
+        Command::Subscribe(..) | Command::Rotate(..) | Command::Replay(..) => Ok(None),
+    }
 }
 
 /// Decides one command and notes what it changes.
@@ -235,7 +251,7 @@ fn subscribe(
         return Ok(Err(ApiError::invalid_field("event", sentence)));
     }
     *count += 1;
-    let outcome = answer(201, &Subscribed::from(&subscription));
+    let outcome = tagged(answer(201, &Subscribed::from(&subscription)), &subscription);
     subscriptions.starts.extend(new.start.map(|start| (id, start)));
     subscriptions.put(company, None, subscription);
     Ok(outcome)
@@ -280,9 +296,12 @@ fn subscribe_again(
     if resumes || skips {
         changed.resumed_at = Some(now);
     }
-    let outcome = answer(200, &Subscribed::from(&changed));
-    if changed != *known {
+    let differs = changed != *known;
+    if differs {
         changed.updated_at = now.max(known.updated_at);
+    }
+    let outcome = tagged(answer(200, &Subscribed::from(&changed)), &changed);
+    if differs {
         let key = (company, known.id.0);
         subscriptions.skipping.extend(skips.then_some(key));
         subscriptions.hurried.extend((resumes || skips).then_some(key));
@@ -340,7 +359,7 @@ fn change(
             .detail("field", "target_url")
             .detail("existingId", other.to_string()));
     }
-    let outcome = answer(200, &data(SubscriptionView::new(&changed, now)));
+    let outcome = tagged(answer(200, &data(SubscriptionView::new(&changed, now))), &changed);
     let key = (company, current.id.0);
     subscriptions.skipping.extend(skips.then_some(key));
     subscriptions.hurried.extend(hurries.then_some(key));

@@ -6,6 +6,7 @@
 
 mod check_url;
 pub(super) mod decide;
+mod etag;
 mod input;
 mod replay;
 mod rotate;
@@ -25,6 +26,9 @@ use crate::http::allowed::{Allowed, WebhooksRead, WebhooksWrite};
 use crate::http::answer::{self, Answered, Message};
 use crate::http::auth::Caller;
 use crate::http::body::Payload;
+use crate::http::conditions::{
+    ConditionErrors, IfMatch, IfMatchHeader, IfNoneMatch, IfNoneMatchHeader, Unchanged,
+};
 use crate::http::error::ApiError;
 use crate::http::id::{Id, not_found};
 use crate::http::openapi::{IdempotencyKeyHeader, ReadErrors, WriteErrors};
@@ -36,6 +40,7 @@ use crate::model::words::words;
 use crate::outbound::signature::Secret;
 use crate::outbound::targets::Whose;
 use crate::random;
+use crate::resources::Command as AnyCommand;
 use crate::subscription::Status;
 use input::{ChangeInput, Changes, NewSubscription, SubscribeInput, UnsubscribeInput};
 pub use replay::{NewReplay, ReplayView};
@@ -85,8 +90,8 @@ pub fn router() -> OpenApiRouter<Api> {
 #[utoipa::path(post, path = "/webhooks/subscribe", operation_id = "subscribe", tag = "Webhooks", request_body = SubscribeInput,
     params(IdempotencyKeyHeader),
     responses(
-        (status = 201, description = "Subscribed", body = Subscribed),
-        (status = 200, description = "The same subscription existed already", body = Subscribed),
+        (status = 201, description = "Subscribed", body = Subscribed, headers(("ETag" = String, description = "The state of the record"))),
+        (status = 200, description = "The same subscription existed already", body = Subscribed, headers(("ETag" = String, description = "The state of the record"))),
         WriteErrors))]
 async fn subscribe(
     State(api): State<Api>,
@@ -116,13 +121,14 @@ struct UnsubscribeQuery {
 /// Unsubscribe
 ///
 /// The id of the subscription is in the body or in the query. Both `sub_…` and `hook_…` work.
-#[utoipa::path(delete, path = "/webhooks/unsubscribe", operation_id = "unsubscribe", tag = "Webhooks", params(UnsubscribeQuery),
+#[utoipa::path(delete, path = "/webhooks/unsubscribe", operation_id = "unsubscribe", tag = "Webhooks", params(UnsubscribeQuery, IfMatchHeader),
     request_body = Option<UnsubscribeInput>,
-    responses((status = 200, description = "Unsubscribed", body = Message), WriteErrors))]
+    responses((status = 200, description = "Unsubscribed", body = Message), ConditionErrors, WriteErrors))]
 async fn unsubscribe(
     State(api): State<Api>,
     caller: Allowed<WebhooksWrite>,
     Query(wanted): Query<UnsubscribeQuery>,
+    if_match: IfMatch,
     payload: Payload,
 ) -> Result<Response, ApiError> {
     let id = match query::text(wanted.subscription_id) {
@@ -130,24 +136,21 @@ async fn unsubscribe(
         None if payload.is_empty() => return Err(ApiError::invalid_field("subscription_id", "is required")),
         None => payload.json::<UnsubscribeInput>()?.into_id()?,
     };
-    api.write(
-        &caller,
-        None,
-        Command::Unsubscribe(SubscriptionId::parse_either(&id).ok_or_else(not_found::<SubscriptionId>)?),
-    )
-    .await
+    let id = SubscriptionId::parse_either(&id).ok_or_else(not_found::<SubscriptionId>)?;
+    api.write(&caller, None, AnyCommand::guarded(if_match, Command::Unsubscribe(id))).await
 }
 
 /// Unsubscribe, by path
 #[utoipa::path(delete, path = "/webhooks/{id}", operation_id = "deleteSubscription", tag = "Webhooks",
-    params(Id<SubscriptionId>),
-    responses((status = 200, description = "Unsubscribed", body = Message), WriteErrors))]
+    params(Id<SubscriptionId>, IfMatchHeader),
+    responses((status = 200, description = "Unsubscribed", body = Message), ConditionErrors, WriteErrors))]
 async fn delete(
     State(api): State<Api>,
     caller: Allowed<WebhooksWrite>,
     Id(id): Id<SubscriptionId>,
+    if_match: IfMatch,
 ) -> Result<Response, ApiError> {
-    api.write(&caller, None, Command::Unsubscribe(id)).await
+    api.write(&caller, None, AnyCommand::guarded(if_match, Command::Unsubscribe(id))).await
 }
 
 /// Pause, resume or change a subscription
@@ -157,19 +160,20 @@ async fn delete(
 /// the next attempt is made at once. With `resume: "now"` they are skipped instead, and showing the
 /// subscription tells how many.
 #[utoipa::path(patch, path = "/webhooks/{id}", operation_id = "updateSubscription", tag = "Webhooks", request_body = ChangeInput,
-    params(Id<SubscriptionId>),
-    responses((status = 200, description = "The subscription as it is now", body = Answered<SubscriptionView>), WriteErrors))]
+    params(Id<SubscriptionId>, IfMatchHeader),
+    responses((status = 200, description = "The subscription as it is now", body = Answered<SubscriptionView>, headers(("ETag" = String, description = "The state of the record"))), ConditionErrors, WriteErrors))]
 async fn change(
     State(api): State<Api>,
     caller: Allowed<WebhooksWrite>,
     Id(id): Id<SubscriptionId>,
+    if_match: IfMatch,
     payload: Payload,
 ) -> Result<Response, ApiError> {
     let changes = payload
         .json::<ChangeInput>()?
         .into_changes((&api.targets, whose(&caller)), caller.author().actor.id())
         .await?;
-    api.write(&caller, None, Command::Change(id, changes)).await
+    api.write(&caller, None, AnyCommand::guarded(if_match, Command::Change(id, changes))).await
 }
 
 words! {
@@ -228,17 +232,18 @@ async fn list(
 
 /// Show a subscription
 #[utoipa::path(get, path = "/webhooks/{id}", operation_id = "getSubscription", tag = "Webhooks",
-    params(Id<SubscriptionId>),
-    responses((status = 200, description = "The subscription", body = Answered<SubscriptionView>), ReadErrors))]
+    params(Id<SubscriptionId>, IfNoneMatchHeader),
+    responses((status = 200, description = "The subscription", body = Answered<SubscriptionView>, headers(("ETag" = String, description = "The state of the record"))), Unchanged, ReadErrors))]
 async fn show(
     State(api): State<Api>,
     caller: Allowed<WebhooksRead>,
     Id(id): Id<SubscriptionId>,
+    known: IfNoneMatch,
 ) -> Result<Response, ApiError> {
     let found =
         view::one(&*api.reads.of(caller.company()).await?, caller.company(), id, api.clock.now()).await?;
-    let found = found.ok_or_else(not_found::<SubscriptionId>)?;
-    Ok(answer::json(StatusCode::OK, &answer::data(found)))
+    let (etag, found) = found.ok_or_else(not_found::<SubscriptionId>)?;
+    Ok(answer::tagged(&etag, &answer::data(found), &known))
 }
 
 /// Who asks about a target.

@@ -9,7 +9,9 @@ use sqlx::PgPool;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::etag::etag;
 use crate::http::paging::{Continued, Page};
+use crate::model::etag::ETag;
 use crate::model::events::IncludeWord;
 use crate::model::ids::{CompanyId, SubscriptionId};
 use crate::model::time::{serialize_time, serialize_time_option, wire_time};
@@ -242,15 +244,17 @@ pub async fn page(
     page.next(stored, position, async |stored| with_health(pool, company, stored, now).await).await
 }
 
-/// One subscription, whatever its status.
+/// One subscription, whatever its status, and its tag.
 pub async fn one(
     pool: &PgPool,
     company: CompanyId,
     id: SubscriptionId,
     now: DateTime<Utc>,
-) -> Result<Option<SubscriptionView>, sqlx::Error> {
+) -> Result<Option<(ETag, SubscriptionView)>, sqlx::Error> {
     let stored = subscription::one(pool, company, id).await?;
-    Ok(with_health(pool, company, stored.into_iter().collect(), now).await?.pop())
+    let etag = stored.as_ref().map(|stored| etag(&stored.subscription));
+    let view = with_health(pool, company, stored.into_iter().collect(), now).await?.pop();
+    Ok(etag.zip(view))
 }
 
 async fn with_health(

@@ -5,6 +5,7 @@ pub mod deals;
 pub mod deliveries;
 pub mod event_types;
 pub mod feed;
+mod listing;
 pub mod members;
 pub mod replays;
 pub mod subscriptions;

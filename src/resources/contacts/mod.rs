@@ -8,7 +8,6 @@ pub(super) mod store;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use chrono::{DateTime, Utc};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -130,9 +129,4 @@ async fn delete(
     Id(id): Id<ContactId>,
 ) -> Result<Response, ApiError> {
     api.write(&caller, None, Command::Delete(id)).await
-}
-
-/// A contact's place in lists.
-fn position(contact: &Contact) -> (DateTime<Utc>, uuid::Uuid) {
-    (contact.created_at, contact.id.0)
 }

@@ -12,7 +12,6 @@ use std::collections::{HashMap, HashSet};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use chrono::{DateTime, Utc};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -181,9 +180,4 @@ async fn delete(
     Id(id): Id<DealId>,
 ) -> Result<Response, ApiError> {
     api.write(&caller, None, Command::Delete(id)).await
-}
-
-/// A deal's place in lists.
-fn position(deal: &Deal) -> (DateTime<Utc>, uuid::Uuid) {
-    (deal.created_at, deal.id.0)
 }

@@ -24,7 +24,8 @@ async fn all_pages(world: &World, path: &str, field: &str) -> Vec<Value> {
 
 /// The names that a search finds, in alphabetical order.
 async fn found(world: &World, query: &[(&str, &str)]) -> Value {
-    let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(query).finish();
+    let mut text = url::form_urlencoded::Serializer::new(String::new());
+    let query = text.extend_pairs(query).finish();
     let data = world.get(&format!("/contacts?sort=name&{query}")).await.data(200);
     json!(data.as_array().unwrap().iter().map(|contact| contact["name"].clone()).collect::<Vec<_>>())
 }

@@ -43,10 +43,12 @@ async fn every_order_meets_every_record_once() {
         ("deals", &["createdAt", "updatedAt", "title", "value", "expectedCloseDate"]),
     ] {
         for sort in sorts {
-            for (way, narrowed) in [("", ""), ("-", ""), ("", "&search=e"), ("-", "&createdSince=2024-01-01")] {
+            for (way, narrowed) in [("", ""), ("-", ""), ("", "&search=e"), ("-", "&createdSince=2024-01-01")]
+            {
                 let path = |limit: u8| format!("/{list}?limit={limit}&sort={way}{sort}{narrowed}");
                 let whole = world.get(&path(200)).await.data(200);
-                let whole: Vec<_> = whole.as_array().unwrap().iter().map(|record| record["id"].clone()).collect();
+                let whole: Vec<_> =
+                    whole.as_array().unwrap().iter().map(|record| record["id"].clone()).collect();
                 let distinct: HashSet<_> = whole.iter().map(Value::to_string).collect();
                 assert_eq!(distinct.len(), whole.len());
                 for limit in [1, 2, 3] {
@@ -69,7 +71,8 @@ async fn an_order_is_the_one_that_was_asked_for() {
     contacts(&world).await;
     deals(&world).await;
     let names = all_pages(&world, "/contacts?limit=3&sort=name", "name").await;
-    let folded: Vec<_> = names.iter().map(|name| name.as_str().unwrap().to_lowercase().replace('é', "e")).collect();
+    let folded: Vec<_> =
+        names.iter().map(|name| name.as_str().unwrap().to_lowercase().replace('é', "e")).collect();
     assert_eq!(folded, ["alice", "bob", "bob", "bob", "emile", "emile", "zoe"]);
     for (sort, values) in [
         ("value", json!([0, 0, 10, 10, 20, 20, null, null, null])),
@@ -111,7 +114,10 @@ async fn a_cursor_belongs_to_its_sort_and_filters() {
     let first = world.get("/contacts?limit=1&sort=name&search=bob").await.json();
     let cursor = first["meta"]["nextCursor"].as_str().unwrap();
     let go_on = |query: &str| format!("/contacts?{query}&cursor={cursor}");
-    assert_eq!(world.get(&go_on("limit=5&sort=name&search=bob")).await.data(200).as_array().unwrap().len(), 2);
+    assert_eq!(
+        world.get(&go_on("limit=5&sort=name&search=bob")).await.data(200).as_array().unwrap().len(),
+        2
+    );
     for other in [
         "search=bob",
         "sort=-name&search=bob",
@@ -136,6 +142,8 @@ async fn pages_do_not_shift() {
     // The last record of the page goes, and another comes in front of it.
     world.delete(&format!("/contacts/{}", names[2].as_str().unwrap())).await;
     world.contact("Aaron", "200").await;
-    let rest = all_pages(&world, &format!("/contacts?sort=name&limit=200&cursor={cursor}"), "id");
-    assert_eq!(rest.await, names[3..]);
+    let rest = format!("/contacts?sort=name&limit=200&cursor={cursor}");
+    let rest = world.get(&rest).await.data(200);
+    let rest: Vec<_> = rest.as_array().unwrap().iter().map(|contact| contact["id"].clone()).collect();
+    assert_eq!(rest, names[3..]);
 }

@@ -100,7 +100,8 @@ async fn deals_are_searched_in_long_descriptions() {
     let description = format!("{} Schlüssel {}", "ä b ".repeat(1_200), "c d ".repeat(1_000));
     world.deal(json!({"title": "Long", "description": description})).await;
     world.deal(json!({"title": "Schlusselfertig"})).await;
-    let count = async |text: &str| world.get(&format!("/deals?search={text}")).await.json()["meta"]["total"].clone();
+    let count =
+        async |text: &str| world.get(&format!("/deals?search={text}")).await.json()["meta"]["total"].clone();
     assert_eq!(count("schlussel").await, 2);
     assert_eq!(count("schl%C3%BCssel%20c").await, 1);
     assert_eq!(count("long").await, 1);

@@ -51,7 +51,9 @@ async fn a_total_is_exact_up_to_ten_thousand() {
         let estimate = told["total"].as_i64().unwrap();
         assert!((total * 3 / 4..total * 5 / 4).contains(&estimate), "{path}: {estimate}");
     }
-    for path in ["/contacts?total=false", "/contacts?search=otto&total=false", "/deals?total=false&sort=value"] {
+    for path in
+        ["/contacts?total=false", "/contacts?search=otto&total=false", "/deals?total=false&sort=value"]
+    {
         let told = meta(path).await;
         let names = ["total", "totalPages", "totalIsEstimate"].map(|name| told.get(name));
         assert_eq!(names, [None; 3], "{path}");

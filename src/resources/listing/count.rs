@@ -3,7 +3,7 @@
 use serde_json::Value;
 use sqlx::{PgPool, QueryBuilder};
 
-use super::{Filter, List, find};
+use super::{Filter, List, walk};
 use crate::http::paging::Total;
 
 /// Records that are counted one by one; more are estimated.
@@ -48,7 +48,7 @@ pub(super) async fn matching(
 /// Counts along the index of the order, from the start.
 async fn walked(list: &List, pool: &PgPool) -> Result<i64, sqlx::Error> {
     let mut sql = QueryBuilder::new("SELECT count(*) FROM (SELECT FROM (");
-    find::push_walk(list, None, COUNTING_WALK, &mut sql);
+    walk::push(list, None, COUNTING_WALK, &mut sql);
     sql.push(") c WHERE true");
     for filter in &list.filters {
         filter.push_plain(&mut sql);

@@ -1,18 +1,15 @@
 //! Finding the records of a page.
 
 use sqlx::postgres::PgRow;
-use sqlx::{PgPool, Postgres, QueryBuilder, Row as _};
-use uuid::Uuid;
+use sqlx::{PgPool, QueryBuilder, Row as _};
 
+use super::walk::{self, Place};
 use super::{Counted, Filter, Key, List, count};
 use crate::http::paging::Total;
 
 /// Records that a walk goes past at most. More than are quickly read, and so few that those who match are
 /// quickly put in order when it ends without a full page: a hundredth of the records, if they are spread.
-pub(super) const WALK: i64 = 5_000;
-
-/// The place of a record in the list.
-type Place = (Key, Uuid);
+const WALK: i64 = 5_000;
 
 /// The places of the page's records, and of one more if there is one; and the number of all.
 pub(super) async fn find(list: &List, pool: &PgPool) -> Result<(Vec<Place>, Counted), sqlx::Error> {
@@ -56,7 +53,7 @@ async fn walk(
 ) -> Result<Vec<PgRow>, sqlx::Error> {
     let mut sql =
         QueryBuilder::new("SELECT c.id, c.sort_key, c.n FROM (SELECT c.*, row_number() OVER () AS n FROM (");
-    push_walk(list, list.after.as_ref(), bound, &mut sql);
+    walk::push(list, list.after.as_ref(), bound, &mut sql);
     sql.push(") c) c WHERE true");
     for filter in &list.filters {
         filter.push_plain(&mut sql);
@@ -64,48 +61,6 @@ async fn walk(
     sql.push(" LIMIT ").push_bind(rows).push(" OFFSET ").push_bind(offset);
     // Each statement is planned with its parameters, and not kept.
     sql.build().persistent(false).fetch_all(pool).await
-}
-
-/// The first records in the order, or those after a place. Records without a value come last: as no
-/// index serves both directions so, they are a part by themselves.
-pub(super) fn push_walk(list: &List, after: Option<&Place>, bound: i64, sql: &mut QueryBuilder<Postgres>) {
-    let (sort, order) = (list.order.sort, list.order);
-    let mut parts = vec![false];
-    if sort.is_nullable {
-        parts.push(true);
-    }
-    if matches!(after, Some((Key::Null, _))) {
-        parts.remove(0);
-    }
-    let mut company = Some(list.company.0);
-    for (number, is_null) in parts.into_iter().enumerate() {
-        sql.push(if number == 0 { "(SELECT c.*, " } else { " UNION ALL (SELECT c.*, " });
-        sql.push(sort.column)
-            .push(" AS sort_key FROM ")
-            .push(list.source.table)
-            .push(" c WHERE c.company_id = ");
-        match company.take() {
-            Some(company) => drop(sql.push_bind(company)),
-            None => drop(sql.push("$1")),
-        }
-        if sort.is_nullable {
-            sql.push(" AND ").push(sort.column).push(if is_null { " IS NULL" } else { " IS NOT NULL" });
-        }
-        match after {
-            Some((Key::Null, id)) => drop(sql.push(" AND c.id").push(order.beyond()).push_bind(*id)),
-            Some((key, id)) if !is_null => {
-                sql.push(" AND (").push(sort.column).push(", c.id)").push(order.beyond()).push("(");
-                key.bind(sql);
-                sql.push(", ").push_bind(*id).push(")");
-            }
-            _ => {}
-        }
-        for filter in list.filters.iter().filter(|filter| filter.is_range_of(sort.name)) {
-            filter.push_indexed(sql);
-        }
-        sql.push(" ORDER BY ").push(sort.column).push(order.direction());
-        sql.push(", c.id").push(order.direction()).push(" LIMIT ").push_bind(bound).push(")");
-    }
 }
 
 /// Collects all records that match, and puts them in order.

@@ -2,7 +2,7 @@
 //!
 //! A list has an [`Order`] and filters. Its page is read in one of two ways. The *walk* goes along the
 //! index of the order until the page is full: it ends soon where many records match. Where it has not
-//! ended after [`find::WALK`] records, few match, and all of them are *collected* by the index of a filter
+//! ended after 5000 records, few match, and all of them are *collected* by the index of a filter
 //! and put in order. Neither trusts the planner's estimates, which are of all companies together.
 
 mod count;
@@ -10,6 +10,7 @@ mod cursor;
 mod filter;
 mod find;
 mod order;
+mod walk;
 
 pub(super) use filter::{Filter, Piece};
 pub(super) use order::{Key, Kind, Order, Sort};

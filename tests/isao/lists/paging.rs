@@ -75,8 +75,8 @@ async fn an_order_is_the_one_that_was_asked_for() {
         names.iter().map(|name| name.as_str().unwrap().to_lowercase().replace('é', "e")).collect();
     assert_eq!(folded, ["alice", "bob", "bob", "bob", "emile", "emile", "zoe"]);
     for (sort, values) in [
-        ("value", json!([0, 0, 10, 10, 20, 20, null, null, null])),
-        ("-value", json!([20, 20, 10, 10, 0, 0, null, null, null])),
+        ("value", json!([0, 0, 10, 10, 10, 20, null, null, null])),
+        ("-value", json!([20, 10, 10, 10, 0, 0, null, null, null])),
     ] {
         let path = format!("/deals?limit=2&sort={sort}");
         let found = all_pages(&world, &path, "value").await;

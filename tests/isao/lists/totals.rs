@@ -10,16 +10,16 @@ async fn fill(world: &World, count: i32) {
         "INSERT INTO contacts (company_id, id, name, phone_number, phone_key, tags, created_at, updated_at)
          SELECT $1, gen_random_uuid(), CASE WHEN i % 3 = 0 THEN 'Anna ' ELSE 'Otto ' END || i, i::text, i::text,
                 '[\"bulk\"]', t, t
-         FROM generate_series(1, $2) i, LATERAL (SELECT timestamptz '2024-01-01' + i * interval '1 minute' AS t) t",
+         FROM generate_series($2, $2 + 2999) i, LATERAL (SELECT timestamptz '2024-01-01' + i * interval '1 minute' AS t) t",
         "INSERT INTO deals (company_id, id, title, currency, stage, priority, status, created_at, updated_at)
          SELECT $1, gen_random_uuid(), 'Deal ' || i, 'EUR', CASE WHEN i % 3 = 0 THEN 'one' ELSE 'two' END, 'low', 'open', t, t
-         FROM generate_series(1, $2) i, LATERAL (SELECT timestamptz '2024-01-01' + i * interval '1 minute' AS t) t",
-        "ANALYZE",
+         FROM generate_series($2, $2 + 2999) i, LATERAL (SELECT timestamptz '2024-01-01' + i * interval '1 minute' AS t) t",
     ] {
-        let query = sqlx::query(sql);
-        let query = if sql == "ANALYZE" { query } else { query.bind(world.company.0).bind(count) };
-        query.execute(&world.pool).await.unwrap();
+        for start in (1..count).step_by(3_000) {
+            sqlx::query(sql).bind(world.company.0).bind(start).execute(&world.pool).await.unwrap();
+        }
     }
+    sqlx::query("ANALYZE contacts, deals").execute(&world.pool).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

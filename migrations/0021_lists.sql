@@ -13,7 +13,7 @@ CREATE FUNCTION search_fold(text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL S
 
 -- Text with the usual separators of words as spaces, and one in front: a word begins after a space.
 CREATE FUNCTION search_words(text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    AS $$ SELECT ' ' || translate($1, E'\x1f.@+-_,''()/', '           ') $$;
+    AS $$ SELECT ' ' || translate($1, E'\x1f.@+-''', '      ') $$;
 
 -- A token of a company, as it stands in an index. No company has another's tokens, so that an index of tokens
 -- begins with the company, so to speak, without the extension btree_gin.
@@ -22,9 +22,10 @@ CREATE FUNCTION search_token(company uuid, token text) RETURNS bigint LANGUAGE s
 
 -- The tokens of folded text: every three characters of its words that stand together, the beginnings of words
 -- (a space and the first character), and every unusual character (`\x02`). Not the trigrams of the extension
--- pg_trgm: a database without extensions must do, and pg_trgm passes over what is no letter. A loop in PL/pgSQL takes a
--- fifth of the time that a query took. Long text is taken in portions, as a place in it takes the longer to find the
--- further it is.
+-- pg_trgm: a database without extensions must do, and pg_trgm passes over what is no letter. A loop in PL/pgSQL takes
+-- a fifth of the time that a query took, and less when it takes eight at a time; what the last round makes beyond
+-- the end is short, and in nobody's way. Long text is taken in portions: a place in text takes the longer to find
+-- the further it is.
 CREATE FUNCTION search_tokens(company uuid, search text) RETURNS bigint[]
     LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE COST 10000 AS $$
     DECLARE
@@ -37,8 +38,17 @@ CREATE FUNCTION search_tokens(company uuid, search text) RETURNS bigint[]
     BEGIN
         FOR start IN 1..length(words) - 2 BY 200 LOOP
             portion := substr(words, start, 202);
-            FOR i IN 1..length(portion) - 2 LOOP
-                tokens := tokens || hashtextextended(substr(portion, i, 3) COLLATE "C", seed);
+            FOR i IN 1..length(portion) - 2 BY 8 LOOP
+                tokens := tokens || ARRAY[
+                    hashtextextended(substr(portion, i, 3) COLLATE "C", seed),
+                    hashtextextended(substr(portion, i + 1, 3) COLLATE "C", seed),
+                    hashtextextended(substr(portion, i + 2, 3) COLLATE "C", seed),
+                    hashtextextended(substr(portion, i + 3, 3) COLLATE "C", seed),
+                    hashtextextended(substr(portion, i + 4, 3) COLLATE "C", seed),
+                    hashtextextended(substr(portion, i + 5, 3) COLLATE "C", seed),
+                    hashtextextended(substr(portion, i + 6, 3) COLLATE "C", seed),
+                    hashtextextended(substr(portion, i + 7, 3) COLLATE "C", seed)
+                ];
             END LOOP;
         END LOOP;
         FOREACH word IN ARRAY string_to_array(words, ' ') LOOP

@@ -19,9 +19,10 @@ const TRUSTED_FOR: Duration = Duration::from_secs(1);
 const OLDEST_MAJOR: i32 = 15;
 
 /// Every session. It gives up soon: a frozen process must not hold the log. And as our statements are
-/// small, compiling one would cost more than it saves.
+/// small, compiling one would cost more than it saves, and so would starting processes to share it.
 const SESSION: &str = "SET lock_timeout = '3s'; SET statement_timeout = '5s';
-    SET idle_in_transaction_session_timeout = '5s'; SET timezone = 'UTC'; SET jit = off";
+    SET idle_in_transaction_session_timeout = '5s'; SET timezone = 'UTC'; SET jit = off;
+    SET max_parallel_workers_per_gather = 0";
 /// A session for statements that are planned once.
 const STEADY: &str = "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off;
     SET enable_hashjoin = off; SET enable_mergejoin = off";

@@ -1,7 +1,5 @@
-//! Pages of a list: by number, or by cursor for deep paging. Newest first, ties by id.
+//! Pages of a list: by number, or by cursor for deep paging.
 
-use axum::http::StatusCode;
-use axum::response::Response;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
@@ -10,7 +8,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::error::ApiError;
-use super::{answer, query};
+use super::query;
 
 /// Records on a page, unless asked otherwise.
 pub const DEFAULT_LIMIT: i64 = 50;
@@ -19,45 +17,68 @@ pub const MAX_LIMIT: i64 = 200;
 /// The last page by number; a cursor goes deeper, and costs no more the deeper it goes.
 const MAX_PAGE: i64 = 10_000;
 
-/// Which page of a list.
-#[derive(Clone, Copy, Debug)]
-pub struct Page {
-    page: i64,
-    limit: i64,
-    after: Option<(DateTime<Utc>, Uuid)>,
+/// Which part of a list, by number or after a cursor.
+#[derive(Debug)]
+pub struct Slice {
+    /// The number of the page, from 1.
+    pub page: i64,
+    /// The most records on a page.
+    pub limit: i64,
+    /// Where the page begins, unless by number.
+    pub cursor: Option<String>,
 }
 
-impl Page {
+impl Slice {
     /// Reads `page`, `limit` and `cursor`.
     pub fn parse(
         page: Option<String>,
         limit: Option<String>,
         cursor: Option<String>,
     ) -> Result<Self, ApiError> {
-        let after = match query::text(cursor) {
-            None => None,
-            Some(_) if page.is_some() => {
-                return Err(ApiError::invalid_query("cursor", "goes without `page`; use one of them"));
-            }
-            Some(cursor) => Some(decode(&cursor).ok_or_else(|| {
-                ApiError::invalid_query("cursor", "must be the `meta.nextCursor` of an earlier answer")
-            })?),
-        };
+        let cursor = query::text(cursor);
+        if cursor.is_some() && page.is_some() {
+            return Err(ApiError::invalid_query("cursor", "goes without `page`; use one of them"));
+        }
         Ok(Self {
             page: query::number("page", page, 1..=MAX_PAGE)?.unwrap_or(1),
             limit: query::number("limit", limit, 1..=MAX_LIMIT)?.unwrap_or(DEFAULT_LIMIT),
-            after,
+            cursor,
         })
     }
 
+    /// Rows to ask the database for: one more than shown, to know if there are more.
+    pub fn rows(&self) -> i64 {
+        self.limit + 1
+    }
+
+    /// Rows to skip.
+    pub fn offset(&self) -> i64 {
+        if self.cursor.is_some() { 0 } else { (self.page - 1) * self.limit }
+    }
+}
+
+/// A page by cursor, of a list that is newest first.
+#[derive(Clone, Copy, Debug)]
+pub struct Page {
+    limit: i64,
+    after: Option<(DateTime<Utc>, Uuid)>,
+}
+
+impl Page {
     /// A page by cursor, of so many entries unless asked otherwise.
     pub fn by_cursor(
         limit: Option<String>,
         cursor: Option<String>,
         default_limit: i64,
     ) -> Result<Self, ApiError> {
-        let page = Self::parse(None, limit.clone(), cursor)?;
-        Ok(if limit.is_some() { page } else { Self { limit: default_limit, ..page } })
+        let is_limited = limit.is_some();
+        let slice = Slice::parse(None, limit, cursor)?;
+        let after = slice.cursor.as_deref().map(|cursor| {
+            decode(cursor).ok_or_else(|| {
+                ApiError::invalid_query("cursor", "must be the `meta.nextCursor` of an earlier answer")
+            })
+        });
+        Ok(Self { limit: if is_limited { slice.limit } else { default_limit }, after: after.transpose()? })
     }
 
     /// Cuts off what belongs to the next page, and makes a page of what `data` makes of the rest.
@@ -84,32 +105,9 @@ impl Page {
         self.limit + 1
     }
 
-    /// Rows to skip.
-    pub fn offset(self) -> i64 {
-        if self.after.is_some() { 0 } else { (self.page - 1) * self.limit }
-    }
-
     /// The record after which the page begins: its time and id.
     pub fn after(self) -> (Option<DateTime<Utc>>, Option<Uuid>) {
         self.after.unzip()
-    }
-
-    /// The answer: `data` and `meta`. `position` gives a record's time and id.
-    pub fn respond<T: Serialize>(
-        self,
-        mut records: Vec<T>,
-        total: i64,
-        position: impl Fn(&T) -> (DateTime<Utc>, Uuid),
-    ) -> Response {
-        let next_cursor = self.cut(&mut records, position);
-        let meta = Meta {
-            page: self.page,
-            limit: self.limit,
-            total,
-            total_pages: total.saturating_add(self.limit - 1) / self.limit,
-            next_cursor,
-        };
-        answer::json(StatusCode::OK, &Listed { success: true, data: records, meta })
     }
 }
 
@@ -125,6 +123,32 @@ pub struct Listed<T> {
     meta: Meta,
 }
 
+impl<T> Listed<T> {
+    /// A page of these records.
+    pub fn new(data: Vec<T>, meta: Meta) -> Self {
+        Self { success: true, data, meta }
+    }
+}
+
+/// A number of records.
+#[derive(Clone, Copy, Debug)]
+pub struct Total {
+    count: i64,
+    is_estimate: bool,
+}
+
+impl Total {
+    /// Counted.
+    pub fn exact(count: i64) -> Self {
+        Self { count, is_estimate: false }
+    }
+
+    /// Estimated.
+    pub fn estimate(count: i64) -> Self {
+        Self { count, is_estimate: true }
+    }
+}
+
 /// The page and how to go on.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -135,15 +159,35 @@ pub struct Meta {
     /// The most records on a page.
     #[schema(example = 50)]
     pub limit: i64,
-    /// The number of records that match, on all pages.
+    /// The number of records that match, on all pages. Absent with `total=false`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = 1)]
-    pub total: i64,
-    /// The number of pages.
+    pub total: Option<i64>,
+    /// The number of pages. Absent with `total=false`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = 1)]
-    pub total_pages: i64,
+    pub total_pages: Option<i64>,
+    /// True if `total` is an estimate: more than 10000 records match a filter.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub total_is_estimate: bool,
     /// The `cursor` of the next page; absent on the last page.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_cursor: Option<String>,
+}
+
+impl Meta {
+    /// What an answer says about a page. Nobody asked for the total if there is none.
+    pub fn new(slice: &Slice, total: Option<Total>, next_cursor: Option<String>) -> Self {
+        let count = total.map(|total| total.count);
+        Self {
+            page: slice.page,
+            limit: slice.limit,
+            total: count,
+            total_pages: count.map(|count| count.saturating_add(slice.limit - 1) / slice.limit),
+            total_is_estimate: total.is_some_and(|total| total.is_estimate),
+            next_cursor,
+        }
+    }
 }
 
 /// A page of a list that goes on by cursor alone.

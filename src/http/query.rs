@@ -139,6 +139,22 @@ pub fn with_lost_plus(value: Option<String>) -> Option<String> {
     }))
 }
 
+/// Text to search for, in each way in which it can have been meant: a space in front of the last word with
+/// an `@` may be a `+` that was not escaped.
+pub fn searches(value: Option<String>) -> Vec<String> {
+    let Some(plain) = text(value.clone()) else { return Vec::new() };
+    let with_plus = with_lost_plus(value).filter(|text| *text != plain);
+    let address = plain.rfind(' ').filter(|space| plain[*space..].contains('@'));
+    let near = address.map(|space| format!("{}+{}", &plain[..space], &plain[space + 1..]));
+    let mut all = vec![plain];
+    for text in [with_plus, near].into_iter().flatten() {
+        if !all.contains(&text) {
+            all.push(text);
+        }
+    }
+    all
+}
+
 /// A whole number in a range.
 pub fn number(
     name: &str,
@@ -178,6 +194,12 @@ pub fn word<W: Words>(name: &str, value: Option<String>) -> Result<Option<W>, Ap
     W::parse(&value)
         .map(Some)
         .ok_or_else(|| ApiError::invalid_query(name, format_args!("must be one of {}", W::WORDS.join(", "))))
+}
+
+/// `true` or `false`.
+pub fn flag(name: &str, value: Option<String>) -> Result<Option<bool>, ApiError> {
+    let Some(value) = text(value) else { return Ok(None) };
+    value.parse().map(Some).map_err(|_| ApiError::invalid_query(name, "must be `true` or `false`"))
 }
 
 /// The id of a record, which need not exist.

@@ -6,6 +6,7 @@ pub mod deals;
 pub mod deliveries;
 pub mod event_types;
 pub mod feed;
+mod listing;
 pub mod members;
 mod record_batch;
 pub mod replays;

@@ -34,6 +34,7 @@ mod isolation;
 mod keys;
 mod lifecycle;
 mod listen;
+mod lists;
 mod lost_commit;
 mod metrics;
 mod openapi;

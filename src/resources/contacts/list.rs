@@ -5,16 +5,27 @@ use axum::response::Response;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
+use super::Api;
 use super::input::phone_key;
 use super::store::select;
-use super::{Api, position};
 use crate::http::allowed::{Allowed, ContactsRead};
 use crate::http::error::ApiError;
 use crate::http::openapi::ReadErrors;
-use crate::http::paging::{Listed, Page};
+use crate::http::paging::{Listed, Slice};
 use crate::http::query::{self, Query};
 use crate::model::phone::phone_part;
 use crate::model::records::Contact;
+use crate::resources::listing::{Filter, Kind, List, Piece, Sort, Source};
+
+static CONTACTS: Source = Source {
+    table: "contacts",
+    count: "SELECT coalesce(sum(contacts), 0)::bigint FROM contact_counts WHERE company_id = $1",
+    sorts: &[
+        Sort { name: "createdAt", column: "c.created_at", kind: Kind::Time, is_nullable: false },
+        Sort { name: "updatedAt", column: "c.updated_at", kind: Kind::Time, is_nullable: false },
+        Sort { name: "name", column: "c.name_key", kind: Kind::Text, is_nullable: false },
+    ],
+};
 
 /// Which contacts.
 #[derive(Deserialize, IntoParams)]
@@ -30,8 +41,16 @@ pub struct ListQuery {
     /// The `meta.nextCursor` of the previous page.
     #[param(format = "cursor")]
     cursor: Option<String>,
-    /// Return only contacts whose name, email address or phone number contains this text, in upper
-    /// or lower case.
+    /// What the list is sorted by: `createdAt`, `updatedAt` or `name`. A `-` in front is for descending order.
+    /// `-createdAt` by default. Records without a value come last.
+    #[param(pattern = "^-?(createdAt|updatedAt|name)$")]
+    sort: Option<String>,
+    /// With `false`, the answer has no `total` and no `totalPages`. Beyond 10000 the total of a filtered list is an
+    /// estimate, and `totalIsEstimate` is true.
+    #[param(value_type = Option<bool>)]
+    total: Option<String>,
+    /// Return only contacts whose name, email address or phone number contains this text, whatever its case
+    /// and accents. Text of one or two characters must begin a word.
     search: Option<String>,
     /// Return only records created at this time or later (ISO 8601).
     #[param(format = "date-time")]
@@ -49,7 +68,7 @@ pub struct ListQuery {
 
 /// List contacts
 ///
-/// The newest contacts come first.
+/// The newest contacts come first, unless `sort` says otherwise. Names are sorted without case and accents.
 #[utoipa::path(get, path = "/contacts", operation_id = "listContacts", tag = "Contacts", params(ListQuery),
     responses((status = 200, description = "A page of contacts", body = Listed<Contact>), ReadErrors))]
 pub(super) async fn list(
@@ -57,68 +76,80 @@ pub(super) async fn list(
     caller: Allowed<ContactsRead>,
     Query(wanted): Query<ListQuery>,
 ) -> Result<Response, ApiError> {
-    let page = Page::parse(wanted.page, wanted.limit, wanted.cursor)?;
-    let search = query::with_lost_plus(wanted.search);
-    let pattern = search.as_deref().map(query::substring);
-    // A number is found however it is punctuated.
-    let phone_pattern =
-        search.as_deref().map(phone_part).filter(|key| key.chars().any(|c| c.is_ascii_digit()));
-    let phone_pattern = phone_pattern.as_deref().map(query::substring);
-    let created_since = query::time("createdSince", wanted.created_since)?;
-    let updated_since = query::time("updatedSince", wanted.updated_since)?;
-    let email = query::with_lost_plus(wanted.email);
-    let phone = query::with_lost_plus(wanted.phone_number).as_deref().map(phone_key);
-    let tags: Option<Vec<String>> = query::text(wanted.tags).map(|tags| {
-        tags.split(',').map(str::trim).filter(|tag| !tag.is_empty()).map(str::to_owned).collect()
-    });
-    let (after_time, after_id) = page.after();
+    let slice = Slice::parse(wanted.page, wanted.limit, wanted.cursor)?;
+    let mut filters = Vec::new();
+    filters.extend(search(query::searches(wanted.search)));
+    if let Some(at) = query::time("createdSince", wanted.created_since)? {
+        filters.push(Filter::since("createdAt", "c.created_at >= ", at));
+    }
+    if let Some(at) = query::time("updatedSince", wanted.updated_since)? {
+        filters.push(Filter::since("updatedAt", "c.updated_at >= ", at));
+    }
+    if let Some(email) = query::with_lost_plus(wanted.email) {
+        filters.push(
+            Filter::new([Piece::Sql("lower(c.email) = lower("), Piece::Text(email), Piece::Sql(")")])
+                .narrow(),
+        );
+    }
+    if let Some(phone) = query::with_lost_plus(wanted.phone_number) {
+        filters.push(Filter::new([Piece::Sql("c.phone_key = "), Piece::Text(phone_key(&phone))]).narrow());
+    }
+    filters.extend(query::text(wanted.tags).map(|tags| tagged(&tags)));
+    let company = caller.company();
+    let list = List::parse(&CONTACTS, company, (wanted.sort, wanted.total), slice, filters)?;
 
-    let reads = api.reads.of(caller.company()).await?;
-    let total = sqlx::query_scalar!(
-        r#"SELECT count(*) AS "count!" FROM contacts
-           WHERE company_id = $1
-             AND ($2::text IS NULL OR name ILIKE $2 OR email ILIKE $2 OR phone_number ILIKE $2 OR phone_key LIKE $3)
-             AND ($4::timestamptz IS NULL OR created_at >= $4)
-             AND ($5::timestamptz IS NULL OR updated_at >= $5)
-             AND ($6::text[] IS NULL OR tags ?| $6)
-             AND ($7::text IS NULL OR lower(email) = lower($7))
-             AND ($8::text IS NULL OR phone_key = $8)"#,
-        caller.company().0,
-        pattern,
-        phone_pattern,
-        created_since,
-        updated_since,
-        tags.as_deref(),
-        email,
-        phone,
-    )
-    .fetch_one(&*reads)
-    .await?;
+    let reads = api.reads.of(company).await?;
+    let page = list.page(&reads).await?;
     let contacts = select!(
         &*reads,
-        "contacts c
-           WHERE company_id = $1
-             AND ($2::text IS NULL OR name ILIKE $2 OR email ILIKE $2 OR phone_number ILIKE $2 OR phone_key LIKE $3)
-             AND ($4::timestamptz IS NULL OR created_at >= $4)
-             AND ($5::timestamptz IS NULL OR updated_at >= $5)
-             AND ($6::text[] IS NULL OR tags ?| $6)
-             AND ($7::text IS NULL OR lower(email) = lower($7))
-             AND ($8::text IS NULL OR phone_key = $8)
-             AND ($9::timestamptz IS NULL OR (created_at, id) < ($9, $10::uuid))
-           ORDER BY created_at DESC, id DESC
-           LIMIT $11 OFFSET $12",
-        caller.company().0,
-        pattern,
-        phone_pattern,
-        created_since,
-        updated_since,
-        tags.as_deref(),
-        email,
-        phone,
-        after_time,
-        after_id,
-        page.rows(),
-        page.offset(),
+        "unnest($2::uuid[]) WITH ORDINALITY AS wanted (id, place)
+         CROSS JOIN LATERAL (SELECT * FROM contacts t WHERE t.company_id = $1 AND t.id = wanted.id LIMIT 1) c
+         ORDER BY wanted.place",
+        company.0,
+        &page.ids,
     )?;
-    Ok(page.respond(contacts.into_iter().map(|(_, contact)| contact).collect(), total, position))
+    Ok(page.respond(contacts.into_iter().map(|(_, contact)| contact).collect::<Vec<_>>()))
+}
+
+/// Contacts in which one of these texts stands.
+fn search(texts: Vec<String>) -> Option<Filter> {
+    const TOKENS: &str = "contact_tokens(c.company_id, c.search, c.tags) @> search_needles($1, search_fold(";
+    let (mut indexed, mut plain) = (Vec::new(), Vec::new());
+    let mut add = |ways: [Vec<Piece>; 2]| {
+        for (pieces, way) in [&mut indexed, &mut plain].into_iter().zip(ways) {
+            pieces.push(Piece::Sql(if pieces.is_empty() { "" } else { " OR " }));
+            pieces.extend(way);
+        }
+    };
+    for text in texts {
+        let (text, part) = (Piece::Text(text.clone()), phone_part(&text));
+        let matches = [Piece::Sql("search_matches(c.search, search_fold("), text.clone(), Piece::Sql("))")];
+        add([[&[Piece::Sql(TOKENS), text, Piece::Sql(")) AND ")], &matches[..]].concat(), matches.to_vec()]);
+        // A number is found however it is punctuated.
+        if part.chars().count() >= 3 && part.chars().any(|c| c.is_ascii_digit()) {
+            let part = Piece::Text(part);
+            let matches = [Piece::Sql("strpos(c.phone_key, "), part.clone(), Piece::Sql(") > 0")];
+            add([
+                [&[Piece::Sql(TOKENS), part, Piece::Sql(")) AND ")], &matches[..]].concat(),
+                matches.to_vec(),
+            ]);
+        }
+    }
+    if plain.is_empty() { None } else { Some(Filter::by_tokens(indexed, plain)) }
+}
+
+/// Contacts with one of these tags.
+fn tagged(tags: &str) -> Filter {
+    let tags: Vec<String> =
+        tags.split(',').map(str::trim).filter(|tag| !tag.is_empty()).map(str::to_owned).collect();
+    let plain = [Piece::Sql("c.tags ?| "), Piece::Texts(tags.clone()), Piece::Sql("::text[]")];
+    let mut indexed = vec![Piece::Sql("contact_tokens(c.company_id, c.search, c.tags) && ARRAY[")];
+    for (number, tag) in tags.into_iter().enumerate() {
+        let begin =
+            if number == 0 { "search_token($1, E'\\x03' || " } else { ", search_token($1, E'\\x03' || " };
+        indexed.extend([Piece::Sql(begin), Piece::Text(tag), Piece::Sql(")")]);
+    }
+    indexed.push(Piece::Sql("]::bigint[] AND "));
+    indexed.extend(plain.clone());
+    Filter::by_tokens(indexed, plain.to_vec())
 }

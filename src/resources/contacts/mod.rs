@@ -10,7 +10,6 @@ mod upsert;
 
 use axum::extract::State;
 use axum::response::Response;
-use chrono::{DateTime, Utc};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -152,9 +151,4 @@ async fn delete(
     if_match: IfMatch,
 ) -> Result<Response, ApiError> {
     api.write(&caller, None, AnyCommand::guarded(if_match, Command::Delete(id))).await
-}
-
-/// A contact's place in lists.
-fn position(contact: &Contact) -> (DateTime<Utc>, uuid::Uuid) {
-    (contact.created_at, contact.id.0)
 }

@@ -12,7 +12,6 @@ use std::collections::{HashMap, HashSet};
 
 use axum::extract::State;
 use axum::response::Response;
-use chrono::{DateTime, Utc};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -191,9 +190,4 @@ async fn delete(
     if_match: IfMatch,
 ) -> Result<Response, ApiError> {
     api.write(&caller, None, AnyCommand::guarded(if_match, Command::Delete(id))).await
-}
-
-/// A deal's place in lists.
-fn position(deal: &Deal) -> (DateTime<Utc>, uuid::Uuid) {
-    (deal.created_at, deal.id.0)
 }

@@ -33,6 +33,8 @@ pub(super) struct Field {
     pub(super) required: bool,
     pub(super) hint: &'static str,
     pub(super) problem: Option<String>,
+    /// What somebody else made of it meanwhile.
+    pub(super) theirs: Option<String>,
 }
 
 impl Field {
@@ -46,6 +48,7 @@ impl Field {
             required: false,
             hint: "",
             problem: None,
+            theirs: None,
         }
     }
 
@@ -63,6 +66,18 @@ impl Field {
 
     pub(super) fn hint(self, hint: &'static str) -> Self {
         Self { hint, ..self }
+    }
+
+    pub(super) fn is_choice(&self) -> bool {
+        self.kind == Kind::Choice
+    }
+
+    pub(super) fn is_long(&self) -> bool {
+        self.kind == Kind::Long
+    }
+
+    pub(super) fn is_number(&self) -> bool {
+        self.kind == Kind::Number
     }
 
     pub(super) fn input_type(&self) -> &'static str {
@@ -89,6 +104,14 @@ pub(super) fn judge(fields: &mut [Field], told: &Told, t: &Texts) -> String {
         known |= field.problem.is_some();
     }
     if known { t.correct.to_owned() } else { told.message().to_owned() }
+}
+
+/// Writes down beside the fields what others made of them meanwhile, where it differs.
+pub(super) fn compare(fields: &mut [Field], theirs: impl Fn(&str) -> String) {
+    for field in fields {
+        let now = theirs(field.name);
+        field.theirs = (now != field.value.trim()).then_some(now);
+    }
 }
 
 /// The body that the API takes, of those fields that were sent.

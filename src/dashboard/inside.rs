@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
-use axum::http::{Method, Request, StatusCode, header};
+use axum::http::{HeaderValue, Method, Request, StatusCode, header};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tower::ServiceExt as _;
@@ -31,6 +31,8 @@ pub(super) struct Told {
     pub(super) status: StatusCode,
     /// To be looked into; numbers in it are not exact.
     pub(super) json: Value,
+    /// The state of the record that was answered.
+    pub(super) etag: String,
     /// As it was answered.
     bytes: Bytes,
 }
@@ -49,6 +51,17 @@ impl Inside {
         (method, path): (Method, &str),
         body: Option<&Value>,
     ) -> Result<Told, super::Failure> {
+        self.call_if(whose, (method, path), body, "").await
+    }
+
+    /// The same, if the record is still in the state of this ETag; in any if there is none.
+    pub(super) async fn call_if(
+        &self,
+        whose: &For<'_>,
+        (method, path): (Method, &str),
+        body: Option<&Value>,
+        etag: &str,
+    ) -> Result<Told, super::Failure> {
         let session = whose.session;
         let signed_in = SignedIn {
             user: session.user,
@@ -59,23 +72,35 @@ impl Inside {
         };
         let caller = Caller::on_a_page(Arc::new(signed_in), whose.proxied);
         let body = body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
-        let request = Request::builder()
+        let mut request = Request::builder()
             .method(method)
             .uri(format!("{}{path}", self.base))
             .header(header::CONTENT_TYPE, "application/json")
             .extension(caller)
             .body(body)?;
+        if let Ok(etag) = HeaderValue::from_str(etag)
+            && !etag.is_empty()
+        {
+            request.headers_mut().insert(header::IF_MATCH, etag);
+        }
         let mut answer = match self.routes.clone().oneshot(request).await {
             Ok(answer) => answer,
             Err(never) => match never {},
         };
         let status = answer.status();
+        let etag = answer.headers().get(header::ETAG).and_then(|etag| etag.to_str().ok());
+        let etag = etag.unwrap_or_default().to_owned();
         if let Some(error) = answer.extensions_mut().remove::<ApiError>() {
             let bytes = Bytes::from(error.body(chrono::DateTime::UNIX_EPOCH));
-            return Ok(Told { status: error.code.status(), json: serde_json::from_slice(&bytes)?, bytes });
+            return Ok(Told {
+                status: error.code.status(),
+                json: serde_json::from_slice(&bytes)?,
+                etag,
+                bytes,
+            });
         }
         let bytes = to_bytes(answer.into_body(), MAX_ANSWER).await?;
-        Ok(Told { status, json: serde_json::from_slice(&bytes).unwrap_or_default(), bytes })
+        Ok(Told { status, json: serde_json::from_slice(&bytes).unwrap_or_default(), etag, bytes })
     }
 
     /// The same, for what must succeed.
@@ -96,7 +121,7 @@ impl Inside {
         path: &str,
     ) -> Result<T, super::Failure> {
         let told = self.must(whose, (Method::GET, path), None).await?;
-        Ok(serde_json::from_slice(&told.bytes)?)
+        told.read()
     }
 }
 
@@ -104,6 +129,11 @@ impl Told {
     /// The sentence for people.
     pub(super) fn message(&self) -> &str {
         self.json["message"].as_str().unwrap_or_default()
+    }
+
+    /// The whole of it.
+    pub(super) fn read<T: DeserializeOwned>(&self) -> Result<T, super::Failure> {
+        Ok(serde_json::from_slice(&self.bytes)?)
     }
 
     /// What is wrong with a field, if it is.

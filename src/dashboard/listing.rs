@@ -71,6 +71,24 @@ impl Wanted {
         text.finish()
     }
 
+    /// The query of the address of the same list in the order of a field, or the other way round.
+    pub(super) fn sorted(&self, field: &str) -> String {
+        let now = self.get("sort");
+        let to = if now == field { format!("-{field}") } else { field.to_owned() };
+        let mut same = Self(self.0.clone());
+        same.0.insert("sort".to_owned(), to);
+        format!("?{}", same.same())
+    }
+
+    /// How the list is in order of a field, for `aria-sort`.
+    pub(super) fn order(&self, field: &str) -> &'static str {
+        match self.get("sort").strip_prefix('-') {
+            Some(down) if down == field => "descending",
+            None if self.is("sort", field) => "ascending",
+            _ => "none",
+        }
+    }
+
     /// The query of the address of the next page.
     pub(super) fn next(&self, meta: &Meta) -> Option<String> {
         let cursor = encoded(meta.next_cursor.as_deref()?);

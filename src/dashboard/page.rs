@@ -157,6 +157,8 @@ pub(super) struct Listed<T> {
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Meta {
     pub(super) total: i64,
+    /// Is the total an estimate?
+    pub(super) total_is_estimate: bool,
     pub(super) next_cursor: Option<String>,
 }
 

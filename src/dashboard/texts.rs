@@ -296,6 +296,9 @@ texts! {
     unsigned: "not signed", "non signé";
     elsewhere: "Receive it elsewhere", "Le recevoir ailleurs";
     see_webhook: "See the webhook", "Voir le webhook";
+    theirs: "Now:", "Maintenant :";
+    changed_meanwhile: "Somebody else changed this meanwhile; nothing was saved. Beside each field is what they made of it. Save again to put yours in its place.", "Quelqu’un d’autre a modifié cette fiche entre-temps ; rien n’a été enregistré. À côté de chaque champ figure sa version. Enregistrez à nouveau pour la remplacer par la vôtre.";
+    sort: "Sort by:", "Trier par :";
     not_found: "There is no such page.", "Cette page n’existe pas.";
     may_not: "Your role does not allow that.", "Votre rôle ne le permet pas.";
     failed: "Something went wrong on our side.", "Une erreur s’est produite de notre côté.";

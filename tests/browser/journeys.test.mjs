@@ -150,6 +150,25 @@ test('a deal is moved by mouse and by keyboard, and a refused move goes back', a
   assert.equal(await in_('status:won').count(), 1, 'it went back');
 });
 
+test('two people edit one contact: the second one sees both versions', async () => {
+  const { data: contact } = await world.api('POST', '/contacts', { name: 'Shared', phoneNumber: '+33600000099' });
+  await anna.goto(world.page(`/contacts/${contact.id}`));
+  const other = await anna.context().newPage();
+  await other.goto(world.page(`/contacts/${contact.id}`));
+  await other.fill('[name=city]', 'Lyon');
+  await other.click('text=Save');
+  await anna.fill('[name=city]', 'Nice');
+  await anna.click('text=Save');
+  await says(anna, '[role=alert]', 'Somebody else changed this meanwhile');
+  await says(anna, '.problem', 'Now: Lyon');
+  assert.equal((await world.api('GET', `/contacts/${contact.id}`)).data.city, 'Lyon');
+  assert.equal(await anna.inputValue('[name=city]'), 'Nice');
+  await anna.click('text=Save');
+  await says(anna, '.say', 'Saved.');
+  assert.equal((await world.api('GET', `/contacts/${contact.id}`)).data.city, 'Nice');
+  await other.close();
+});
+
 test('somebody is invited, chooses a password, and may what the role allows', async () => {
   await anna.goto(world.page('/settings/users'));
   await anna.fill('form[action$="/users"] [name=name]', 'Ben Reader');

@@ -20,6 +20,7 @@ struct Tenant {
     subscription: Value,
     member: String,
     delivery: Value,
+    event: String,
 }
 
 impl Tenant {
@@ -37,7 +38,17 @@ impl Tenant {
         let deleted = world.contact("Waiting", "+33 200").await;
         world.delete(&format!("/contacts/{}", deleted["id"].as_str().unwrap())).await;
         let delivery = world.get(&format!("{path}/deliveries")).await.data(200)[0].clone();
-        Self { id: world.company, key: world.key.clone(), deal, subscription, contact, member, delivery }
+        let event = delivery["event_id"].as_str().unwrap().to_owned();
+        Self {
+            id: world.company,
+            key: world.key.clone(),
+            deal,
+            subscription,
+            contact,
+            member,
+            delivery,
+            event,
+        }
     }
 
     async fn call(&self, world: &World, key: &str, method: &Method, path: &str, body: Value) -> Answer {
@@ -73,7 +84,8 @@ async fn no_route_shows_or_changes_what_another_company_has() {
             "deals" => path.replace("{id}", &id(&owner.deal)),
             "webhooks" if path.contains("/deliveries/") => path.replace("{id}", &id(&owner.delivery)),
             "webhooks" => path.replace("{id}", &id(&owner.subscription)),
-            "triggers" | "events" => path.replace("{event_type}", "contact.created"),
+            "triggers" => path.replace("{event_type}", "contact.created"),
+            "events" => path.replace("{event_type}", "contact.created").replace("{id}", &owner.event),
             _ => path.clone(),
         };
         let call = async |body: Value| owner.call(&world, &stranger, &method, &target, body).await;
@@ -89,7 +101,8 @@ async fn no_route_shows_or_changes_what_another_company_has() {
             | "GET /webhooks"
             | "GET /webhooks/undelivered"
             | "GET /triggers/{event_type}/recent"
-            | "GET /events" => {
+            | "GET /events"
+            | "GET /events/history" => {
                 let list = call(json!({})).await;
                 assert_eq!(list.status, 200);
                 let theirs = [&owner.contact, &owner.deal, &owner.subscription, &owner.delivery].map(id);

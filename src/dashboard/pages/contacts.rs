@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::Form;
 use axum::extract::{Path, Query, State};
-use axum::http::Method;
+use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use serde::Deserialize;
 use serde_json::Value;
@@ -11,9 +11,10 @@ use serde_json::Value;
 use super::deal::Deal;
 use super::events::{self, Event};
 use super::{OK, encoded, may, or_why, refused, said};
-use crate::dashboard::form::{self, Field, Kind, Sent};
+use crate::dashboard::form::{self, Field, Sent};
+use crate::dashboard::inside::Told;
 use crate::dashboard::listing::{List, Wanted};
-use crate::dashboard::page::{Listed, One, Page, shown};
+use crate::dashboard::page::{Listed, Page, shown};
 use crate::dashboard::{BASE, Dashboard, Failure, SignedIn};
 
 const LIST: List<'_> =
@@ -56,6 +57,7 @@ struct Contacts {
     page: Page,
     found: Vec<Contact>,
     total: i64,
+    estimate: bool,
     wanted: Wanted,
     may: bool,
     said: Option<&'static str>,
@@ -76,6 +78,7 @@ pub(in crate::dashboard) async fn list(
             said: said(&signed_in, wanted.get("done")),
             next: wanted.next(&found.meta),
             total: found.meta.total,
+            estimate: found.meta.total_is_estimate,
             problem: found.problem,
             found: found.rows,
             wanted,
@@ -130,6 +133,8 @@ struct Shown {
     page: Page,
     id: Option<String>,
     action: String,
+    /// The state that the form is about.
+    etag: String,
     fields: Vec<Field>,
     may: bool,
     said: Option<&'static str>,
@@ -147,6 +152,7 @@ impl Shown {
             page: signed_in.page("contacts", title),
             id: id.map(str::to_owned),
             action: id.map_or_else(|| format!("{BASE}/contacts"), |id| format!("{BASE}/contacts/{id}")),
+            etag: value("etag"),
             fields: vec![
                 field("name", t.name).required(),
                 field("phoneNumber", t.phone).required(),
@@ -181,12 +187,8 @@ pub(in crate::dashboard) async fn show(
     let page = async {
         let whose = signed_in.whose();
         let path = format!("/contacts/{}", encoded(&id));
-        let found: One<Value> = dashboard.inside.get(&whose, &path).await?;
-        let value = |name: &str| match &found.data[name] {
-            Value::String(text) => text.clone(),
-            Value::Array(tags) => tags.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", "),
-            _ => String::new(),
-        };
+        let found = dashboard.inside.must(&whose, (Method::GET, &path), None).await?;
+        let value = |name: &str| current(&found, name);
         let mut contact = Shown::new(&signed_in, Some(&id), value("name"), value);
         let path = format!("/deals?limit=50&contactId={}", encoded(&id));
         contact.deals = dashboard.inside.get::<Listed<Deal>>(&whose, &path).await?.data;
@@ -195,6 +197,15 @@ pub(in crate::dashboard) async fn show(
         Ok(shown(OK, &contact))
     };
     or_why(&signed_in, page.await)
+}
+
+/// A field of the contact that was answered, as the form has it.
+fn current(told: &Told, name: &str) -> String {
+    match &told.json["data"][name] {
+        _ if name == "etag" => told.etag.clone(),
+        Value::Null => String::new(),
+        value => form::listed(value),
+    }
 }
 
 pub(in crate::dashboard) async fn create(
@@ -228,10 +239,18 @@ async fn write(
         None => (Method::POST, "/contacts".to_owned()),
         Some(id) => (Method::PUT, format!("/contacts/{}", encoded(id))),
     };
-    let told = dashboard.inside.call(&signed_in.whose(), (request.0, &request.1), Some(&body)).await?;
+    let (whose, etag) = (signed_in.whose(), form::value(sent, "etag"));
+    let told = dashboard.inside.call_if(&whose, (request.0, &request.1), Some(&body), &etag).await?;
     if told.status.is_success() {
         let id = told.json["data"]["id"].as_str().unwrap_or_default();
         return Ok(Redirect::to(&format!("{BASE}/contacts/{id}?done=saved")).into_response());
+    }
+    if told.status == StatusCode::PRECONDITION_FAILED {
+        let now = dashboard.inside.must(&whose, (Method::GET, &request.1), None).await?;
+        form::compare(&mut form.fields, |name| current(&now, name));
+        form.etag.clone_from(&now.etag);
+        form.problem = Some(signed_in.reader.texts().changed_meanwhile.to_owned());
+        return Ok(shown(told.status, &form));
     }
     refused(signed_in, told, |told, t| {
         form.problem = Some(form::judge(&mut form.fields, told, t));

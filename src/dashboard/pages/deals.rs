@@ -3,15 +3,15 @@
 use askama::Template;
 use axum::Form;
 use axum::extract::{Path, Query, State};
-use axum::http::Method;
+use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use serde_json::Value;
-use serde_json::value::RawValue;
 
 use super::deal::{ByWhat, Deal, Named, priority, status};
 use super::events::{self, Event};
 use super::{OK, encoded, may, or_why, refused, said};
 use crate::dashboard::form::{self, Field, Kind, Sent};
+use crate::dashboard::inside::Told;
 use crate::dashboard::listing::{List, Wanted};
 use crate::dashboard::page::{Listed, One, Page, shown};
 use crate::dashboard::texts::Texts;
@@ -57,6 +57,7 @@ struct Deals {
     page: Page,
     found: Vec<Deal>,
     total: i64,
+    estimate: bool,
     wanted: Wanted,
     by: ByWhat,
     may: bool,
@@ -79,6 +80,7 @@ pub(in crate::dashboard) async fn list(
             said: said(&signed_in, wanted.get("done")),
             next: wanted.next(&found.meta),
             total: found.meta.total,
+            estimate: found.meta.total_is_estimate,
             problem: found.problem,
             found: found.rows,
             wanted,
@@ -102,6 +104,8 @@ struct Shown {
     page: Page,
     id: Option<String>,
     action: String,
+    /// The state that the form is about.
+    etag: String,
     fields: Vec<Field>,
     may: bool,
     said: Option<&'static str>,
@@ -129,6 +133,7 @@ impl Shown {
             page: signed_in.page("deals", title),
             id: id.map(str::to_owned),
             action: id.map_or_else(|| format!("{BASE}/deals"), |id| format!("{BASE}/deals/{id}")),
+            etag: value("etag"),
             fields: vec![
                 field("title", t.title).required(),
                 field("value", t.value).kind(Kind::Number),
@@ -188,29 +193,46 @@ pub(in crate::dashboard) async fn show(
 ) -> Response {
     let page = async {
         let path = format!("/deals/{}", encoded(&id));
-        let found: One<Box<RawValue>> = dashboard.inside.get(&signed_in.whose(), &path).await?;
-        let deal: Value = serde_json::from_str(found.data.get())?;
-        let exact: Deal = serde_json::from_str(found.data.get())?;
-        let text = |value: &Value| match value {
-            Value::String(text) => text.clone(),
-            Value::Number(number) => number.to_string(),
-            _ => String::new(),
-        };
-        let value = |name: &str| match name {
-            "value" => exact.value().map(|value| value.to_string()).unwrap_or_default(),
-            "contact" => text(&deal["contact"]["id"]),
-            "assignedToId" => text(&deal["assignedTo"]["id"]),
-            "expectedCloseDate" => text(&deal[name]).chars().take("2026-01-01".len()).collect(),
-            name => text(&deal[name]),
-        };
+        let found = dashboard.inside.must(&signed_in.whose(), (Method::GET, &path), None).await?;
+        let current = Current::read(&found)?;
+        let value = |name: &str| current.value(name);
         let by = ByWhat::read(&dashboard, &signed_in).await?;
         let mut form = Shown::new(&signed_in, (Some(&id), value("title")), by, value);
-        form.contact = serde_json::from_value(deal["contact"].clone())?;
+        form.contact = serde_json::from_value(found.json["data"]["contact"].clone())?;
         form.events = events::of_record(&dashboard, &signed_in, &id).await?;
         form.said = said(&signed_in, wanted.get("done"));
         Ok(shown(OK, &form))
     };
     or_why(&signed_in, page.await)
+}
+
+/// A deal that was answered, as the form has it.
+struct Current<'a> {
+    told: &'a Told,
+    exact: Deal,
+}
+
+impl<'a> Current<'a> {
+    fn read(told: &'a Told) -> Result<Self, Failure> {
+        Ok(Self { told, exact: told.read::<One<Deal>>()?.data })
+    }
+
+    fn value(&self, name: &str) -> String {
+        let deal = &self.told.json["data"];
+        let text = |value: &Value| match value {
+            Value::Null => String::new(),
+            value => form::listed(value),
+        };
+        match name {
+            "etag" => self.told.etag.clone(),
+            "value" => self.exact.value().map(|value| value.to_string()).unwrap_or_default(),
+            "contact" => text(&deal["contact"]["id"]),
+            "assignedToId" => text(&deal["assignedTo"]["id"]),
+            // To the day, as it is asked for.
+            "expectedCloseDate" => text(&deal[name]).chars().take("2026-01-01".len()).collect(),
+            name => text(&deal[name]),
+        }
+    }
 }
 
 pub(in crate::dashboard) async fn create(
@@ -246,6 +268,8 @@ const FIELDS: [&str; 12] = [
     "description",
 ];
 
+const CLOSES: &str = "expectedCloseDate";
+
 async fn write(
     dashboard: &Dashboard,
     signed_in: &SignedIn,
@@ -265,7 +289,15 @@ async fn write(
                 field.problem = Some(problem.to_owned());
             }
             form.problem = Some(t.correct.to_owned());
-            return Ok(shown(axum::http::StatusCode::UNPROCESSABLE_ENTITY, &form));
+            return Ok(shown(StatusCode::UNPROCESSABLE_ENTITY, &form));
+        }
+    }
+    if let Some(id) = id {
+        // A form asks for a day. One that nobody changed keeps its time.
+        let path = format!("/deals/{}", encoded(id));
+        let now = dashboard.inside.must(&signed_in.whose(), (Method::GET, &path), None).await?;
+        if Current::read(&now)?.value(CLOSES) == form::value(&sent, CLOSES) {
+            sent.remove(CLOSES);
         }
     }
     let body = form::body(&sent, &FIELDS);
@@ -273,10 +305,19 @@ async fn write(
         None => (Method::POST, "/deals".to_owned()),
         Some(id) => (Method::PUT, format!("/deals/{}", encoded(id))),
     };
-    let told = dashboard.inside.call(&signed_in.whose(), (request.0, &request.1), Some(&body)).await?;
+    let (whose, etag) = (signed_in.whose(), form::value(&sent, "etag"));
+    let told = dashboard.inside.call_if(&whose, (request.0, &request.1), Some(&body), &etag).await?;
     if told.status.is_success() {
         let id = told.json["data"]["id"].as_str().unwrap_or_default();
         return Ok(Redirect::to(&format!("{BASE}/deals/{id}?done=saved")).into_response());
+    }
+    if told.status == StatusCode::PRECONDITION_FAILED {
+        let now = dashboard.inside.must(&whose, (Method::GET, &request.1), None).await?;
+        let current = Current::read(&now)?;
+        form::compare(&mut form.fields, |name| current.value(name));
+        form.etag.clone_from(&now.etag);
+        form.problem = Some(t.changed_meanwhile.to_owned());
+        return Ok(shown(told.status, &form));
     }
     refused(signed_in, told, |told, t| {
         form.problem = Some(form::judge(&mut form.fields, told, t));

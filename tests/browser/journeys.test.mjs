@@ -65,8 +65,12 @@ test('a webhook is paused, resumed with what waited, replayed by count, and remo
   assert.match(await anna.locator('.key').innerText(), /^whsec_/);
   const here = world.page(`/webhooks/${(await anna.locator('form[action$="/pause"]').getAttribute('action')).split('/')[3]}`);
 
+  await anna.fill('#sample', '{"title": "Of mine"}');
   await anna.click('form[action$="/test"] button');
   await says(anna, '.say', '200');
+  await anna.click('.say summary >> nth=0');
+  await says(anna, '.say pre', 'Of mine');
+  assert.equal(await anna.inputValue('#sample'), '{"title": "Of mine"}', 'what was edited survives the test');
   await anna.click('text=Pause');
   await world.api('POST', '/deals', { title: 'Waits', priority: 'high' });
   await world.api('POST', '/deals', { title: 'Not wanted', priority: 'low' });

@@ -64,6 +64,22 @@ async fn a_test_arrives_signed_and_leaves_no_trace() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_test_carries_fields_of_the_callers() {
+    let world = World::new().await;
+    let receiver = Receiver::start().await;
+    let subscription = world.subscribe("contact.created", &receiver.url("/")).await;
+    let path = format!("/webhooks/{}/test", subscription["id"].as_str().unwrap());
+    world.post(&path, json!({"data": {"name": "Ann Lee", "own": 1}})).await.data(200);
+    let sent = receiver.expect(1).await[0].json()["data"].clone();
+    assert_eq!(
+        (&sent["name"], &sent["own"], &sent["id"]),
+        (&json!("Ann Lee"), &json!(1), &json!("contact_sample"))
+    );
+    let bad = world.post(&path, json!({"data": [1]})).await.bad_fields();
+    assert!(bad["data"].as_str().unwrap().contains("must be an object"), "{bad}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_test_tells_what_is_wrong() {
     let world = World::new().await;
     let failing = Receiver::scripted(|_, _| Reply::Status(503)).await;

@@ -41,7 +41,7 @@ pub struct Trigger {
     forward: Option<Url>,
 
     /// Another value for a field of the record, as JSON or as text; repeat it for several
-    #[arg(long = "set", value_name = "data.FIELD=VALUE", requires = "forward")]
+    #[arg(long = "set", value_name = "data.FIELD=VALUE")]
     set: Vec<String>,
 
     /// Accept any TLS certificate of the URL
@@ -93,8 +93,11 @@ impl Trigger {
         let mut failed = 0;
         for (id, url) in &targets {
             let path = format!("/webhooks/{id}/test");
-            let tested: Tested =
-                server.post(&path, &json!({ "event": self.event.word() }), clock.now()).await?;
+            let mut body = json!({ "event": self.event.word() });
+            if !self.set.is_empty() {
+                body["data"] = record.clone();
+            }
+            let tested: Tested = server.post(&path, &body, clock.now()).await?;
             failed += usize::from(!tested.delivered);
             let outcome = outcome(tested.status, tested.error.as_deref());
             let target = if url.is_empty() { id.clone() } else { format!("{id}  {url}") };

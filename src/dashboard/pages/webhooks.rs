@@ -6,6 +6,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::Method;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::deliveries::{self, Delivery};
@@ -13,6 +14,7 @@ use super::subscription::{Counted, Replay, SHOWN, Subscription, add_charts};
 use super::{OK, encoded, or_why, said};
 use crate::admin::users::Role;
 use crate::dashboard::form::Sent;
+use crate::dashboard::json::pretty;
 use crate::dashboard::listing::{List, Wanted};
 use crate::dashboard::page::{Listed, One, Page, shown};
 use crate::dashboard::{BASE, Dashboard, Failure, SignedIn};
@@ -96,6 +98,8 @@ pub(super) struct Done {
     /// Shown once.
     pub(super) secret: Option<String>,
     pub(super) tested: Option<Tested>,
+    /// The event and the record of the test, to be sent again.
+    pub(super) sample: Option<(String, String)>,
     /// The events that a replay would send, before it is begun.
     pub(super) counted: Option<Counted>,
 }
@@ -104,6 +108,8 @@ pub(super) struct Done {
 #[template(path = "webhook.html")]
 struct Webhook {
     page: Page,
+    /// The event and the record that a test sends.
+    sample: (String, String),
     subscription: Subscription,
     may: bool,
     done: Done,
@@ -146,12 +152,21 @@ pub(super) async fn page(
     let list = format!("{path}/deliveries");
     let list = List { path: &list, filters: deliveries::FILTERS };
     let found = wanted.read(dashboard, signed_in, list).await?;
+    let sample = match done.sample.clone() {
+        Some(sample) => sample,
+        None => {
+            let event = subscription.data.types().into_iter().next().unwrap_or_default();
+            let record = sample(dashboard, signed_in, &event).await?;
+            (event, record)
+        }
+    };
     let states = ["delivered", "waiting", "retrying", "undelivered", "skipped"];
     let webhook = Webhook {
         page: signed_in.page("webhooks", subscription.data.target_url.clone()),
         subscription: subscription.data,
         may: may(signed_in),
         done,
+        sample,
         waiting,
         replays: replays.data.into_iter().take(SHOWN).collect(),
         next: wanted.next(&found.meta),
@@ -204,7 +219,14 @@ async fn perform(
         "pause" => change(json!({"is_active": false})),
         "resume" => change(json!({"is_active": true})),
         "skip" => change(json!({"resume": "now"})),
-        "test" => (Method::POST, format!("{path}/test"), json!({"event": sent.get("event")})),
+        "test" => {
+            let Ok(data) = serde_json::from_str::<Value>(sent.get("data").map_or("{}", |data| data)) else {
+                let problem = Some(signed_in.reader.texts().not_json.to_owned());
+                let done = Done { problem, sample: sample_of(sent), ..Done::default() };
+                return page(dashboard, signed_in, id, Wanted::default(), done).await;
+            };
+            (Method::POST, format!("{path}/test"), json!({"event": sent.get("event"), "data": data}))
+        }
         "rotate" => (Method::POST, format!("{path}/rotate-secret"), json!({})),
         "delete" => (Method::DELETE, path, json!({})),
         _ => return Err(Failure::Gone(signed_in.reader.texts().not_found)),
@@ -212,12 +234,44 @@ async fn perform(
     let told = dashboard.inside.must(&whose, (method, &path), Some(&body)).await?;
     let data = &told.json["data"];
     let done = match action {
-        "test" => Done { tested: Some(outcome(data)), ..Done::default() },
+        "test" => Done { tested: Some(outcome(data)), sample: sample_of(sent), ..Done::default() },
         "rotate" => Done { secret: data["secret"].as_str().map(str::to_owned), ..Done::default() },
         "delete" => return Ok(Redirect::to(&format!("{BASE}/webhooks?done=deleted")).into_response()),
         _ => return Ok(Redirect::to(&format!("{BASE}/webhooks/{id}?done=saved")).into_response()),
     };
     page(dashboard, signed_in, id, Wanted::default(), done).await
+}
+
+/// What was sent in a test, to be changed and sent again.
+fn sample_of(sent: &Sent) -> Option<(String, String)> {
+    Some((sent.get("event")?.clone(), sent.get("data")?.clone()))
+}
+
+/// An invented record.
+async fn sample(dashboard: &Dashboard, signed_in: &SignedIn, event: &str) -> Result<String, Failure> {
+    let path = format!("/triggers/{}/sample", encoded(event));
+    let record: Box<RawValue> = dashboard.inside.get(&signed_in.whose(), &path).await?;
+    Ok(pretty(record.get()))
+}
+
+#[derive(Template)]
+#[template(path = "sample.html")]
+struct Sample {
+    page: Page,
+    record: String,
+}
+
+/// The record that a test of an event sends, to be changed before.
+pub(in crate::dashboard) async fn show_sample(
+    State(dashboard): State<Dashboard>,
+    signed_in: SignedIn,
+    Query(wanted): Query<Wanted>,
+) -> Response {
+    let shown_as = async {
+        let record = sample(&dashboard, &signed_in, wanted.get("event")).await?;
+        Ok(shown(OK, &Sample { page: signed_in.page("webhooks", ""), record }))
+    };
+    or_why(&signed_in, shown_as.await)
 }
 
 fn outcome(result: &Value) -> Tested {

@@ -91,25 +91,38 @@ struct TestInput {
     #[serde(default)]
     #[schema(value_type = Option<EventType>)]
     event: Field<EventType>,
+    /// Fields of the record to send in place of the invented ones.
+    #[serde(default)]
+    #[schema(value_type = Option<Object>, example = json!({"name": "Ann Lee"}))]
+    data: Field<Value>,
 }
 
 impl TestInput {
-    /// The event type to test a subscription to these events with.
-    fn of(self, events: &EventSelection) -> Result<EventType, ApiError> {
+    /// The event type to test a subscription to these events with, and the record as JSON text.
+    fn of(self, events: &EventSelection) -> Result<(EventType, String), ApiError> {
         let mut problems = Problems::default();
+        let data = problems.optional("data", self.data).value();
+        if data.as_ref().is_some_and(|data| !data.is_object()) {
+            problems.add("data", "must be an object with fields of the record".to_owned());
+        }
         let event = problems.optional("event", self.event).value();
         if event.is_some_and(|event| !events.types().contains(event)) {
             let allowed = events.types().words().join(", ");
             problems.add("event", format!("must be one of the subscription's event types: {allowed}"));
         }
         problems.finish()?;
-        Ok(event.unwrap_or_else(|| events.types().first()))
+        let event = event.unwrap_or_else(|| events.types().first());
+        let mut record = event.sample();
+        if let (Some(record), Some(Value::Object(data))) = (record.as_object_mut(), data) {
+            record.extend(data);
+        }
+        Ok((event, record.to_string()))
     }
 }
 
 /// Send a test
 ///
-/// Makes one attempt at once with an invented record, signed like every delivery and marked with
+/// Makes one attempt at once with an invented record, or one with fields of yours, signed like every delivery and marked with
 /// `X-ISAO-Test: true`, also while the subscription is paused or deactivated. The attempt takes
 /// at most 15 seconds, is neither recorded nor repeated, and delays no delivery.
 #[utoipa::path(post, path = "/webhooks/{id}/test", operation_id = "testSubscription", tag = "Deliveries", request_body = Option<TestInput>,
@@ -125,7 +138,7 @@ pub(super) async fn test(
     let Subscription { events, target, secrets, loopback, headers: own, include, .. } =
         stored.ok_or_else(not_found::<SubscriptionId>)?.subscription;
     let input = if payload.is_empty() { TestInput::default() } else { payload.json::<TestInput>()? };
-    let event_type = input.of(&events)?;
+    let (event_type, record) = input.of(&events)?;
     api.once(&caller, &payload, async {
         let Tester { client, timeout, in_flight } = &api.tester;
         let _place = in_flight.try_take(caller.company()).map_err(|why| {
@@ -138,7 +151,7 @@ pub(super) async fn test(
         })?;
         let loopback = client.lift_loopback(caller.company(), loopback);
         let (at, began) = (api.clock.now(), api.clock.monotonic());
-        let event = trial(&api, &caller, event_type, event_type.sample().to_string());
+        let event = trial(&api, &caller, event_type, record);
         let request = Request { event: event.id, event_type, attempt: 1, at, test: true };
         let body = event.envelope(include);
         let signature = request.sign(&secrets, &body);

@@ -16,7 +16,7 @@ use crate::support::{Answer, Receiver, World, eventually};
 struct Fixture {
     world: World,
     /// What `{id}` stands for, by the beginning of the path. Longer beginnings come first.
-    ids: [(&'static str, String); 5],
+    ids: [(&'static str, String); 6],
     _receiver: Receiver,
 }
 
@@ -33,6 +33,8 @@ impl Fixture {
             list.get(0).map(id)
         })
         .await;
+        let event = world.get("/events/history").await.data(200)[0]["metadata"]["eventId"].clone();
+        let event = event.as_str().unwrap().to_owned();
         let wanted = json!({"since": "2024-01-01", "only": "all"});
         let replay = id(&world.post(&format!("{path}/replay"), wanted).await.data(202));
         eventually("the end of the replay", async || {
@@ -46,6 +48,7 @@ impl Fixture {
             ("/webhooks/", subscription),
             ("/contacts/", contact),
             ("/deals/", deal),
+            ("/events/", event),
         ];
         Self { world, ids, _receiver: receiver }
     }
@@ -77,6 +80,8 @@ impl Fixture {
         set("resume", "is_active", json!(true));
         set("until", "since", json!("2020-01-01"));
         set("filters", "filters", json!({}));
+        // What contacts are matched by cannot be left empty.
+        set("matchBy", "matchBy", json!(["phoneNumber"]));
         // Not too many secrets at a time.
         set("overlap", "overlap", json!("0s"));
         example

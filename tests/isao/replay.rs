@@ -229,7 +229,7 @@ async fn a_replay_goes_on_after_a_restart_and_waits_for_a_paused_subscription() 
     create(&world, 0..50).await;
     receiver.expect(50).await;
     idle(&world, &subscription).await;
-    let replay = replay(&world, &subscription, json!({"since": EVER, "only": "all", "perSecond": 25})).await;
+    let replay = replay(&world, &subscription, json!({"since": EVER, "only": "all", "perSecond": 8})).await;
     receiver.expect(56).await;
     world.stop_server().await;
     let stored = receiver.all().len();

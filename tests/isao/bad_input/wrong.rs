@@ -165,6 +165,8 @@ pub fn in_a_query(field: &Field) -> Vec<String> {
         wrong.extend(NO_NUMBERS.map(str::to_owned));
         wrong.extend(number(schema, "minimum").map(|least| (least - 1).to_string()));
         wrong.extend(number(schema, "maximum").map(|most| (most + 1).to_string()));
+    } else if field.kind() == "boolean" {
+        wrong.extend(["maybe", "2", "falsetrue"].map(str::to_owned));
     } else {
         assert_eq!(field.kind(), "string", "nothing is known to be wrong for {}: {schema}", field.name);
         let malformed = field.format().map(|format| malformed(field, format)).unwrap_or_default();

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 use utoipa::openapi::schema::{
-    AdditionalProperties, Discriminator, KnownFormat, Object, ObjectBuilder, OneOfBuilder, Schema,
-    SchemaFormat, Type,
+    AdditionalProperties, AnyOfBuilder, Discriminator, KnownFormat, Object, ObjectBuilder, OneOfBuilder,
+    Schema, SchemaFormat, Type,
 };
 use utoipa::openapi::{Ref, RefOr};
 use utoipa::{PartialSchema, ToSchema};
@@ -48,6 +48,33 @@ impl ToSchema for AnyEvent {
             EventType::ALL.iter().map(|event_type| (name(*event_type), envelope(*event_type).into())),
         );
         schemas.push((METADATA.to_owned(), metadata().into()));
+        add::<Contact>(schemas);
+        add::<Deal>(schemas);
+        add::<StageChange<'_>>(schemas);
+    }
+}
+
+/// A record of an event of any type, for the OpenAPI document.
+#[derive(Debug)]
+pub enum AnyRecord {}
+
+impl PartialSchema for AnyRecord {
+    fn schema() -> RefOr<Schema> {
+        // The narrower one first: a change of stage is also a deal.
+        [StageChange::name(), Deal::name(), Contact::name()]
+            .into_iter()
+            .fold(AnyOfBuilder::new(), |any, name| any.item(Ref::from_schema_name(name)))
+            .description(Some("The record of an event of the type that was asked for"))
+            .into()
+    }
+}
+
+impl ToSchema for AnyRecord {
+    fn name() -> Cow<'static, str> {
+        "Record".into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
         add::<Contact>(schemas);
         add::<Deal>(schemas);
         add::<StageChange<'_>>(schemas);

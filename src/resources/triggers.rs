@@ -18,6 +18,7 @@ use crate::http::answer;
 use crate::http::error::ApiError;
 use crate::http::openapi::ReadErrors;
 use crate::http::query::{self, Query};
+use crate::model::event_schema::AnyRecord;
 use crate::model::events::{EventType, RecordKind};
 use crate::model::ids::CompanyId;
 
@@ -35,7 +36,7 @@ pub fn router() -> OpenApiRouter<Api> {
 /// Show a sample record of an event type
 #[utoipa::path(get, path = "/triggers/{event_type}/sample", operation_id = "getSampleEvent", tag = "Triggers",
     params(("event_type" = EventType, Path)),
-    responses((status = 200, description = "An invented record, bare", body = Object,
+    responses((status = 200, description = "An invented record, bare", body = AnyRecord,
         example = json!(EventType::ContactCreated.sample())), ReadErrors))]
 async fn sample(_: Allowed<WebhooksRead>, Path(event_type): Path<String>) -> Result<Response, ApiError> {
     Ok(answer::json(StatusCode::OK, &event_types::parse(&event_type)?.sample()))
@@ -60,7 +61,7 @@ struct RecentQuery {
 /// the types `contact.deleted` and `deal.deleted`, which list them as they were.
 #[utoipa::path(get, path = "/triggers/{event_type}/recent", operation_id = "listRecentEvents", tag = "Triggers",
     params(("event_type" = EventType, Path), RecentQuery),
-    responses((status = 200, description = "Records, bare", body = Vec<Object>,
+    responses((status = 200, description = "Records, bare", body = Vec<AnyRecord>,
         example = json!([EventType::ContactCreated.sample()])), ReadErrors))]
 async fn recent(
     State(api): State<Api>,

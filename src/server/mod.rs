@@ -3,6 +3,7 @@
 mod app;
 pub mod config;
 mod deliver;
+mod document;
 mod listen;
 pub mod open_files;
 mod role;

@@ -1,8 +1,8 @@
 //! The router: the table of contents of the API.
 
 use axum::Router;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use axum::extract::State;
@@ -36,8 +36,8 @@ use crate::model::time::wire_time;
 use crate::resources::{
     Api, contacts, deals, deliveries, event_types, feed, members, replays, subscriptions, triggers,
 };
-use crate::server::Role;
 use crate::server::webhooks::webhooks;
+use crate::server::{Role, document};
 
 /// Where the API lives.
 pub const BASE: &str = "/api/external";
@@ -116,10 +116,13 @@ fn public_routes() -> OpenApiRouter<Api> {
 
 /// The OpenAPI document, as served and as committed.
 pub fn openapi() -> String {
-    let document = routes().merge(public_routes()).to_openapi();
-    let mut text = serde_json::to_string_pretty(&document).unwrap_or_default();
-    text.push('\n');
-    text
+    static TEXT: LazyLock<String> = LazyLock::new(|| {
+        let document = document::finish(&routes().merge(public_routes()).to_openapi());
+        let mut text = serde_json::to_string_pretty(&document).unwrap_or_default();
+        text.push('\n');
+        text
+    });
+    TEXT.clone()
 }
 
 /// For tools that run in a browser: any page may call, since whoever calls needs a key, and never

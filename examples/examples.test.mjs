@@ -64,6 +64,8 @@ for (const [name, receiver] of Object.entries(RECEIVERS)) {
       return deliveries.length === 2 && deliveries;
     });
     assert.equal(receiver.kept(store).length, 2, 'what was answered with 2xx is on disk');
+    const trial = await data('POST', `/webhooks/${subscription.id}/test`);
+    assert.ok(trial.delivered, JSON.stringify(trial));
 
     // The same events come once more, to a receiver that was killed and started again.
     running.kill('SIGKILL');

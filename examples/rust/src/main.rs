@@ -53,6 +53,10 @@ async fn receive(
 ) -> Result<&'static str, (StatusCode, String)> {
     let refuse = |error: &dyn Error| (StatusCode::BAD_REQUEST, error.to_string());
     receiver.webhook.verify(&body, &headers).map_err(|error| refuse(&error))?;
+    // A test is signed, too, but about an invented record.
+    if headers.contains_key("x-isao-test") {
+        return Ok("received");
+    }
     let event: Value = serde_json::from_slice(&body).map_err(|error| refuse(&error))?;
     // SQLite waits for the disk, so it does not do so on a thread that answers requests.
     let kept = tokio::task::spawn_blocking(move || keep(&receiver, &event, &body)).await;

@@ -114,7 +114,7 @@ test('the mirror equals the CRM, however often it is killed', async (t) => {
   // It is killed while it copies and while it follows; meanwhile the CRM goes on changing.
   let writing = true;
   const writer = (async () => {
-    for (let n = 0; n < 200; n += 1) {
+    for (let n = 0; n < 120; n += 1) {
       await data('PATCH', `/contacts/${contacts[n]}`, { city: `City ${n}` });
       if (n % 4 === 0) await api('DELETE', `/contacts/${contacts[n]}`);
       if (n % 3 === 0) await data('PUT', `/deals/${deals[n]}/status`, { status: n % 2 ? 'won' : 'lost', stage: 'end' });

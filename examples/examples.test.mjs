@@ -72,7 +72,10 @@ for (const [name, receiver] of Object.entries(RECEIVERS)) {
     await once(running, 'exit');
     running = await start();
     for (const { id } of sent) await data('POST', `/webhooks/deliveries/${id}/redeliver`);
-    await eventually('two repetitions', () => running.printed.match(/^again contact\./gm)?.length === 2);
+    await eventually(
+      () => `two repetitions; it printed ${running.printed}`,
+      () => running.printed.match(/^again contact\./gm)?.length === 2,
+    );
 
     await forge(url, subscription.secret);
     const kept = receiver.kept(store);
@@ -137,7 +140,7 @@ test('the mirror equals the CRM, however often it is killed', async (t) => {
   await writer;
 
   let mirror = start();
-  await eventually('equality', () => equal(file));
+  await eventually(() => `equality: ${equal.why}`, () => equal(file), 500);
   await kill(mirror);
 
   // A cursor that retention has passed over: it copies everything again. What was deleted meanwhile goes.
@@ -146,7 +149,7 @@ test('the mirror equals the CRM, however often it is killed', async (t) => {
   proxy.forget();
   mirror = start();
   await eventually('another copy', () => mirror.printed.includes('copied all records'));
-  await eventually('equality', () => equal(file));
+  await eventually(() => `equality: ${equal.why}`, () => equal(file), 500);
   t.diagnostic(`killed ${kills} times`);
 });
 
@@ -295,13 +298,13 @@ function phone() {
   return `+33${String(100_000_000 + phones)}`;
 }
 
-async function eventually(what, check) {
+async function eventually(what, check, interval = 50) {
   const deadline = Date.now() + PATIENCE_MS;
   for (;;) {
     const found = await check();
     if (found) return found;
-    assert.ok(Date.now() < deadline, `${what} did not happen: ${equal.why ?? ''}`);
-    await pause(50);
+    assert.ok(Date.now() < deadline, `did not happen: ${typeof what === 'function' ? what() : what}`);
+    await pause(interval);
   }
 }
 

@@ -10,9 +10,11 @@ use super::table::{Row, Table};
 /// Records of a batch. A company has 512 places in the server's queue of writes, and each record takes one
 /// until it is written: two such batches leave others of the company room to write.
 const MAX_RECORDS: usize = 200;
-/// Bytes of records after which a batch is closed; a request may have 1 MiB, and a row of every field at its
-/// limit has some 100 KiB.
+/// Bytes of records after which a batch is closed: with one record more it still fits into a request, which
+/// may have 1 MiB.
 const FULL_AT: usize = 512 * 1024;
+/// Bytes of one record. One with every field at its limit has less.
+const MAX_RECORD: usize = 256 * 1024;
 /// Rows of a batch with those that are refused here, so that a file of bad rows is settled now and then, too.
 const MAX_ROWS: usize = 1_000;
 
@@ -55,8 +57,7 @@ impl Batch {
             let Some(row) = table.next()? else { break };
             let refused = match columns.record(&row.cells) {
                 Ok(None) => continue,
-                // A single record of this size is more than any request may have.
-                Ok(Some(record)) if record.len() > FULL_AT => Some("is too long".to_owned()),
+                Ok(Some(record)) if record.len() > MAX_RECORD => Some("is too long".to_owned()),
                 Ok(Some(record)) => {
                     if records > 0 {
                         body.push(',');

@@ -107,7 +107,10 @@ impl Export {
         let pages = Pages { what: self.what, since: since.map(wire_time), remote };
         let progress = Progress::new(clock, self.what.word(), 0.0);
         let (count, progress) = match self.output {
-            None => pages.write(io::stdout().lock(), self.format, progress).await.map_err(Failed::output)?,
+            None => pages
+                .write(BufWriter::new(io::stdout().lock()), self.format, progress)
+                .await
+                .map_err(Failed::output)?,
             Some(path) => {
                 let mut draft = path.clone().into_os_string();
                 draft.push(".partial");

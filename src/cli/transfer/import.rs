@@ -10,7 +10,7 @@ use clap::Args;
 use reqwest::Method;
 use tokio::task::JoinHandle;
 
-use super::super::listen::server::ServerArgs;
+use super::super::listen::server::{Server, ServerArgs};
 use super::super::print;
 use super::batch::Batch;
 use super::checkpoint::{Checkpoint, Kept};
@@ -242,7 +242,7 @@ impl Run<'_> {
             if records == 0 {
                 return Ok(Answer { body: Outcome::default(), replayed: false });
             }
-            let request = |server: &super::super::listen::server::Server| {
+            let request = |server: &Server| {
                 let request = server.request(Method::POST, path, &[]);
                 let request = request.header("content-type", "application/json");
                 request.header("idempotency-key", &key).body(body.clone())

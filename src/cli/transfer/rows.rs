@@ -1,6 +1,7 @@
 //! What an export writes: records as lines of JSON, or as rows of a CSV file.
 
-use std::io::Write;
+use std::collections::HashMap;
+use std::io::{self, Write};
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -126,8 +127,9 @@ impl<W: Write> Writer<W> {
                 out.write_all(b"\n")?;
             }
             Self::Csv(writer, columns) => {
+                let fields = Fields::of(record.get())?;
                 for (_, path) in *columns {
-                    writer.write_field(cell(record, path))?;
+                    writer.write_field(fields.cell(path))?;
                 }
                 writer.write_record(None::<&[u8]>)?;
             }
@@ -136,7 +138,7 @@ impl<W: Write> Writer<W> {
     }
 
     /// Brings everything out.
-    pub fn flush(&mut self) -> std::io::Result<()> {
+    pub fn flush(&mut self) -> io::Result<()> {
         match self {
             Self::Csv(writer, _) => writer.flush(),
             Self::Jsonl(out) => out.flush(),
@@ -144,15 +146,7 @@ impl<W: Write> Writer<W> {
     }
 }
 
-/// The value of a field as a cell: text as it is, a list with commas, a number as it was sent.
-fn cell(record: &RawValue, path: &[&str]) -> String {
-    let Some((field, rest)) = path.split_first() else { return text(record.get()) };
-    match Field::of(record.get(), field) {
-        Some(value) => cell(value, rest),
-        None => String::new(),
-    }
-}
-
+/// A value as a cell: text as it is, a list with commas, a number as it was sent.
 fn text(json: &str) -> String {
     if json == "null" {
         return String::new();
@@ -171,12 +165,22 @@ fn text(json: &str) -> String {
 /// The fields of an object, as they were sent: no digit of a number is lost.
 #[derive(Deserialize)]
 #[serde(transparent)]
-struct Field<'a>(#[serde(borrow)] std::collections::HashMap<std::borrow::Cow<'a, str>, &'a RawValue>);
+struct Fields<'a>(#[serde(borrow)] HashMap<String, &'a RawValue>);
 
-impl<'a> Field<'a> {
-    fn of(json: &'a str, name: &str) -> Option<&'a RawValue> {
-        let fields: Self = serde_json::from_str(json).ok()?;
-        fields.0.get(name).copied()
+impl<'a> Fields<'a> {
+    fn of(json: &'a str) -> io::Result<Self> {
+        serde_json::from_str(json).map_err(io::Error::from)
+    }
+
+    /// The value at the end of a path.
+    fn cell(&self, path: &[&str]) -> String {
+        let Some((field, rest)) = path.split_first() else { return String::new() };
+        match self.0.get(*field) {
+            Some(value) if rest.is_empty() => text(value.get()),
+            // What is null has no fields.
+            Some(value) => Self::of(value.get()).map_or_else(|_| String::new(), |fields| fields.cell(rest)),
+            None => String::new(),
+        }
     }
 }
 
@@ -188,11 +192,11 @@ mod tests {
     fn records_become_rows() {
         let record =
             r#"{"id":"c","name":"=1+1","tags":["a","b"],"value":123456789012345.123456,"contact":null}"#;
-        let record: &RawValue = serde_json::from_str(record).unwrap();
-        assert_eq!(cell(record, &["name"]), "'=1+1");
-        assert_eq!(cell(record, &["tags"]), "a,b");
-        assert_eq!(cell(record, &["value"]), "123456789012345.123456");
-        assert_eq!(cell(record, &["contact", "id"]), "");
+        let fields = Fields::of(record).unwrap();
+        assert_eq!(fields.cell(&["name"]), "'=1+1");
+        assert_eq!(fields.cell(&["tags"]), "a,b");
+        assert_eq!(fields.cell(&["value"]), "123456789012345.123456");
+        assert_eq!(fields.cell(&["contact", "id"]), "");
         assert_eq!(text(r#"["a,b","c"]"#), r#"["a,b","c"]"#);
         assert_eq!(text("-5"), "-5");
     }

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use isao::model::permission::Permission;
+use isao::model::words::Words as _;
 use serde_json::{Value, json};
 
 use crate::listen::listener::User;

@@ -31,6 +31,8 @@ pub struct Table {
     pub headers: Vec<String>,
     /// Rows that were read, those of before included.
     pub rows: u64,
+    /// Lines by which the reader is behind: with CRLF, it takes a row to begin in front of the LF.
+    behind: u64,
     /// Goes over every cell that was read.
     digest: Sha256,
 }
@@ -77,6 +79,7 @@ impl Table {
             head.drain(..UTF8_MARK.len());
         }
         let delimiter = delimiter.unwrap_or_else(|| detect(&head));
+        let behind = u64::from(has_crlf(&head));
         let source: Box<dyn Read + Send> = Box::new(Cursor::new(head).chain(source));
         let mut reader =
             ReaderBuilder::new().delimiter(delimiter).has_headers(false).flexible(true).from_reader(source);
@@ -96,6 +99,7 @@ impl Table {
             head: head.clone(),
             headers,
             rows: 0,
+            behind,
             digest: Sha256::new(),
         };
         table.note(&head);
@@ -111,7 +115,7 @@ impl Table {
         }
         self.note(&cells);
         self.rows += 1;
-        let line = cells.position().map_or(0, csv::Position::line);
+        let line = cells.position().map_or(0, |place| place.line() + self.behind);
         Ok(Some(Row { cells, line }))
     }
 
@@ -134,6 +138,21 @@ impl Table {
             self.digest.update(cell);
         }
     }
+}
+
+/// Returns whether the header line ends with CRLF.
+fn has_crlf(head: &[u8]) -> bool {
+    let mut quoted = false;
+    let mut last = 0;
+    for byte in head {
+        match byte {
+            b'"' => quoted = !quoted,
+            b'\n' if !quoted => return last == b'\r',
+            _ => {}
+        }
+        last = *byte;
+    }
+    false
 }
 
 /// The delimiter that the header line has most, outside quotes.
@@ -181,12 +200,14 @@ mod tests {
             assert!(table.headers[0].starts_with('a'), "{:?}", table.headers);
             assert_eq!(table.next().unwrap().unwrap().cells.len(), table.headers.len());
         }
-        let mut table = table(b"a,b\n1,\"x\ny\"\n\n2,3\n4\n").unwrap();
+        let mut rows = table(b"a,b\n1,\"x\ny\"\n\n2,3\n4\n").unwrap();
         let mut lines = Vec::new();
-        while let Some(row) = table.next().unwrap() {
+        while let Some(row) = rows.next().unwrap() {
             lines.push((row.line, row.cells.len()));
         }
         assert_eq!(lines, [(2, 2), (5, 2), (6, 1)]);
+        let mut table = table(b"a,b\r\n1,\"x\r\ny\"\r\n2,3\r\n").unwrap();
+        assert_eq!((table.next().unwrap().unwrap().line, table.next().unwrap().unwrap().line), (2, 4));
     }
 
     #[test]

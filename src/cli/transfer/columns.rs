@@ -65,7 +65,7 @@ impl Columns {
         let has = |name: &str| self.fields.iter().flatten().any(|field| field.name == name);
         let made_up = has(FIRST_NAME) || has(LAST_NAME);
         let needed = kind.fields().iter().filter(|field| field.required);
-        needed.map(|field| field.name).find(|name| !has(name) && !(*name == NAME && made_up))
+        needed.map(|field| field.name).find(|name| !(has(name) || *name == NAME && made_up))
     }
 
     /// The headers with their fields, and those that are not imported, for people.

@@ -102,7 +102,7 @@ impl Exported {
 
 /// Writes records.
 pub enum Writer<W: Write> {
-    Csv(csv::Writer<W>, &'static [Column]),
+    Csv(Box<csv::Writer<W>>, &'static [Column]),
     Jsonl(W),
 }
 
@@ -114,7 +114,7 @@ impl<W: Write> Writer<W> {
             Format::Csv => {
                 let mut writer = csv::Writer::from_writer(out);
                 writer.write_record(what.columns().iter().map(|(header, _)| header))?;
-                Self::Csv(writer, what.columns())
+                Self::Csv(Box::new(writer), what.columns())
             }
         })
     }

@@ -115,7 +115,11 @@ impl Table {
         }
         self.note(&cells);
         self.rows += 1;
-        let line = cells.position().map_or(0, |place| place.line() + self.behind);
+        let from = cells.position().map_or(0, csv::Position::line) + self.behind;
+        // The position is in front of blank lines; the end of the row is behind them.
+        let inside = cells.iter().flatten().filter(|byte| **byte == b'\n').count();
+        let end = self.reader.position().line() + self.behind;
+        let line = from.max(end.saturating_sub(1 + u64::try_from(inside).unwrap_or_default()));
         Ok(Some(Row { cells, line }))
     }
 

@@ -6,6 +6,7 @@ pub mod keys;
 pub mod listen;
 pub mod members;
 pub mod print;
+pub mod transfer;
 mod usage;
 pub mod users;
 mod values;
@@ -33,8 +34,8 @@ const AT_THE_END: usize = 500;
 /// A self-hosted CRM event server: contacts and deals over REST, and every change to every
 /// subscriber, signed, in order, at least once.
 ///
-/// Begin with `isao serve`: it brings its own database and prints what to try first. `isao listen`
-/// and `isao trigger` speak to any server. The other commands work on the database, also while the server runs. Every setting can be given
+/// Begin with `isao serve`: it brings its own database and prints what to try first. `isao listen`,
+/// `isao trigger`, `isao import` and `isao export` speak to any server. The other commands work on the database, also while the server runs. Every setting can be given
 /// as a flag or as an environment variable; a flag takes precedence.
 #[derive(Parser)]
 #[command(name = "isao", version, max_term_width = 100)]
@@ -68,6 +69,10 @@ pub enum Command {
     /// The record is invented, nothing is written, and the request says so with the header X-ISAO-Test. A
     /// test is one attempt, which is not recorded.
     Trigger(Box<listen::Trigger>),
+    /// Create contacts or deals from a CSV file
+    Import(Box<transfer::Import>),
+    /// Write contacts, deals or events to a CSV or JSON Lines file
+    Export(Box<transfer::Export>),
     /// Companies: the tenants, each with its own keys and records
     #[command(subcommand)]
     Companies(companies::Command),
@@ -98,6 +103,8 @@ pub enum Error {
     Serve(#[from] serve::Error),
     #[error(transparent)]
     Listen(#[from] listen::Error),
+    #[error(transparent)]
+    Transfer(#[from] transfer::Error),
     #[error(transparent)]
     Database(#[from] source::Error),
     #[error(transparent)]
@@ -135,6 +142,8 @@ pub fn run(command: Command) -> Result<ExitCode, Error> {
             Command::Serve(config) => return Ok(serve::serve(*config).await?),
             Command::Listen(command) => return Ok(command.run().await?),
             Command::Trigger(command) => command.run().await?,
+            Command::Import(command) => return Ok(command.run().await?),
+            Command::Export(command) => return Ok(command.run().await?),
             Command::Companies(command) => command.run().await?,
             Command::Keys(command) => command.run().await?,
             Command::Members(command) => command.run().await?,

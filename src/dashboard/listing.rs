@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::form::listed;
 use super::page::{Listed, Meta};
 use super::{Dashboard, Failure, SignedIn};
+use crate::model::cell::protected;
 
 /// Rows on a page.
 const PAGE: usize = 50;
@@ -166,14 +167,9 @@ fn cell(row: &Value, column: &str) -> String {
     let value = column.split('.').fold(row, |value, name| &value[name]);
     match value {
         Value::Null => String::new(),
-        Value::String(_) | Value::Array(_) => harmless(&listed(value)),
+        Value::String(_) | Value::Array(_) => protected(&listed(value)).into_owned(),
         other => other.to_string(),
     }
-}
-
-/// Spreadsheets take text that begins so for a formula, and would do what it says.
-fn harmless(text: &str) -> String {
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() }
 }
 
 #[cfg(test)]

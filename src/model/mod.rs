@@ -3,6 +3,7 @@
 pub mod actor;
 pub mod api_key;
 pub mod attempt;
+pub mod cell;
 pub mod deal_words;
 pub mod decimal;
 pub mod duration;

@@ -31,7 +31,7 @@ use crate::database::Reads;
 use crate::http::answer;
 use crate::http::auth::{Auth, Caller};
 use crate::http::body::Payload;
-use crate::http::error::ApiError;
+use crate::http::error::{ApiError, Code};
 use crate::log::{Entries, NewEvent, Numbers};
 use crate::metrics::Metrics;
 use crate::model::etag::ETag;
@@ -209,6 +209,12 @@ type DecisionResult = Result<Result<(Answer, Vec<NewEvent>), ApiError>, RowHeld>
 fn answer(status: u16, body: &impl serde::Serialize) -> Result<Answer, ApiError> {
     let body = serde_json::to_string(body).map_err(|error| ApiError::internal(&error))?;
     Ok(Answer { status, body, etag: None, replayed: false })
+}
+
+/// Reads one record outside a request.
+fn parsed<T: serde::de::DeserializeOwned>(json: &str) -> Result<T, ApiError> {
+    serde_json::from_str(json)
+        .map_err(|error| ApiError::new(Code::InvalidJson, "The record is not valid JSON", error.to_string()))
 }
 
 /// A record as JSON text, for the answer to its write and for its events.

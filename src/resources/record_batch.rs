@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::table::RowHeld;
-use super::{Command, DecisionResult, SUCCESS, State, record_in};
+use super::{Command, DecisionResult, SUCCESS, State, parsed, record_in};
 use crate::http::body::Payload;
 use crate::http::error::{ApiError, Code};
 use crate::http::field::{Field, FromJson, Problems};
@@ -69,10 +69,9 @@ impl RecordBatch {
         problems.finish()?;
         let records = records.map_or_else(Vec::new, |Records(records)| records);
         let parts = records.iter().map(|record| {
-            let read = serde_json::from_str(record.get()).map_err(|error| {
-                ApiError::new(Code::InvalidJson, "The record is not valid JSON", error.to_string())
-            });
-            read.and_then(&mut command).map_or_else(Part::Refused, |command| Part::Do(Box::new(command)))
+            parsed(record.get())
+                .and_then(&mut command)
+                .map_or_else(Part::Refused, |command| Part::Do(Box::new(command)))
         });
         Ok(Self(parts.collect()))
     }

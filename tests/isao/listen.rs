@@ -1,6 +1,6 @@
 //! `isao listen` and `isao trigger`: real processes, a real server, a real receiver.
 
-mod listener;
+pub mod listener;
 
 use std::net::SocketAddr;
 

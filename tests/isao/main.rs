@@ -28,6 +28,7 @@ mod guards;
 mod health;
 mod history;
 mod idempotency;
+mod import;
 mod include;
 mod input;
 mod isolation;

@@ -15,9 +15,9 @@ mod feed;
 mod follow;
 mod forward;
 mod say;
-mod server;
+pub(super) mod server;
 mod sse;
-mod state;
+pub(super) mod state;
 mod trigger;
 
 use std::collections::BTreeMap;

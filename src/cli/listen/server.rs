@@ -1,4 +1,4 @@
-//! The server that is listened to: where it is, with which key, and what it answers.
+//! The server that a command speaks to: where it is, with which key, and what it answers.
 
 use std::error::Error as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -33,7 +33,7 @@ pub struct ServerArgs {
     /// The address of the server
     #[arg(long, env = "ISAO_URL", value_name = "URL", default_value = "http://127.0.0.1:8080", value_parser = parse_url)]
     url: Url,
-    /// An API key with the permission webhooks:read
+    /// An API key; what it must be allowed to do stands below
     ///
     /// Without it, if the server is on this machine, the demo key that `isao serve` keeps in its data
     /// directory is used.
@@ -55,7 +55,7 @@ impl ServerArgs {
         };
         // A proxy of the environment is not asked for this machine itself.
         let client = if is_local { client().no_proxy() } else { client() };
-        let client = client.user_agent(concat!("isao-listen/", env!("CARGO_PKG_VERSION")));
+        let client = client.user_agent(concat!("isao-cli/", env!("CARGO_PKG_VERSION")));
         let client = client.build().map_err(|error| Error::Client(cause(&error)))?;
         Ok(Server { url: self.url, key, client })
     }
@@ -227,7 +227,7 @@ impl Server {
 }
 
 /// The body of an answer, up to [`ANSWER_MAX`].
-async fn body(mut answer: Response) -> Result<Vec<u8>, String> {
+pub async fn body(mut answer: Response) -> Result<Vec<u8>, String> {
     let read = async {
         let mut bytes = Vec::new();
         while let Some(chunk) = answer.chunk().await.map_err(|error| cause(&error))? {

@@ -46,9 +46,7 @@ impl State {
     ///
     /// Where there is no directory to keep it in, nothing is kept, and the text says why.
     pub fn open((url, key): (&str, &str), anew: bool) -> Result<(Self, Option<String>), Error> {
-        let variable = |name| std::env::var_os(name);
-        let Some(directory) = directory(variable("XDG_STATE_HOME").as_deref(), variable("HOME").as_deref())
-        else {
+        let Some(directory) = user_directory() else {
             return Ok(Self::unkept(url, "neither XDG_STATE_HOME nor HOME names a directory"));
         };
         if let Err(error) = DirBuilder::new().recursive(true).mode(0o700).create(&directory) {
@@ -124,6 +122,12 @@ impl State {
         };
         written().map_err(|cause| Error::State { path: path.clone(), cause })
     }
+}
+
+/// Where programs of this user keep the state of isao, if there is such a place.
+pub fn user_directory() -> Option<PathBuf> {
+    let variable = |name| std::env::var_os(name);
+    directory(variable("XDG_STATE_HOME").as_deref(), variable("HOME").as_deref())
 }
 
 /// `$XDG_STATE_HOME/isao` or `~/.local/state/isao`. Source: the XDG Base Directory Specification, by

@@ -13,8 +13,8 @@ use axum::response::Response;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::Api;
 use super::table::{Key, Table};
+use super::{Api, parsed};
 use crate::http::allowed::{Allowed, ContactsRead, ContactsWrite};
 use crate::http::answer::{self, Answered, Message};
 use crate::http::body::Payload;
@@ -28,7 +28,17 @@ use crate::model::ids::{CompanyId, ContactId};
 use crate::model::records::Contact;
 use crate::resources::Command as AnyCommand;
 use input::{Changes, ContactInput, NewContact};
-use upsert::{Emails, Upsert};
+use upsert::{Emails, Upsert, UpsertInput};
+
+/// Reads a contact to create, and says what is wrong with it.
+pub fn check_new(json: &str) -> Result<(), ApiError> {
+    parsed::<ContactInput>(json)?.into_new().map(drop)
+}
+
+/// Reads a contact to create or to change, and says what is wrong with it.
+pub fn check_upsert(json: &str) -> Result<(), ApiError> {
+    parsed::<UpsertInput>(json)?.into_upsert().map(drop)
+}
 
 /// A wish about a contact.
 pub enum Command {

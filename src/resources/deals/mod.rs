@@ -15,8 +15,8 @@ use axum::response::Response;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::Api;
 use super::table::{Key, Table};
+use super::{Api, parsed};
 use crate::http::allowed::{Allowed, DealsRead, DealsWrite};
 use crate::http::answer::{self, Answered, Message};
 use crate::http::auth::Caller;
@@ -31,6 +31,11 @@ use crate::model::ids::DealId;
 use crate::model::records::{AssignedTo, Contact, Deal};
 use crate::resources::Command as AnyCommand;
 use input::{Changes, DealInput, NO_SUCH_CONTACT, NO_SUCH_MEMBER, NewDeal, RefusedBody, StatusInput};
+
+/// Reads a deal to create, and says what is wrong with it.
+pub fn check_new(json: &str) -> Result<(), ApiError> {
+    parsed::<DealInput>(json)?.into_new().map(drop).map_err(RefusedBody::into_error)
+}
 
 /// A wish about a deal.
 pub enum Command {

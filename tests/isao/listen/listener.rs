@@ -68,11 +68,32 @@ impl User {
         Listener::start(command)
     }
 
+    /// Starts another command.
+    pub fn start(&self, args: &[&str]) -> Listener {
+        Listener::start(self.command(args))
+    }
+
+    /// Writes a file; its path.
+    pub fn file(&self, name: &str, content: impl AsRef<[u8]>) -> String {
+        let path = self.path(name);
+        std::fs::write(&path, content).unwrap();
+        path
+    }
+
+    /// The path of a file that goes with the user.
+    pub fn path(&self, name: &str) -> String {
+        self.home.join(name).to_str().unwrap().to_owned()
+    }
+
+    /// Runs a command that reads this, to its end: exit code, stdout, stderr.
+    pub async fn run_on(&self, input: &str, args: &[&str]) -> (Option<i32>, String, String) {
+        let input = std::fs::File::open(input).unwrap();
+        ended(self.command(args).stdin(input)).await
+    }
+
     /// Runs a command to its end: exit code, stdout, stderr.
     pub async fn run(&self, args: &[&str]) -> (Option<i32>, String, String) {
-        let output = timeout(PATIENCE, self.command(args).output()).await.expect("it ends in time").unwrap();
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-        (output.status.code(), text(output.stdout), text(output.stderr))
+        ended(&mut self.command(args)).await
     }
 
     /// The secret that signs what is forwarded.
@@ -81,6 +102,12 @@ impl User {
         assert_eq!((code, &*stderr), (Some(0), ""));
         stdout.trim().parse().unwrap()
     }
+}
+
+async fn ended(command: &mut Command) -> (Option<i32>, String, String) {
+    let output = timeout(PATIENCE, command.output()).await.expect("it ends in time").unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
 }
 
 impl Drop for User {

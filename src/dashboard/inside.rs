@@ -111,7 +111,7 @@ impl Inside {
         body: Option<&Value>,
     ) -> Result<Told, super::Failure> {
         let told = self.call(whose, request, body).await?;
-        if told.status.is_success() { Ok(told) } else { Err(super::Failure::Told(told)) }
+        if told.status.is_success() { Ok(told) } else { Err(super::Failure::Told(Box::new(told))) }
     }
 
     /// What is there to read.

@@ -107,7 +107,7 @@ impl Dashboard {
 enum Failure {
     /// What a route answered instead.
     #[error("a route answered {}", .0.status)]
-    Told(Told),
+    Told(Box<Told>),
     #[error(transparent)]
     Database(#[from] sqlx::Error),
     #[error(transparent)]

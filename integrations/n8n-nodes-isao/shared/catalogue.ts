@@ -1069,9 +1069,19 @@ export const inputs: Record<'createContact' | 'createDeal' | 'updateDealStatus',
 export const queries: Record<'listContacts' | 'listDeals', Field[]> = {
   "listContacts": [
     {
+      "key": "sort",
+      "type": "string",
+      "description": "What the list is sorted by: `createdAt`, `updatedAt` or `name`. A `-` in front is for descending order. `-createdAt` by default. Records without a value come last."
+    },
+    {
+      "key": "total",
+      "type": "boolean",
+      "description": "With `false`, the answer has no `total` and no `totalPages`. Beyond 10000 the total of a filtered list is an estimate, and `totalIsEstimate` is true."
+    },
+    {
       "key": "search",
       "type": "string",
-      "description": "Return only contacts whose name, email address or phone number contains this text, in upper or lower case."
+      "description": "Return only contacts whose name, email address or phone number contains this text, whatever its case and accents. Text of one or two characters must begin a word."
     },
     {
       "key": "createdSince",
@@ -1100,6 +1110,16 @@ export const queries: Record<'listContacts' | 'listDeals', Field[]> = {
     }
   ],
   "listDeals": [
+    {
+      "key": "sort",
+      "type": "string",
+      "description": "What the list is sorted by: `createdAt`, `updatedAt`, `title`, `value` or `expectedCloseDate`. A `-` in front is for descending order. `-createdAt` by default. Records without a value come last."
+    },
+    {
+      "key": "total",
+      "type": "boolean",
+      "description": "With `false`, the answer has no `total` and no `totalPages`. Beyond 10000 the total of a filtered list is an estimate, and `totalIsEstimate` is true."
+    },
     {
       "key": "status",
       "type": "string",
@@ -1138,7 +1158,7 @@ export const queries: Record<'listContacts' | 'listDeals', Field[]> = {
     {
       "key": "search",
       "type": "string",
-      "description": "Return only deals whose title or description contains this text, in upper or lower case."
+      "description": "Return only deals whose title or description contains this text, whatever its case and accents. Text of one or two characters must begin a word."
     },
     {
       "key": "createdSince",

@@ -39,7 +39,7 @@ fn refused(
     form: impl FnOnce(&Told, &'static Texts) -> Response,
 ) -> Result<Response, Failure> {
     if !matches!(told.status.as_u16(), 409 | 412 | 422) {
-        return Err(Failure::Told(told));
+        return Err(Failure::Told(Box::new(told)));
     }
     Ok(form(&told, signed_in.reader.texts()))
 }

@@ -42,7 +42,7 @@ async fn replay(
     let told = dashboard.inside.call(&signed_in.whose(), (Method::POST, &path), Some(&body.into())).await?;
     if !told.status.is_success() {
         if told.status != 422 {
-            return Err(Failure::Told(told));
+            return Err(Failure::Told(Box::new(told)));
         }
         let fields = told.json["details"]["fields"].as_object().into_iter().flatten();
         let problems =

@@ -163,7 +163,7 @@ async fn an_inbox_receives_verifies_and_answers_as_it_is_told() {
     assert!(empty.text.contains("Open an inbox"), "{}", empty.text);
     let opened = anna.post_and_follow("/dashboard/try/open", &[]).await;
     let url = opened.text.split("data-copy=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
-    assert!(url.starts_with(&world.root()) && url.contains("/in/"), "{url}");
+    assert!(url.starts_with(world.root()) && url.contains("/in/"), "{url}");
     anna.post_and_follow("/dashboard/try/subscribe", &[]).await;
     anna.post_and_follow("/dashboard/try/contact", &[]).await;
     eventually("it arrives", async || {

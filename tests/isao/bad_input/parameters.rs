@@ -83,6 +83,8 @@ async fn assert_bad_header(fixture: &Fixture, operation: &Operation, parameter: 
     let values = match name.as_str() {
         "Idempotency-Key" => vec![vec![], vec![b'x'; 256], "é".into(), b"a\tb".into()],
         "Last-Event-ID" => vec![b"x".into(), b"AAAA".into(), "é".into()],
+        // Any text is a tag, which fits the record or does not.
+        "If-Match" | "If-None-Match" => return,
         _ => panic!("nothing is known to be wrong for the header {name}"),
     };
     for value in values {

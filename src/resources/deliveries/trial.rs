@@ -104,6 +104,8 @@ impl TestInput {
         let data = problems.optional("data", self.data).value();
         if data.as_ref().is_some_and(|data| !data.is_object()) {
             problems.add("data", "must be an object with fields of the record".to_owned());
+        } else if data.as_ref().is_some_and(has_nul) {
+            problems.add("data", "must not contain the character NUL".to_owned());
         }
         let event = problems.optional("event", self.event).value();
         if event.is_some_and(|event| !events.types().contains(event)) {
@@ -117,6 +119,16 @@ impl TestInput {
             record.extend(data);
         }
         Ok((event, record.to_string()))
+    }
+}
+
+/// NUL is no text, in no field of any record.
+fn has_nul(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(values) => values.iter().any(has_nul),
+        Value::Object(fields) => fields.iter().any(|(name, value)| name.contains('\0') || has_nul(value)),
+        _ => false,
     }
 }
 

@@ -16,7 +16,7 @@ use crate::http::id::{Id, not_found};
 use crate::http::openapi::ReadErrors;
 use crate::http::paging::{Continued, DEFAULT_LIMIT, MAX_LIMIT};
 use crate::http::query::{self, Query};
-use crate::log::{history, seek};
+use crate::log::{history, read, seek};
 use crate::model::event_schema::AnyEvent;
 use crate::model::ids::{ContactId, DealId, EventId};
 
@@ -66,8 +66,15 @@ pub(super) async fn list(
             ApiError::invalid_query("cursor", "must be the `meta.nextCursor` of an earlier answer")
         })
     });
-    let cursor = cursor.transpose()?.unwrap_or(i64::MAX);
+    let cursor = cursor.transpose()?;
     let reads = api.reads.of(caller.company()).await?;
+    if let Some(cursor) = cursor
+        && cursor > read::end(&reads).await?.seq
+    {
+        let other =
+            "is a cursor beyond the end of the log, so it comes from another database; begin without it";
+        return Err(ApiError::invalid_query("cursor", other));
+    }
     let after = match since {
         Some(since) => seek::before(&reads, since).await?,
         None => 0,
@@ -78,7 +85,7 @@ pub(super) async fn list(
     };
     let shown = usize::try_from(limit).unwrap_or_default();
     // One more than shown, to know if there are more.
-    let place = (after, before.min(cursor));
+    let place = (after, before.min(cursor.unwrap_or(i64::MAX)));
     let mut events = history::newest(&reads, caller.company(), (types, record), place, shown + 1).await?;
     let more = events.len() > shown;
     events.truncate(shown);

@@ -147,7 +147,8 @@ pub fn in_a_body(field: &Field) -> Vec<String> {
     if let Some(words) = field.words() {
         wrong.extend([text(&"nothing"), text(&words.join(",").as_str())]);
     }
-    if field.kind() == "object" {
+    // A test sends what it is given.
+    if field.kind() == "object" && field.name != "data" {
         wrong.extend(
             [r#"{"a":1}"#, r#"{"stage":[]}"#, r#"{"stage":[[1]]}"#, r#"{"id":{}}"#].map(str::to_owned),
         );

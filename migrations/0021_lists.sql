@@ -111,7 +111,6 @@ ALTER TABLE deals
 
 CREATE INDEX contacts_updated ON contacts (company_id, updated_at, id);
 CREATE INDEX contacts_name ON contacts (company_id, name_key, id);
-CREATE INDEX IF NOT EXISTS contacts_email ON contacts (company_id, lower(email)) WHERE email IS NOT NULL;
 CREATE INDEX contacts_search ON contacts USING gin (contact_tokens(company_id, search, tags));
 
 CREATE INDEX deals_updated ON deals (company_id, updated_at, id);

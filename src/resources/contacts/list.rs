@@ -87,8 +87,12 @@ pub(super) async fn list(
     }
     if let Some(email) = query::with_lost_plus(wanted.email) {
         filters.push(
-            Filter::new([Piece::Sql("lower(c.email) = lower("), Piece::Text(email), Piece::Sql(")")])
-                .narrow(),
+            Filter::new([
+                Piece::Sql("lower(c.email COLLATE \"C\") = lower("),
+                Piece::Text(email),
+                Piece::Sql(" COLLATE \"C\")"),
+            ])
+            .narrow(),
         );
     }
     if let Some(phone) = query::with_lost_plus(wanted.phone_number) {

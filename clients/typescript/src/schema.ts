@@ -598,7 +598,7 @@ export interface paths {
         put?: never;
         /**
          * Send a test
-         * @description Makes one attempt at once with an invented record, signed like every delivery and marked with
+         * @description Makes one attempt at once with an invented record, or one with fields of yours, signed like every delivery and marked with
          *     `X-ISAO-Test: true`, also while the subscription is paused or deactivated. The attempt takes
          *     at most 15 seconds, is neither recorded nor repeated, and delays no delivery.
          */
@@ -2675,6 +2675,10 @@ export interface components {
          */
         TestInput: {
             event?: components["schemas"]["EventType"] | null;
+            /** @description Fields of the record to send in place of the invented ones. */
+            data?: {
+                [key: string]: unknown;
+            } | null;
         };
         /** @description What was sent. */
         TestRequest: {

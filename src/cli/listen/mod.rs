@@ -7,8 +7,8 @@
 //! nothing, and the next one repeats no more than the event in flight. It gives up when going on is of no
 //! use: the key is refused, or what comes next is no longer kept.
 //!
-//! [`server`] asks; [`feed`] is one stream, which [`sse`] cuts into messages; [`follow`] goes from one
-//! stream to the next; [`forward`] sends; [`state`] is kept; [`say`] is what is seen.
+//! `server` asks; `feed` is one stream, which `sse` cuts into messages; `follow` goes from one
+//! stream to the next; `forward` sends; `state` is kept; `say` is what is seen.
 
 mod error;
 mod feed;

@@ -5,9 +5,9 @@
 //! the file; after each batch the checkpoint moves. A run that is killed is *resumed* from the checkpoint:
 //! what was in flight is sent again with the same Idempotency-Key, so nothing is written twice.
 //!
-//! [`table`] reads the file; [`columns`] says what its columns mean and makes records of rows; [`batch`] packs
-//! them; [`remote`] asks the server; [`checkpoint`] is kept; [`refusals`] are told; [`progress`] is seen;
-//! [`import`], [`dry_run`] and [`export`] are the commands, and [`rows`] is what an export writes.
+//! `table` reads the file; `columns` says what its columns mean and makes records of rows; `batch` packs
+//! them; `remote` asks the server; `checkpoint` is kept; `refusals` are told; `progress` is seen;
+//! `import`, `dry_run` and `export` are the commands, and `rows` is what an export writes.
 
 mod batch;
 mod checkpoint;

@@ -144,7 +144,7 @@ pub async fn authenticate(State(auth): State<Auth>, mut request: Request, next: 
         Err(error) => return error.into_response(),
     };
     let clock = &auth.0.clock;
-    auth.note_use(&known, address(request.headers(), request.extensions().get().copied()));
+    auth.note_use(&known, || address(request.headers(), request.extensions().get().copied()));
     let usage = known.rate_limit.map(|limit| auth.0.limits.count(known.id, limit, clock.monotonic()));
     let mut response = match usage {
         Some(usage) if !usage.allowed => rate_limited(usage).into_response(),
@@ -223,7 +223,7 @@ impl Auth {
     }
 
     /// Notes when and from where a key was used, once a minute at most.
-    fn note_use(&self, key: &KeyRecord, from: String) {
+    fn note_use(&self, key: &KeyRecord, from: impl FnOnce() -> String) {
         let now = self.0.clock.monotonic();
         {
             let mut noted = self.0.noted.lock().unwrap_or_else(PoisonError::into_inner);
@@ -235,7 +235,7 @@ impl Auth {
             }
             noted.insert(key.id, now);
         }
-        let (auth, key, at) = (self.clone(), key.id, self.0.clock.now());
+        let (auth, key, at, from) = (self.clone(), key.id, self.0.clock.now(), from());
         // Nobody waits for it, and without it nothing is missing but the note.
         tokio::spawn(async move {
             let noted = sqlx::query!(
